@@ -86,7 +86,7 @@ class Overloaded(GatewayError):
 class NeedsLogin(GatewayError):
     """No credential of the gateway's owner works any more: somebody must sign in. Not the client's key."""
 
-    status = 503
+    status = 401
 
 
 class Forbidden(GatewayError):
