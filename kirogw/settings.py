@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -75,7 +75,7 @@ class Settings:
     truncation_recovery: bool = _setting(True, "tell the model in the next turn that its last answer was cut off", group="thinking")
     web_search: bool = _setting(True, "serve the web_search server tool with Kiro's own search", group="thinking")
 
-    model_aliases: Mapping[str, str] = _setting({"auto-kiro": "auto"}, "further names of models: alias=model, separated by commas", group="models", check="aliases")
+    model_aliases: tuple[str, ...] = _setting(("auto-kiro=auto",), "further names of models: alias=model, separated by commas", group="models", check="aliases")
     hidden_models: tuple[str, ...] = _setting((), "models that are not listed (they still work)", group="models")
     model_cache_seconds: float = _setting(3600.0, "how long the list of models counts as fresh", group="models", low=0)
     fetch_image_urls: bool = _setting(True, "fetch images and documents that a client names by URL (public addresses only)", group="models")
@@ -101,6 +101,11 @@ class Settings:
     kiro_agent_mode: str = _setting("vibe", "agent mode of a request", group="upstream")
     kiro_origin: str = _setting("AI_EDITOR", "origin of a request", group="upstream")
     refresh_ahead: float = _setting(600.0, "renew a token so long before it ends (a fifth of its life if that is less)", group="upstream", low=0)
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """`model_aliases` as alias -> model."""
+        return {alias: model for alias, _, model in (pair.partition("=") for pair in self.model_aliases)}
 
 
 FIELDS: Final = dataclasses.fields(Settings)
@@ -139,7 +144,7 @@ def _unquoted(value: str) -> str:
 
 def _parse(spec: dataclasses.Field[Any], text: str) -> Any:
     name, meta = spec.name.upper(), spec.metadata
-    value = _PARSERS[_kind(spec)](name, text.strip())
+    value = _PARSERS[type(spec.default).__name__](name, text.strip())
     if meta["choices"]:
         value = value.lower()
         if value not in meta["choices"]:
@@ -151,10 +156,6 @@ def _parse(spec: dataclasses.Field[Any], text: str) -> Any:
     if meta["check"]:
         CHECKS[meta["check"]](name, value)
     return value
-
-
-def _kind(spec: dataclasses.Field[Any]) -> str:
-    return "map" if isinstance(spec.default, Mapping) else type(spec.default).__name__
 
 
 def _number(name: str, text: str, kind: type[int] | type[float]) -> float:
@@ -175,20 +176,12 @@ def _several(name: str, text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _map(name: str, text: str) -> dict[str, str]:
-    pairs = [part.partition("=") for part in _several(name, text)]
-    if not all(key.strip() and value.strip() for key, _, value in pairs):
-        raise WrongSetting(f"{name} is {text!r}, but must be name=value pairs, separated by commas")
-    return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-_PARSERS: Final = {
+_PARSERS: Final[dict[str, Callable[[str, str], Any]]] = {
     "str": lambda name, text: text,
     "int": lambda name, text: _number(name, text, int),
     "float": lambda name, text: _number(name, text, float),
     "bool": _boolean,
     "tuple": _several,
-    "map": _map,
 }
 
 
@@ -228,13 +221,14 @@ def _check_file(name: str, value: str) -> None:
         raise WrongSetting(f"{name} is {value!r}, but there is no such file")
 
 
-def _check_aliases(name: str, value: Mapping[str, str]) -> None:
-    for alias, model in value.items():
-        if alias == model:
-            raise WrongSetting(f"{name} maps {alias!r} to itself")
+def _check_aliases(name: str, value: tuple[str, ...]) -> None:
+    for pair in value:
+        alias, _, model = pair.partition("=")
+        if not alias or not model or alias == model:
+            raise WrongSetting(f"{name} holds {pair!r}, but each alias must look like alias=model")
 
 
-CHECKS: Final = {
+CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "arn": _check_arn, "region": _check_region, "url": _check_url, "urls": _check_urls, "proxy": _check_proxy,
     "file": _check_file, "aliases": _check_aliases,
 }  # fmt: skip

@@ -1,0 +1,89 @@
+"""Accounts: whose turn it is, and what is known of their health.
+
+In order of the settings: the first that is ready serves. An account rests for a while after a failure that was its own;
+when all rest, the one that rests only for a rate limit and is ready soonest is tried all the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from kirogw.dialects.dialect import Fate, Verdict
+
+RESTS: Final[dict[Fate, tuple[float, ...]]] = {
+    # seconds of rest after the first, second... failure of the kind in a row; a hint of the upstream counts if longer
+    "slow": (8.0, 30.0, 120.0),
+    "exhausted": (300.0, 1800.0, 7200.0),
+    "suspended": (20.0, 300.0, 1800.0, 21600.0),
+    "login": (30.0, 300.0, 1800.0),
+    "attention": (30.0, 300.0, 1800.0),
+}
+LONGEST: Final = 6 * 3600.0
+SOFT: Final = frozenset({"slow", "attention", "login"})
+
+
+@dataclass(slots=True)
+class Account:
+    """What the gateway knows of an account beside its keys. `until` is in epoch seconds."""
+
+    id: str
+    kind: str = ""
+    name: str = ""
+    until: float = 0.0
+    fate: Fate = ""
+    reason: str = ""
+    failures: int = 0
+    learned: bool = False  # has sent a metadataEvent once, so its absence means a cut
+    lacks: set[str] = field(default_factory=set)
+
+    def ready(self, now: float) -> bool:
+        return now >= self.until
+
+
+class Pool:
+    """All accounts of this process. Decides under its lock, and nothing else happens there."""
+
+    def __init__(self, accounts: Iterable[Account]) -> None:
+        self._lock = threading.Lock()
+        self._accounts = {account.id: account for account in accounts}
+
+    def all(self) -> list[Account]:
+        return list(self._accounts.values())
+
+    def replace(self, accounts: Iterable[Account]) -> None:
+        """The accounts of now; what was known of those that stay is kept."""
+        with self._lock:
+            self._accounts = {new.id: self._accounts.get(new.id, new) for new in accounts}
+
+    def pick(self, tried: Collection[str], model: str, now: float) -> Account | None:
+        """The account for the next try, none of those in `tried`; None when there is none left that may be asked."""
+        with self._lock:
+            left = [a for a in self._accounts.values() if a.id not in tried and model not in a.lacks]
+            ready = [a for a in left if a.ready(now)]
+            resting = sorted((a for a in left if a.fate in SOFT), key=lambda a: a.until)
+        return next(iter(ready or resting), None)
+
+    def soonest(self, now: float) -> tuple[float | None, str]:
+        """Seconds until some account is ready, and the reason of its rest."""
+        with self._lock:
+            resting = sorted((a for a in self._accounts.values() if not a.ready(now)), key=lambda a: a.until)
+        return (resting[0].until - now, resting[0].reason) if resting else (None, "")
+
+    def served(self, account: Account) -> None:
+        """A success heals."""
+        with self._lock:
+            account.until, account.fate, account.reason, account.failures = 0.0, "", "", 0
+
+    def failed(self, account: Account, verdict: Verdict, model: str, now: float) -> None:
+        with self._lock:
+            if verdict.fate == "lacks":
+                account.lacks.add(model)
+            elif verdict.fate:
+                rests = RESTS[verdict.fate]
+                account.failures = account.failures + 1 if account.fate == verdict.fate else 1
+                rest = max(rests[min(account.failures, len(rests)) - 1], verdict.error.wait or 0.0)
+                account.until = now + min(rest, LONGEST)
+                account.fate, account.reason = verdict.fate, str(verdict.error)

@@ -1,0 +1,73 @@
+"""The command line: `python kirogw.py [serve|twin|settings|key] [options]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from kirogw import __version__, manual, serve
+from kirogw.settings import FIELDS, Settings, WrongSetting, load
+
+COMMANDS = ("serve", "twin", "settings", "key")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = words.pop(0) if words and words[0] in COMMANDS else "serve"
+    try:
+        return {"serve": _serve, "twin": _twin, "settings": _settings, "key": _key}[command](words)
+    except WrongSetting as error:
+        print(f"kirogw: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Each setting that has a flag; the others are listed at the end, by their names in the environment."""
+    top = argparse.ArgumentParser(
+        "kirogw.py", description="OpenAI- and Anthropic-speaking tools on the Kiro account that you have.",
+        epilog=manual.epilog(), formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    top.add_argument("--version", action="version", version=f"kirogw {__version__}")
+    for field in FIELDS:
+        if flag := field.metadata["flag"]:
+            name = field.name.upper()
+            text = f"{field.metadata['help']} ({name})"
+            if isinstance(field.default, bool):
+                top.add_argument(flag, dest=name, action="store_const", const="true", help=text)
+            else:
+                top.add_argument(flag, dest=name, metavar=name.rpartition("_")[2], help=text)
+    return top
+
+
+def _options(words: Sequence[str]) -> Settings:
+    """The settings in force. Flags are put into the environment, where workers and gunicorn.conf.py find them too."""
+    given = {name: text for name, text in vars(parser().parse_args(words)).items() if text is not None}
+    os.environ.update(given)
+    return load()
+
+
+def _serve(words: Sequence[str]) -> int:
+    return serve.run(_options(words))
+
+
+def _twin(words: Sequence[str]) -> int:
+    return serve.run_twin(list(words))
+
+
+def _settings(words: Sequence[str]) -> int:
+    form = argparse.ArgumentParser("kirogw.py settings", description="Print all settings.")
+    form.add_argument("--env", action="store_true", help="as .env.example")
+    form.add_argument("--markdown", action="store_true", help="as docs/settings.md")
+    args = form.parse_args(words)
+    print(manual.env_example() if args.env else manual.markdown() if args.markdown else manual.listing(load()), end="")
+    return 0
+
+
+def _key(words: Sequence[str]) -> int:
+    """Print the key that clients must send."""
+    print(serve.client_key(_options(words)))
+    return 0

@@ -1,0 +1,335 @@
+"""The steps of one request, in order. What to do about a failure is the verdict's to say; here it is only done."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from kirogw import attachments, log, search, tokens
+from kirogw.answer import BEAT, Beat, Stop, Usage
+from kirogw.auth import Logins
+from kirogw.catalog import Catalog
+from kirogw.conversation import Conversation, Text
+from kirogw.cuts import Cuts
+from kirogw.dialects.dialect import Ask, Login, Refused, Verdict
+from kirogw.dialects.kiro import faults, request
+from kirogw.dialects.kiro import search as kiro_search
+from kirogw.dialects.kiro.answer import Reader
+from kirogw.errors import Forbidden, GatewayError, NeedsLogin, NotFound, ShuttingDown, UpstreamFailed
+from kirogw.fetch import Fetcher
+from kirogw.flow.limit import Limit, OneCall
+from kirogw.flow.stops import Stops
+from kirogw.flow.structured import structured
+from kirogw.pool import Account, Pool
+from kirogw.settings import Settings
+from kirogw.stream import Filter, Silence, Source, filtered, relayed
+from kirogw.transport import Exchange, Lost, Transport
+from kirogw.wire import Reply, Request
+
+EVENTS: Final = "application/vnd.amazon.eventstream"
+FRESH_TRIES: Final = 2  # a kept connection that was closed meanwhile is replaced, at no cost to the verdict's tries
+
+
+@dataclass(slots=True)
+class _Tries:
+    """What one request has tried so far. `shown`: the client has got something, so nothing can be tried any more."""
+
+    entry: log.Entry
+    deadline: float
+    hosts: int
+    hold: bool = False  # nothing is shown before the answer is whole
+    shown: bool = False
+    account: Account | None = None
+    host: int = 0
+    unsealed: bool = False
+    plain: bool = False
+    fresh: int = 0
+    tried: set[str] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=dict)
+    prepared: dict[tuple[str, bool, bool], request.Prepared] = field(default_factory=dict)
+    invocation: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def next(self, verdict: Verdict, now: float) -> float:
+        """Seconds to pause before the next try, which this has set up. Raises the verdict's error when there is none."""
+        done = self.counts.get(verdict.rule, 0)
+        self.counts[verdict.rule] = done + 1
+        if verdict.again and done < verdict.tries:
+            pause = min(verdict.waits[1], verdict.waits[0] * 2**done) * random.uniform(1.0, 1.25)
+            if now + pause <= self.deadline:
+                self.unsealed |= verdict.again == "unsealed"
+                self.plain |= verdict.again == "plain"
+                return pause
+        if verdict.host and self.host + 1 < self.hosts:
+            self.host += 1
+            return 0.0
+        if verdict.elsewhere and self.account and now < self.deadline:
+            self.tried.add(self.account.id)
+            self.account, self.host, self.fresh = None, 0, 0
+            self.counts.clear()
+            return 0.0
+        raise verdict.error
+
+
+class Gateway:
+    """All that requests share in one process."""
+
+    def __init__(self, settings: Settings, transport: Transport, logins: Logins, secret: bytes) -> None:
+        self._settings, self._transport, self._logins, self._secret = settings, transport, logins, secret
+        self._shape = request.Shape.of(settings)
+        self._cuts = Cuts()
+        self._fetcher = Fetcher(settings)
+        self._running: set[Exchange] = set()
+        self._stopping = threading.Event()
+        self.catalog = Catalog(settings, transport.call)
+        self.pool = Pool(Account(a.id, a.kind, a.name) for a in logins.accounts())
+
+    def open(self, ask: Ask, entry: log.Entry) -> tuple[Source, int]:
+        """The answer as it comes, and the estimate of its input tokens. Raises GatewayError, now or while it is read."""
+        conversation = attachments.resolve(ask.conversation, self._fetcher)
+        estimate = tokens.count_conversation(conversation)
+        hold = not ask.stream
+        once = functools.partial(self._answer, estimate=estimate, entry=entry, hold=hold)
+        source = once(conversation)
+        if conversation.format:
+            source = structured(conversation, functools.partial(once, hold=True))
+        if conversation.search and self._settings.web_search:
+            source = search.searching(conversation, once, self._searcher(entry))
+        if filters := self._filters(conversation, estimate):
+            source = filtered(source, filters)
+        return self._observed(source, entry), estimate
+
+    def count(self, conversation: Conversation) -> int:
+        """The estimate of the input's tokens, as an answer's first event would tell it."""
+        return tokens.count_conversation(attachments.resolve(conversation, self._fetcher))
+
+    def stop(self, grace: float) -> None:
+        """From now on answers have `grace` seconds to end; then the rest are told that the gateway stops."""
+        timer = threading.Timer(grace, self._cut)
+        timer.daemon = True
+        timer.start()
+
+    def busy(self) -> int:
+        """How many answers are on their way."""
+        return len(self._running)
+
+    def _cut(self) -> None:
+        self._stopping.set()
+        for exchange in list(self._running):
+            exchange.abort()
+
+    def _filters(self, conversation: Conversation, estimate: int) -> list[Filter]:
+        filters: list[Filter] = []
+        if conversation.stops:
+            filters.append(Stops(conversation.stops, tokens.count, estimate))
+        if not conversation.choice.parallel:
+            filters.append(OneCall(tokens.count, estimate))
+        if conversation.max_tokens is not None:
+            filters.append(Limit(conversation.max_tokens, tokens.count, estimate))
+        return filters
+
+    def _observed(self, source: Source, entry: log.Entry) -> Source:
+        """`source` as it is, with what the log wants to know of it."""
+        with contextlib.closing(source):
+            for batch in source:
+                if batch and not isinstance(batch, Beat):
+                    entry.events += len(batch)
+                    entry.first = entry.first or time.monotonic()
+                    _note(entry, batch)
+                yield batch
+
+    def _answer(self, conversation: Conversation, *, estimate: int, entry: log.Entry, hold: bool) -> Source:
+        """One answer of the upstream, with as many tries as the verdicts allow and the client sees none of."""
+        tries = _Tries(entry, entry.began + self._settings.retry_budget, len(self._settings.kiro_runtime_urls), hold)
+        while True:
+            account = tries.account = tries.account or self._pick(tries, conversation.model)
+            entry.account, entry.tries = account.name or account.id, entry.tries + 1
+            login: Login | None = None
+            held = []
+            try:
+                login = self._login(account)
+                for batch in self._once(conversation, account, login, tries, estimate):
+                    if isinstance(batch, Beat) or not tries.hold:
+                        tries.shown |= bool(batch) and not isinstance(batch, Beat)
+                        yield batch
+                    else:
+                        held.append(batch)
+                self.pool.served(account)
+                yield from held
+                return
+            except (Refused, Lost, Silence) as failure:
+                verdict = self._verdict(failure, tries)
+            pause = self._after(verdict, account, login, tries, conversation.model)
+            yield from self._beats(pause)
+
+    def _after(self, verdict: Verdict, account: Account, login: Login | None, tries: _Tries, model: str) -> float:
+        """Note what a failure says of the account, and prepare the next try. Raises when there is none."""
+        tries.entry.upstream = verdict.error.upstream_id or tries.entry.upstream
+        log.logger.debug("a try failed", extra={"fields": {"request": tries.entry.id, "rule": verdict.rule}})
+        if self._stopping.is_set():
+            raise ShuttingDown("the gateway is being stopped or restarted; try again", wait=1.0)
+        if tries.shown:
+            self.pool.failed(account, verdict, model, time.time())
+            raise verdict.error
+        again = verdict.again if tries.counts.get(verdict.rule, 0) < verdict.tries else ""
+        if not again:
+            self.pool.failed(account, verdict, model, time.time())
+        pause = tries.next(verdict, time.monotonic())
+        if again == "refresh" and login:
+            self._renew(account, login, verdict, tries)
+        elif again == "profile":
+            self._logins.next_rung(account.id)
+        return pause
+
+    def _verdict(self, failure: Exception, tries: _Tries) -> Verdict:
+        if isinstance(failure, Refused):
+            return failure.verdict
+        if isinstance(failure, Silence):
+            return faults.lost("idle")
+        kind = failure.kind if isinstance(failure, Lost) else "reset"
+        verdict = faults.lost(kind)
+        if kind == "stale":
+            tries.fresh += 1
+            return replace(faults.lost("reset"), again="same", tries=FRESH_TRIES, waits=(0.0, 0.0), rule="stale")
+        return verdict
+
+    def _beats(self, pause: float) -> Source:
+        """Wait, and let the client hear that we do."""
+        beat = self._settings.heartbeat
+        while pause > 0:
+            time.sleep(min(pause, beat))
+            pause -= beat
+            if pause > 0:
+                yield BEAT
+
+    def _pick(self, tries: _Tries, model: str) -> Account:
+        account = self.pool.pick(tries.tried, model, time.time())
+        if account:
+            return account
+        wait, reason = self.pool.soonest(time.time())
+        if not self.pool.all():
+            raise NeedsLogin(
+                "no Kiro account is set up: sign in with the Kiro IDE or kiro-cli, or set KIRO_API_KEY, then start again"
+            )
+        if wait is None:
+            raise NotFound(f"no account has the model {model!r}; GET /v1/models lists those that work")
+        raise Forbidden(f"no account can serve just now: {reason}", wait=wait)
+
+    def _login(self, account: Account) -> Login:
+        """A fresh login. A failure becomes a verdict: another account may do."""
+        try:
+            return self._logins.fresh(account.id)
+        except NeedsLogin as error:
+            raise Refused(Verdict(error, "needs-login", elsewhere=True, fate="login")) from error
+        except UpstreamFailed as error:
+            raise Refused(Verdict(error, "refresh-failed", elsewhere=True)) from error
+
+    def _renew(self, account: Account, login: Login, verdict: Verdict, tries: _Tries) -> None:
+        try:
+            self._logins.renew(account.id, login.token)
+        except GatewayError as error:
+            self.pool.failed(account, replace(verdict, error=error, fate="login"), "", time.time())
+            tries.next(Verdict(error, "renew-failed", elsewhere=True), time.monotonic())
+
+    def _once(self, conversation: Conversation, account: Account, login: Login, tries: _Tries, estimate: int) -> Source:
+        """One try: send, wait for the head, and give the events. Raises Refused, Lost or Silence."""
+        target = self.catalog.resolve(conversation.model, self.catalog.models(account.id, lambda: login))
+        tries.entry.model = target.model.id
+        prepared = self._prepared(conversation, target, tries)
+        tries.entry.rules = prepared.notes
+        base = self._settings.kiro_runtime_urls[tries.host].format(region=login.region)
+        outgoing = request.address(
+            prepared.body, login, base, self._shape, invocation_id=tries.invocation, attempt=tries.entry.tries
+        )
+        exchange = self._transport.open(outgoing)
+        self._running.add(exchange)
+        try:
+            yield from self._head(exchange, target.model.id)
+            reader = Reader(
+                target.model, names=prepared.emulation.names, thinking_tags=prepared.emulation.thinking_tags,
+                handling=self._settings.fake_reasoning_handling, count=tokens.count, estimate=estimate,
+                learned=account.learned,
+            )  # fmt: skip
+            yield from relayed(
+                exchange.read, reader, beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout
+            )
+            account.learned = account.learned or reader.saw_metadata
+            if self._settings.truncation_recovery and (reader.cut_calls or reader.cut_text):
+                self._cuts.remember(reader.cut_calls, reader.cut_text)
+        finally:
+            self._running.discard(exchange)
+            exchange.close()
+
+    def _head(self, exchange: Exchange, model: str) -> Source:
+        """Beats until the answer's head is here. Raises Refused when it is no event stream."""
+        waited, beat = 0.0, self._settings.heartbeat
+        try:
+            while not exchange.head(min(beat, self._settings.first_token_timeout)):
+                waited += beat
+                if waited >= self._settings.first_token_timeout:
+                    raise Lost("first_token")
+                yield BEAT
+            if exchange.status != 200:
+                body = exchange.whole(self._settings.connect_timeout)
+                raise Refused(faults.judge(exchange.status, exchange.headers, body, model=model))
+        except Lost as lost:
+            if exchange.reused and not exchange.answered and lost.kind == "reset":
+                raise Lost("stale") from lost
+            raise
+        if not exchange.headers.get("content-type", "").startswith(EVENTS):
+            raise Lost("damaged", "the answer is no event stream")
+
+    def _prepared(self, conversation: Conversation, target: request.Target, tries: _Tries) -> request.Prepared:
+        """The payload; made once for all tries that differ only in account or host."""
+        key = (target.model.id, tries.unsealed, tries.plain)
+        if key not in tries.prepared:
+            first = _first_text(conversation)
+            tries.prepared[key] = request.prepare(
+                conversation, target, self._shape,
+                conversation_id=request.conversation_id(self._secret, conversation.session, first),
+                continuation_id=request.continuation_id(self._secret, conversation),
+                cut=self._cuts.known(conversation) if self._settings.truncation_recovery else frozenset(),
+                unsealed=tries.unsealed, plain=tries.plain,
+            )  # fmt: skip
+        return tries.prepared[key]
+
+    def _searcher(self, entry: log.Entry) -> Callable[[str], kiro_search.Found]:
+        """The upstream's own web search, on the account that serves."""
+
+        def find(query: str) -> kiro_search.Found:
+            account = self._pick(_Tries(entry, 0.0, 1), "")
+            login = self._login(account)
+            base = self._settings.kiro_runtime_urls[0].format(region=login.region)
+            return kiro_search.read(self.call(kiro_search.request(query, login, base, self._shape, str(uuid.uuid4()))))
+
+        return find
+
+    def call(self, outgoing: Request) -> Reply:
+        """A whole call, its failures in our words."""
+        try:
+            return self._transport.call(outgoing)
+        except Lost as error:
+            raise faults.lost(error.kind).error from error
+
+
+def _note(entry: log.Entry, batch: list[object]) -> None:
+    for event in batch[-3:]:  # Usage and Stop come last
+        if isinstance(event, Usage):
+            entry.usage = {"in": event.input, "out": event.output, "credits": event.credits, "figures": event.source}
+        elif isinstance(event, Stop):
+            entry.outcome = event.reason
+
+
+def _first_text(conversation: Conversation) -> str:
+    """What stays the same through a session: the first text of the first turn."""
+    for turn in conversation.turns:
+        for part in turn.parts:
+            if isinstance(part, Text):
+                return part.text
+    return ""

@@ -1,0 +1,106 @@
+"""The log: one line a request, text on a terminal and JSON elsewhere.
+
+No secret can reach it: an Entry has no place for one, and everything else passes through `clean`, which takes out
+whatever looks like a token or key.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+_SECRETS: Final = re.compile(
+    r"(?:ao[ar][A-Za-z0-9+/=_:.-]{8,}|ksk_[A-Za-z0-9_-]{4,}|kgw_[A-Za-z0-9_-]{4,}|sk-[A-Za-z0-9_-]{8,}"
+    r"|ey[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]{8,}"
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+    r"|(?i:(?<=bearer )|(?<=x-api-key: ))[^\s\"',]{4,})"
+)
+_MEMBERS: Final = re.compile(
+    r"(?i)(\"?(?:access_?token|refresh_?token|client_?secret|id_?token|api_?key|authorization|x-api-key|device_?code"
+    r"|code_?verifier)\"?\s*[:=]\s*\"?)(?!Bearer )[^\s\"',&}]+"
+)
+
+logger: Final = logging.getLogger("kirogw")
+
+
+def clean(text: str) -> str:
+    """`text` without anything that looks like a secret."""
+    return _MEMBERS.sub(r"\1***", _SECRETS.sub("***", text))
+
+
+@dataclass(slots=True)
+class Entry:
+    """What is known of one request, filled on its way; times are monotonic seconds."""
+
+    id: str
+    face: str
+    began: float
+    key: str = ""
+    model: str = ""
+    account: str = ""
+    stream: bool = False
+    first: float | None = None
+    events: int = 0
+    tries: int = 0
+    outcome: str = ""
+    upstream: str = ""
+    usage: dict[str, Any] = field(default_factory=dict)
+    rules: tuple[str, ...] = ()
+
+    def fields(self, now: float) -> dict[str, Any]:
+        line: dict[str, Any] = {
+            "request": self.id, "face": self.face, "key": self.key, "account": self.account, "model": self.model,
+            "stream": self.stream, "ms": round((now - self.began) * 1000, 1),
+            "first_ms": None if self.first is None else round((self.first - self.began) * 1000, 1),
+            "events": self.events, "tries": self.tries, "outcome": self.outcome,
+        }  # fmt: skip
+        if self.upstream:
+            line["upstream"] = self.upstream
+        return {**line, **self.usage}
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.levelname.lower():7} {_said(record)}"
+        if fields := getattr(record, "fields", None):
+            line += " " + " ".join(f"{name}={value}" for name, value in fields.items() if value not in (None, ""))
+        return clean(line)
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"time": round(record.created, 3), "level": record.levelname.lower(), "message": _said(record)}
+        return clean(orjson.dumps({**line, **(getattr(record, "fields", None) or {})}, default=str).decode())
+
+
+def _said(record: logging.LogRecord) -> str:
+    said = record.getMessage()
+    if record.exc_info and record.exc_info[0]:
+        frames = logging.Formatter().formatException(record.exc_info)
+        said = f"{said}\n{frames}"
+    return said
+
+
+def set_up(level: str, form: str) -> None:
+    """Send the gateway's log to standard error, once; a host application that has its own handlers keeps them."""
+    if logger.handlers:
+        logger.setLevel(level.upper())
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    handler.setFormatter(_Text() if text else _JsonLines())
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())
+    logger.propagate = False
+
+
+def request(entry: Entry, now: float) -> None:
+    """The one line of a request."""
+    if logger.isEnabledFor(logging.INFO):
+        logger.info("request", extra={"fields": entry.fields(now)})

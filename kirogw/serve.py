@@ -1,0 +1,101 @@
+"""Starting servers: gunicorn in this process, gevent's own where gunicorn can not run, and the demo upstream beside.
+
+The imports inside functions are on purpose: gevent must patch the standard library before anything that opens sockets
+is imported, and gunicorn does not import on Windows.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from kirogw import manual
+from kirogw.logins import keys, sources
+from kirogw.settings import Settings
+
+CONF: Final = Path(__file__).parent.parent / "gunicorn.conf.py"
+DEMO_MODEL: Final = "claude-sonnet-4.6"
+
+
+def run(settings: Settings) -> int:
+    """Serve until stopped. Offers the demo upstream when a person starts this and there is no account."""
+    demo = None
+    if settings.demo or not sources.any_account(settings):
+        demo = start_demo()
+    try:
+        announce(settings, demo is not None)
+        return _gunicorn() if os.name == "posix" else _pywsgi(settings)
+    finally:
+        if demo:
+            demo.terminate()
+            demo.wait(10)
+
+
+def client_key(settings: Settings) -> str:
+    """The key that clients send: the one set, else the one kept in KIROGW_HOME, made now if there is none."""
+    return settings.proxy_api_key or keys.read(Path(settings.kirogw_home).expanduser())
+
+
+def announce(settings: Settings, demo: bool) -> None:
+    """What a person should know at the start. A key is shown only when it has just been made."""
+    home = Path(settings.kirogw_home).expanduser()
+    new = not settings.proxy_api_key and not keys.path(home).exists()
+    key = client_key(settings)
+    base = f"http://{settings.server_host}:{settings.server_port}"
+    if demo:
+        print("No Kiro account was found: the answers come from the built-in DEMO upstream, no model behind it.\n"
+              "Sign in with the Kiro IDE or kiro-cli, or set KIRO_API_KEY, and start again for the real one.")  # fmt: skip
+    if new:
+        print(manual.welcome(base, key, DEMO_MODEL))
+    print(f"kirogw listens on {base}", flush=True)
+
+
+def start_demo() -> subprocess.Popen[str]:
+    """The twin as a process of its own, with this process' settings pointed at it."""
+    script = [sys.executable, "-m", "kirogw.twin", "--demo"]
+    twin = subprocess.Popen(script, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": _root()})  # noqa: S603
+    assert twin.stdout  # noqa: S101
+    url, token = twin.stdout.readline().split()[:2]
+    os.environ.update(
+        DEMO="true", KIRO_RUNTIME_URLS=url, KIRO_CONTROL_URLS=url, KIRO_AUTH_URL=url, AWS_OIDC_URL=url,
+        KIRO_API_KEY=token, VPN_PROXY_URL="", KIRO_CREDS_FILE="", KIRO_CLI_DB_FILE="", REFRESH_TOKEN="",
+    )  # fmt: skip
+    return twin
+
+
+def _root() -> str:
+    return os.pathsep.join(filter(None, [str(CONF.parent), os.environ.get("PYTHONPATH", "")]))
+
+
+def _gunicorn() -> int:
+    """gunicorn's arbiter in this process; it ends with SystemExit."""
+    from gunicorn.app.wsgiapp import WSGIApplication
+
+    class Application(WSGIApplication):
+        def load_config(self) -> None:
+            self.load_config_from_file(str(CONF))
+            self.app_uri = self.cfg.wsgi_app
+
+    sys.path.insert(0, str(CONF.parent))
+    Application("kirogw", prog="kirogw").run()
+    return 0
+
+
+def _pywsgi(settings: Settings) -> int:
+    """gevent's own WSGI server, in one process."""
+    monkey = importlib.import_module("gevent.monkey")
+    monkey.patch_all()
+    pywsgi: Any = importlib.import_module("gevent.pywsgi")
+    app = importlib.import_module("kirogw.web").create_app(settings)
+    server = pywsgi.WSGIServer((settings.server_host, settings.server_port), app, log=None)
+    server.serve_forever()
+    return 0
+
+
+def run_twin(words: list[str]) -> int:
+    main: Any = importlib.import_module("kirogw.twin").main
+    return int(main(words) or 0)

@@ -1,0 +1,99 @@
+"""One answer on its way: the upstream's bytes to events, events through filters, events to the client's bytes.
+
+Everything here is a generator over a source, and stops its source when it is stopped itself: closing the outermost one
+closes the upstream. Nothing is kept: a client that reads slowly makes the whole chain wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Protocol, TypeAlias
+
+from kirogw.answer import BEAT, Beat, Event
+from kirogw.dialects.dialect import Reader, Writer
+from kirogw.errors import GatewayError
+
+Batch: TypeAlias = list[Event] | Beat
+"""What one read brought, possibly nothing; or BEAT when there was no read for a while."""
+Source: TypeAlias = Generator[Batch, None, None]
+
+
+class Silence(Exception):
+    """The upstream said nothing for longer than the limit."""
+
+
+class Filter(Protocol):
+    """Changes the flow of events. `done`: it has ended the answer, and what the source would still say is unwanted."""
+
+    done: bool
+
+    def feed(self, events: list[Event]) -> list[Event]: ...
+
+
+def relayed(read: Callable[[float], bytes | None], reader: Reader, *, beat: float, limit: float) -> Source:
+    """The events of each read, as they come. `read(seconds)` gives bytes, b"" at the end, None when none came in time.
+
+    Raises Silence after `limit` seconds without bytes, and what `read` and `reader` raise.
+    """
+    silent = 0.0
+    while True:
+        data = read(beat)
+        if data:
+            silent = 0.0
+            yield reader.receive(data)
+        elif data is None:
+            silent += beat
+            if silent >= limit:
+                raise Silence
+            yield BEAT
+        else:
+            yield reader.close()
+            return
+
+
+def filtered(source: Source, filters: Iterable[Filter]) -> Source:
+    """`source` through the filters in their order; ends early when one of them is done."""
+    filters = tuple(filters)
+    with contextlib.closing(source):
+        for batch in source:
+            if isinstance(batch, Beat):
+                yield batch
+                continue
+            for filter_ in filters:
+                batch = filter_.feed(batch)
+            yield batch
+            if any(filter_.done for filter_ in filters):
+                return
+
+
+def events(source: Source) -> Iterator[Event]:
+    """The events alone: what an answer that is not streamed is collected from."""
+    with contextlib.closing(source):
+        for batch in source:
+            if not isinstance(batch, Beat):
+                yield from batch
+
+
+def written(source: Source, first: Batch, writer: Writer, *, beat: float, clock: Callable[[], float],
+            lost: Callable[[Exception], GatewayError]) -> Iterator[bytes]:  # fmt: skip
+    """The bytes for the client: all that one read brought in one piece. `first` was taken off `source` before.
+
+    A beat is also due when events come but give the client nothing for `beat` seconds (they are being held back). An
+    error is told in-band and never looks like a finished answer; `lost` turns any exception into what the client hears.
+    """
+    with contextlib.closing(source):
+        last = clock()
+        try:
+            yield writer.begin() + (writer.beat() if isinstance(first, Beat) else writer.write(first))
+            for batch in source:
+                if isinstance(batch, Beat):
+                    data = writer.beat()
+                elif not (data := writer.write(batch)) and clock() - last >= beat:
+                    data = writer.beat()
+                if data:
+                    yield data
+                    last = clock()
+            yield writer.end()
+        except Exception as error:
+            yield writer.fail(lost(error))

@@ -1,0 +1,263 @@
+"""The network: the only module that knows requests and urllib3.
+
+requests gives us what is hard: proxies, TLS, certificate bundles, connection pools. The answer's bytes are read one
+layer down, from the socket of urllib3's connection, for three reasons (figures in docs/performance.md): a read that
+times out is harmless there, so heartbeats need no second thread, even while the upstream has not sent its head yet;
+whoever waits can close; and `http.client` costs more per small chunk than all our conversion.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+import requests.adapters
+import requests.utils
+import urllib3
+from urllib3.connectionpool import HTTPConnectionPool
+
+from kirogw.flow import http1
+from kirogw.settings import Settings
+from kirogw.wire import Reply, Request
+
+READ: Final = 65536
+WHOLE_LIMIT: Final = 64 * 1024 * 1024  # bytes of an answer that is read whole
+WAITS: Final = (TimeoutError, socket.timeout)
+
+
+class Lost(Exception):
+    """A call came to no whole answer. `kind`: connect, proxy, reset, timeout, damaged or cut."""
+
+    def __init__(self, kind: str, detail: str = "") -> None:
+        super().__init__(detail or kind)
+        self.kind = kind
+
+
+class _Pending:
+    """What urllib3 takes for the response: it only looks at these members, and the head has not come yet."""
+
+    status = 0
+    headers: Final[dict[str, str]] = {}
+    length_remaining = None
+    version_string = "HTTP/1.1"
+    retries: Any = None
+    _connection: Any = None
+    _pool: Any = None
+
+
+class _Direct:
+    """Mixed into a urllib3 connection: the request leaves in one write, and the answer is left to Exchange."""
+
+    used = 0
+
+    def request(self: Any, method: str, url: str, body: bytes | None = None, headers: Any = None, **_: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        else:
+            self.sock.settimeout(self.timeout)
+        lines = [f"{method} {url} HTTP/1.1"]
+        if "Host" not in headers:
+            lines.append(f"Host: {_host_header(self)}")
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if body or method not in ("GET", "HEAD", "DELETE"):
+            lines.append(f"Content-Length: {len(body or b'')}")
+        if any("\n" in line or "\r" in line for line in lines):
+            raise ValueError("a header holds a line break")
+        self.sock.sendall("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b""))
+
+    def getresponse(self) -> _Pending:
+        return _Pending()
+
+
+def _host_header(connection: Any) -> str:
+    host = connection.host if ":" not in connection.host else f"[{connection.host}]"
+    return host if connection.port in (None, connection.default_port) else f"{host}:{connection.port}"
+
+
+class Exchange:
+    """One call on its way. Whoever opened it closes it, whatever happened.
+
+    One thread at a time reads; `abort` may be called by any.
+    """
+
+    def __init__(self, pool: HTTPConnectionPool, connection: Any) -> None:
+        self._pool, self._connection = pool, connection
+        self._sock: Any = connection.sock
+        self._response = http1.Response()
+        self._early: list[bytes] = []
+        self._wait: float | None = None
+        self.reused = connection.used > 0
+        self.answered = False  # has a byte of the answer come
+        connection.used += 1
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return self._response.headers
+
+    def head(self, seconds: float) -> bool:
+        """Whether the answer's head is here; waits up to `seconds` for it to go on. Raises Lost."""
+        while not self._response.head_done:
+            body = self._receive(seconds)
+            if body is None:
+                return False
+            if body:
+                self._early.append(body)
+        return True
+
+    def read(self, seconds: float) -> bytes | None:
+        """The next bytes of the body, as one read brought them; b"" at its end; None if `seconds` passed without any.
+
+        Raises Lost when the connection broke or the answer is cut short.
+        """
+        if self._early:
+            return self._early.pop()
+        while not self._response.done:
+            body = self._receive(seconds)
+            if body is None or body:
+                return body
+        return b""
+
+    def _receive(self, seconds: float) -> bytes | None:
+        try:
+            if seconds != self._wait:
+                self._sock.settimeout(seconds)
+                self._wait = seconds
+            data = self._sock.recv(READ)
+        except WAITS:
+            return None
+        except OSError as error:
+            raise Lost("reset", type(error).__name__) from error
+        try:
+            if data:
+                self.answered = True
+                return self._response.receive(data)
+            self._response.end()
+        except http1.CutShort as error:
+            raise Lost("cut" if self.answered else "reset", str(error)) from error
+        except http1.BadResponse as error:
+            raise Lost("damaged", str(error)) from error
+        return b""
+
+    def whole(self, seconds: float) -> bytes:
+        """The rest of the body at once. Raises Lost, also when there is silence for `seconds` or too much."""
+        pieces, size = [], 0
+        while data := self.read(seconds):
+            pieces.append(data)
+            size += len(data)
+            if size > WHOLE_LIMIT:
+                raise Lost("damaged", "the answer is too large")
+        if data is None:
+            raise Lost("timeout", "the answer stopped in the middle")
+        return b"".join(pieces)
+
+    def abort(self) -> None:
+        """Wake whoever reads: it finds the connection at its end."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Give the connection back if the answer was read to its end, else close it. May be called twice."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if not (self._response.done and self._response.reusable):
+            self.abort()
+            connection.close()
+        self._pool._put_conn(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    pool: HTTPConnectionPool
+    absolute: bool  # a plain HTTP proxy wants the whole URL
+
+
+class Transport:
+    """All calls of one process to upstreams. Safe to use from any number of threads or greenlets."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._adapter = requests.adapters.HTTPAdapter(pool_connections=64, pool_maxsize=512)
+        self._routes: dict[tuple[str, str], _Route] = {}
+        self._lock = threading.Lock()
+
+    def open(self, request: Request) -> Exchange:
+        """Send the request whole; the answer is read from what this returns. Raises Lost."""
+        parts = urlsplit(request.url)
+        route = self._routes.get((parts.scheme, parts.netloc)) or self._find(parts.scheme, parts.netloc)
+        path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        target = f"{parts.scheme}://{parts.netloc}{path}" if route.absolute else path
+        with _our_errors():
+            pending: Any = route.pool.urlopen(
+                request.method, target, body=request.body, headers=request.headers, redirect=False, retries=False,
+                assert_same_host=False, preload_content=False, decode_content=False,
+                timeout=urllib3.Timeout(self._settings.connect_timeout, self._settings.first_token_timeout),
+            )  # fmt: skip
+        return Exchange(route.pool, pending._connection)
+
+    def call(self, request: Request, seconds: float = 60.0) -> Reply:
+        """A whole call. `seconds` is the longest silence. Raises Lost. A kept connection that died is replaced once."""
+        for _ in range(2):
+            exchange = self.open(request)
+            try:
+                if not exchange.head(seconds):
+                    raise Lost("timeout", "no answer in time")
+                return Reply(exchange.status, exchange.headers, exchange.whole(seconds))
+            except Lost:
+                if not exchange.reused or exchange.answered:
+                    raise
+            finally:
+                exchange.close()
+        raise Lost("reset", "the connection was closed twice")
+
+    def close(self) -> None:
+        self._adapter.close()
+
+    def _find(self, scheme: str, netloc: str) -> _Route:
+        """The pool for an origin. Proxy and certificate settings are looked up here, once, not for each call."""
+        origin = f"{scheme}://{netloc}/"
+        proxies = self._proxies(origin)
+        verify = self._settings.ca_bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH
+        prepared = requests.Request("GET", origin).prepare()
+        with self._lock:
+            pool = self._adapter.get_connection_with_tls_context(prepared, verify, proxies=proxies)
+            self._adapter.cert_verify(pool, origin, verify, None)
+            if not issubclass(pool.ConnectionCls, _Direct):  # type: ignore[arg-type]
+                pool.ConnectionCls = type("Direct", (_Direct, pool.ConnectionCls), {})  # type: ignore[misc,assignment]
+            route = _Route(pool, self._adapter.request_url(prepared, proxies).startswith("http"))
+            self._routes[(scheme, netloc)] = route
+        return route
+
+    def _proxies(self, origin: str) -> dict[str, str]:
+        if self._settings.vpn_proxy_url:
+            if requests.utils.should_bypass_proxies(origin, no_proxy=None):
+                return {}
+            return {"http": self._settings.vpn_proxy_url, "https": self._settings.vpn_proxy_url}
+        return dict(requests.utils.get_environ_proxies(origin))
+
+
+@contextlib.contextmanager
+def _our_errors() -> Iterator[None]:
+    """Foreign errors become Lost. Their own texts may hold a proxy's password, so only their kind is told."""
+    try:
+        yield
+    except urllib3.exceptions.ProxyError as error:
+        raise Lost("proxy", "the proxy can not be reached or refused") from error
+    except urllib3.exceptions.NameResolutionError as error:
+        raise Lost("connect", "the name of the host was not found") from error
+    except urllib3.exceptions.SSLError as error:
+        raise Lost("connect", "the TLS handshake failed: a proxy, or a certificate that is not trusted") from error
+    except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError) as error:
+        raise Lost("connect", "no connection: refused, or no answer in time") from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise Lost("reset", type(error).__name__) from error

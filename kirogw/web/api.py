@@ -1,0 +1,182 @@
+"""The routes that clients call. One view serves all faces."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import string
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import orjson
+from flask import Flask, Response, g, request
+
+from kirogw import __version__, log
+from kirogw.answer import BEAT, collect
+from kirogw.convert import FACES
+from kirogw.dialects.chat.models import openai_model, openai_models
+from kirogw.dialects.dialect import Ask, Face, Heading, Model
+from kirogw.dialects.kiro import models as kiro_models
+from kirogw.dialects.messages.models import anthropic_model, anthropic_models
+from kirogw.errors import NotFound
+from kirogw.stream import Source, events, written
+from kirogw.web import guard
+from kirogw.web.failures import unexpected
+from kirogw.web.state import state
+from kirogw.wire import Json
+
+LETTERS: Final = string.ascii_letters + string.digits
+STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+def add_routes(app: Flask) -> None:
+    app.before_request(_begin)
+    app.after_request(_end)
+    for path, view, methods in (
+        ("/", home, ["GET"]),
+        ("/health", health, ["GET"]),
+        ("/ready", ready, ["GET"]),
+        ("/v1/models", models, ["GET"]),
+        ("/v1/models/<path:name>", model, ["GET"]),
+        ("/v1/messages", functools.partial(generate, FACES["messages"]), ["POST"]),
+        ("/v1/messages/count_tokens", count_tokens, ["POST"]),
+        ("/v1/chat/completions", functools.partial(generate, FACES["chat"]), ["POST"]),
+    ):
+        app.add_url_rule(path, path, _public(view) if path in PUBLIC else _kept(view), methods=methods)
+
+
+PUBLIC: Final = {"/", "/health", "/ready"}
+
+
+def _begin() -> None:
+    g.request_id = "req_" + identifier()
+
+
+def _end(response: Response) -> Response:
+    response.headers["x-request-id"] = response.headers["request-id"] = g.request_id
+    entry = g.get("entry")
+    if entry and not response.is_streamed:
+        log.request(entry, time.monotonic())
+    return response
+
+
+def identifier() -> str:
+    """24 letters and digits, as both APIs have in their ids."""
+    return "".join(secrets.choice(LETTERS) for _ in range(24))
+
+
+def _public(view: Callable[..., Response]) -> Callable[..., Response]:
+    return view
+
+
+def _kept(view: Callable[..., Response]) -> Callable[..., Response]:
+    """`view` behind the key. The body is read before anything is answered, a refusal too."""
+
+    def behind(**values: str) -> Response:
+        data = guard.body()
+        g.key = guard.caller()
+        return view(data, **values)
+
+    return behind
+
+
+def generate(face: Face, data: bytes) -> Response:
+    """A request for an answer, streamed or not, in any face."""
+    entry = g.entry = log.Entry(g.request_id, face.name, time.monotonic(), key=g.key)
+    ask = face.read(guard.parsed(data), _headers())
+    entry.model, entry.stream = ask.conversation.model, ask.stream
+    source, estimate = state().gateway.open(ask, entry)
+    heading = Heading(identifier(), ask.conversation.model, int(time.time()), estimate)
+    if ask.stream:
+        return _streamed(face, ask, heading, source, entry)
+    answer = collect(events(source))
+    return _json(face.whole(answer, heading, ask))
+
+
+def _streamed(face: Face, ask: Ask, heading: Heading, source: Source, entry: log.Entry) -> Response:
+    """The first event or the first beat decides the status; what fails before has one of its own."""
+    first = next(source, BEAT)
+    while not first:
+        first = next(source, BEAT)
+    chunks = written(
+        source, first, face.writer(heading, ask), beat=state().settings.heartbeat, clock=time.monotonic, lost=_told(entry)
+    )
+    response = Response(_logged(chunks, entry), mimetype="text/event-stream", headers=STREAM_HEADERS)
+    response.call_on_close(source.close)
+    return response
+
+
+def _told(entry: log.Entry) -> Callable[[Exception], Exception]:
+    def told(error: Exception) -> Exception:
+        entry.outcome = f"{type(error).__name__} in-band"
+        return unexpected(error)
+
+    return told
+
+
+def _logged(chunks: Iterator[bytes], entry: log.Entry) -> Iterator[bytes]:
+    try:
+        yield from chunks
+    finally:
+        entry.outcome = entry.outcome or "client left"
+        log.request(entry, time.monotonic())
+
+
+def count_tokens(data: bytes) -> Response:
+    ask = FACES["messages"].read(guard.parsed(data), {**_headers(), "x-kirogw-count": "1"})
+    return _json({"input_tokens": state().gateway.count(ask.conversation)})
+
+
+def models(data: bytes) -> Response:
+    listed = _listed()
+    if "anthropic-version" in request.headers:
+        return _json(anthropic_models(listed, request.args))
+    return _json(openai_models(listed))
+
+
+def model(data: bytes, name: str) -> Response:
+    anthropic = "anthropic-version" in request.headers
+    for one in _listed():
+        if one.id == name:
+            return _json(anthropic_model(one) if anthropic else openai_model(one))
+    target = state().gateway.catalog.resolve(name, state().gateway.catalog.known())
+    if not target.known:
+        raise NotFound(f"there is no model {name!r}; GET /v1/models lists those that work")
+    return _json(anthropic_model(target.model) if anthropic else openai_model(target.model))
+
+
+def _listed() -> list[Model]:
+    gateway = state().gateway
+    return list(kiro_models.listed(gateway.models(), state().settings.hidden_models))
+
+
+def home() -> Response:
+    return _json({
+        "name": "kirogw", "version": __version__, "demo": state().demo,
+        "endpoints": ["/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions", "/v1/models", "/health", "/ready"],
+    })  # fmt: skip
+
+
+def health() -> Response:
+    """Liveness with detail, open to all: so numbers and states, and no name of an account."""
+    now = time.time()
+    accounts = state().gateway.pool.all()
+    return _json({
+        "status": "ok", "version": __version__, "demo": state().demo, "uptime_seconds": round(now - state().began),
+        "worker": state().pid, "answers_running": state().gateway.busy(),
+        "accounts": [{"kind": a.kind, "state": a.fate or "ready", "ready": a.ready(now)} for a in accounts],
+    })  # fmt: skip
+
+
+def ready() -> Response:
+    able = any(account.ready(time.time()) for account in state().gateway.pool.all())
+    return _json({"status": "ready" if able else "no account is ready"}, 200 if able else 503)
+
+
+def _headers() -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _json(body: Json, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, mimetype="application/json")

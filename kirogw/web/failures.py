@@ -1,0 +1,64 @@
+"""Errors on their way out: in the shape of the API that was called, whatever went wrong. No traceback leaves."""
+
+from __future__ import annotations
+
+import orjson
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from kirogw import log
+from kirogw.convert import FACES
+from kirogw.dialects.clients import client_of
+from kirogw.dialects.dialect import Face
+from kirogw.errors import BadRequest, BodyTooLarge, GatewayError, NotFound, WrongMethod
+
+
+def add_handlers(app: Flask) -> None:
+    app.register_error_handler(GatewayError, gateway_error)
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(Exception, any_error)
+
+
+def face_of_request() -> Face:
+    """The face whose words the caller understands: by path, and by header where a path serves both."""
+    anthropic = request.path.startswith("/v1/messages") or "anthropic-version" in request.headers
+    return FACES["messages" if anthropic else "chat"]
+
+
+def gateway_error(error: GatewayError) -> Response:
+    reply = face_of_request().error(error, client_of(request.headers.get("User-Agent", "")), g.request_id)
+    response = Response(orjson.dumps(reply.body), reply.status, mimetype="application/json")
+    response.headers.update(reply.headers)
+    if isinstance(error, BodyTooLarge):
+        response.headers["Connection"] = "close"
+    if entry := g.get("entry"):
+        entry.outcome = f"{type(error).__name__} {reply.status}"
+    return response
+
+
+def http_error(error: HTTPException) -> Response:
+    """What Flask itself refuses."""
+    return gateway_error(_ours(error))
+
+
+def _ours(error: HTTPException) -> GatewayError:
+    if isinstance(error, RequestEntityTooLarge):
+        return BodyTooLarge("the request body is larger than MAX_BODY_BYTES allows; send less, or raise the setting")
+    if error.code == 404:
+        return NotFound(f"there is no {request.method} {request.path} here; docs/compatibility.md lists what is")
+    if error.code == 405:
+        return WrongMethod(f"{request.path} does not take {request.method}")
+    return BadRequest(f"the request can not be read: {error.description}")
+
+
+def any_error(error: Exception) -> Response:
+    """A fault of our own: the log gets the traceback, the client a sentence."""
+    return gateway_error(unexpected(error))
+
+
+def unexpected(error: Exception) -> GatewayError:
+    """What the client hears of any exception; our own faults are logged here."""
+    if isinstance(error, GatewayError):
+        return error
+    log.logger.error("a fault of the gateway itself, request %s", g.get("request_id", ""), exc_info=error)
+    return GatewayError("the gateway itself failed; the log has the details under this request id")

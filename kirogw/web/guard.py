@@ -1,0 +1,54 @@
+"""Who may come in, and the body: read whole, or refused, before anything is answered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+from flask import request
+
+from kirogw.errors import BadRequest, WrongKey
+from kirogw.web.state import state
+from kirogw.wire import Json
+
+
+def caller() -> str:
+    """The name of the key that the caller holds. Raises WrongKey."""
+    given = request.headers.get("x-api-key", ""), _bearer(request.headers.get("Authorization", ""))
+    if any(key and state().key.fits(key) for key in given):
+        return "main"
+    if any(given):
+        raise WrongKey("this API key is not the gateway's; `python kirogw.py key` prints the right one")
+    raise WrongKey("an API key is needed: send it as `Authorization: Bearer KEY` or as `x-api-key: KEY`")
+
+
+def _bearer(header: str) -> str:
+    scheme, _, value = header.partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else ""
+
+
+def body() -> bytes:
+    """The whole request body. Raises RequestEntityTooLarge."""
+    return request.get_data(cache=False)
+
+
+def parsed(data: bytes) -> Json:
+    """The body's JSON object. Raises BadRequest."""
+    try:
+        value: Any = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        value = _lenient(data)
+    if not isinstance(value, dict):
+        raise BadRequest("the request body must be a JSON object")
+    return value
+
+
+def _lenient(data: bytes) -> Any:
+    """JSON that holds halves of surrogate pairs: clients cut texts between the two, and a rule takes them out."""
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise BadRequest(f"the request body is not valid JSON: {error}") from None
+    except RecursionError:
+        raise BadRequest("the request body is nested too deeply") from None
