@@ -44,6 +44,7 @@ class _Tries:
     entry: log.Entry
     deadline: float
     hosts: int
+    pace: float = 1.0
     hold: bool = False  # nothing is shown before the answer is whole
     shown: bool = False
     account: Account | None = None
@@ -57,11 +58,11 @@ class _Tries:
     invocation: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def next(self, verdict: Verdict, now: float) -> float:
-        """Seconds to pause before the next try, which this has set up. Raises the verdict's error when there is none."""
+        """Seconds to pause before the next try, which this sets up. Raises the verdict's error if there is none."""
         done = self.counts.get(verdict.rule, 0)
         self.counts[verdict.rule] = done + 1
         if verdict.again and done < verdict.tries:
-            pause = min(verdict.waits[1], verdict.waits[0] * 2**done) * random.uniform(1.0, 1.25)
+            pause = min(verdict.waits[1], verdict.waits[0] * 2**done) * random.uniform(1.0, 1.25) * self.pace
             if now + pause <= self.deadline:
                 self.unsealed |= verdict.again == "unsealed"
                 self.plain |= verdict.again == "plain"
@@ -91,7 +92,7 @@ class Gateway:
         self.pool = Pool(Account(a.id, a.kind, a.name) for a in logins.accounts())
 
     def open(self, ask: Ask, entry: log.Entry) -> tuple[Source, int]:
-        """The answer as it comes, and the estimate of its input tokens. Raises GatewayError, now or while it is read."""
+        """The answer as it comes, and the estimate of its input tokens. Both may raise GatewayError."""
         conversation = attachments.resolve(ask.conversation, self._fetcher)
         estimate = tokens.count_conversation(conversation)
         hold = not ask.stream
@@ -146,7 +147,8 @@ class Gateway:
 
     def _answer(self, conversation: Conversation, *, estimate: int, entry: log.Entry, hold: bool) -> Source:
         """One answer of the upstream, with as many tries as the verdicts allow and the client sees none of."""
-        tries = _Tries(entry, entry.began + self._settings.retry_budget, len(self._settings.kiro_runtime_urls), hold)
+        limit = entry.began + self._settings.retry_budget
+        tries = _Tries(entry, limit, len(self._settings.kiro_runtime_urls), self._settings.retry_pace, hold)
         while True:
             account = tries.account = tries.account or self._pick(tries, conversation.model)
             entry.account, entry.tries = account.name or account.id, entry.tries + 1
@@ -215,7 +217,7 @@ class Gateway:
         wait, reason = self.pool.soonest(time.time())
         if not self.pool.all():
             raise NeedsLogin(
-                "no Kiro account is set up: sign in with the Kiro IDE or kiro-cli, or set KIRO_API_KEY, then start again"
+                "no Kiro account is set up: sign in with the Kiro IDE or kiro-cli or set KIRO_API_KEY, then start again"
             )
         if wait is None:
             raise NotFound(f"no account has the model {model!r}; GET /v1/models lists those that work")
@@ -247,6 +249,7 @@ class Gateway:
         outgoing = request.address(
             prepared.body, login, base, self._shape, invocation_id=tries.invocation, attempt=tries.entry.tries
         )
+        _record(tries.entry, outgoing)
         exchange = self._transport.open(outgoing)
         self._running.add(exchange)
         try:
@@ -257,8 +260,9 @@ class Gateway:
                 learned=account.learned,
             )  # fmt: skip
             yield from relayed(
-                exchange.read, reader, beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout
-            )
+                _taped(exchange.read, tries.entry), reader,
+                beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout,
+            )  # fmt: skip
             account.learned = account.learned or reader.saw_metadata
             if self._settings.truncation_recovery and (reader.cut_calls or reader.cut_text):
                 self._cuts.remember(reader.cut_calls, reader.cut_text)
@@ -316,6 +320,28 @@ class Gateway:
             return self._transport.call(outgoing)
         except Lost as error:
             raise faults.lost(error.kind).error from error
+
+
+def _record(entry: log.Entry, outgoing: Request) -> None:
+    """For DEBUG_MODE: what is sent."""
+    if entry.record:
+        name = f"upstream-{entry.tries}-request.txt"
+        entry.record.add_head(name, f"{outgoing.method} {outgoing.url}", outgoing.headers)
+        entry.record.add(name, outgoing.body)
+
+
+def _taped(read: Callable[[float], bytes | None], entry: log.Entry) -> Callable[[float], bytes | None]:
+    """For DEBUG_MODE: `read`, and what it read is kept."""
+    record, name = entry.record, f"upstream-{entry.tries}-answer.bin"
+    if record is None:
+        return read
+
+    def taped(seconds: float) -> bytes | None:
+        data = read(seconds)
+        record.add(name, data or b"")
+        return data
+
+    return taped
 
 
 def _note(entry: log.Entry, batch: list[object]) -> None:

@@ -1,13 +1,11 @@
 """The log: one line a request, text on a terminal and JSON elsewhere.
 
-No secret can reach it: an Entry has no place for one, and everything else passes through `clean`, which takes out
-whatever looks like a token or key.
+No secret can reach it: an Entry has no place for one, and every line passes through `clean`.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import time
 from dataclasses import dataclass, field
@@ -15,23 +13,10 @@ from typing import Any, Final
 
 import orjson
 
-_SECRETS: Final = re.compile(
-    r"(?:ao[ar][A-Za-z0-9+/=_:.-]{8,}|ksk_[A-Za-z0-9_-]{4,}|kgw_[A-Za-z0-9_-]{4,}|sk-[A-Za-z0-9_-]{8,}"
-    r"|ey[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]{8,}"
-    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
-    r"|(?i:(?<=bearer )|(?<=x-api-key: ))[^\s\"',]{4,})"
-)
-_MEMBERS: Final = re.compile(
-    r"(?i)(\"?(?:access_?token|refresh_?token|client_?secret|id_?token|api_?key|authorization|x-api-key|device_?code"
-    r"|code_?verifier)\"?\s*[:=]\s*\"?)(?!Bearer )[^\s\"',&}]+"
-)
+from kirogw.debug import Record
+from kirogw.redact import clean
 
 logger: Final = logging.getLogger("kirogw")
-
-
-def clean(text: str) -> str:
-    """`text` without anything that looks like a secret."""
-    return _MEMBERS.sub(r"\1***", _SECRETS.sub("***", text))
 
 
 @dataclass(slots=True)
@@ -52,6 +37,8 @@ class Entry:
     upstream: str = ""
     usage: dict[str, Any] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
+    record: Record | None = None  # DEBUG_MODE
+    failed: bool = False
 
     def fields(self, now: float) -> dict[str, Any]:
         line: dict[str, Any] = {
@@ -67,7 +54,8 @@ class Entry:
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.levelname.lower():7} {_said(record)}"
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        line = f"{clock} {record.levelname.lower():7} {_said(record)}"
         if fields := getattr(record, "fields", None):
             line += " " + " ".join(f"{name}={value}" for name, value in fields.items() if value not in (None, ""))
         return clean(line)

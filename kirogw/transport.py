@@ -22,6 +22,7 @@ import requests.utils
 import urllib3
 from urllib3.connectionpool import HTTPConnectionPool
 
+from kirogw.errors import UpstreamFailed
 from kirogw.flow import http1
 from kirogw.settings import Settings
 from kirogw.wire import Reply, Request
@@ -54,7 +55,7 @@ class _Pending:
 class _Direct:
     """Mixed into a urllib3 connection: the request leaves in one write, and the answer is left to Exchange."""
 
-    used = 0
+    seen: Any = None  # the socket that has carried a request before
 
     def request(self: Any, method: str, url: str, body: bytes | None = None, headers: Any = None, **_: Any) -> None:
         if self.sock is None:
@@ -92,9 +93,9 @@ class Exchange:
         self._response = http1.Response()
         self._early: list[bytes] = []
         self._wait: float | None = None
-        self.reused = connection.used > 0
+        self.reused = connection.seen is self._sock
         self.answered = False  # has a byte of the answer come
-        connection.used += 1
+        connection.seen = self._sock
 
     @property
     def status(self) -> int:
@@ -204,6 +205,13 @@ class Transport:
                 timeout=urllib3.Timeout(self._settings.connect_timeout, self._settings.first_token_timeout),
             )  # fmt: skip
         return Exchange(route.pool, pending._connection)
+
+    def post(self, request: Request) -> Reply:
+        """A whole call for the sign-in services. Raises UpstreamFailed."""
+        try:
+            return self.call(request)
+        except Lost as error:
+            raise UpstreamFailed(f"the sign-in service can not be reached ({error}); try again") from error
 
     def call(self, request: Request, seconds: float = 60.0) -> Reply:
         """A whole call. `seconds` is the longest silence. Raises Lost. A kept connection that died is replaced once."""

@@ -7,19 +7,21 @@ import secrets
 import string
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import orjson
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 
 from kirogw import __version__, log
 from kirogw.answer import BEAT, collect
 from kirogw.convert import FACES
+from kirogw.debug import Record
 from kirogw.dialects.chat.models import openai_model, openai_models
 from kirogw.dialects.dialect import Ask, Face, Heading, Model
 from kirogw.dialects.kiro import models as kiro_models
 from kirogw.dialects.messages.models import anthropic_model, anthropic_models
-from kirogw.errors import NotFound
+from kirogw.errors import GatewayError, NotFound
 from kirogw.stream import Source, events, written
 from kirogw.web import guard
 from kirogw.web.failures import unexpected
@@ -57,8 +59,26 @@ def _end(response: Response) -> Response:
     response.headers["x-request-id"] = response.headers["request-id"] = g.request_id
     entry = g.get("entry")
     if entry and not response.is_streamed:
-        log.request(entry, time.monotonic())
+        _done(entry, response.get_data())
     return response
+
+
+def _done(entry: log.Entry, answer: bytes = b"") -> None:
+    """The request's line in the log, and its folder in DEBUG_MODE."""
+    log.request(entry, time.monotonic())
+    if entry.record:
+        entry.record.add("answer.txt", answer)
+        entry.record.close(failed=entry.failed)
+
+
+def _record(data: bytes) -> Record | None:
+    settings = state().settings
+    if settings.debug_mode == "off":
+        return None
+    record = Record(Path(settings.kirogw_home).expanduser(), g.request_id, settings.debug_mode)
+    record.add_head("request.txt", f"{request.method} {request.full_path}", dict(request.headers))
+    record.add("request.txt", data)
+    return record
 
 
 def identifier() -> str:
@@ -83,7 +103,7 @@ def _kept(view: Callable[..., Response]) -> Callable[..., Response]:
 
 def generate(face: Face, data: bytes) -> Response:
     """A request for an answer, streamed or not, in any face."""
-    entry = g.entry = log.Entry(g.request_id, face.name, time.monotonic(), key=g.key)
+    entry = g.entry = log.Entry(g.request_id, face.name, time.monotonic(), key=g.key, record=_record(data))
     ask = face.read(guard.parsed(data), _headers())
     entry.model, entry.stream = ask.conversation.model, ask.stream
     source, estimate = state().gateway.open(ask, entry)
@@ -99,28 +119,33 @@ def _streamed(face: Face, ask: Ask, heading: Heading, source: Source, entry: log
     first = next(source, BEAT)
     while not first:
         first = next(source, BEAT)
-    chunks = written(
-        source, first, face.writer(heading, ask), beat=state().settings.heartbeat, clock=time.monotonic, lost=_told(entry)
-    )
+    writer, beat = face.writer(heading, ask), state().settings.heartbeat
+    chunks = written(source, first, writer, beat=beat, clock=time.monotonic, lost=_told(entry))
     response = Response(_logged(chunks, entry), mimetype="text/event-stream", headers=STREAM_HEADERS)
     response.call_on_close(source.close)
     return response
 
 
-def _told(entry: log.Entry) -> Callable[[Exception], Exception]:
-    def told(error: Exception) -> Exception:
-        entry.outcome = f"{type(error).__name__} in-band"
+def _told(entry: log.Entry) -> Callable[[Exception], GatewayError]:
+    def told(error: Exception) -> GatewayError:
+        entry.outcome, entry.failed = f"{type(error).__name__} in-band", True
         return unexpected(error)
 
     return told
 
 
 def _logged(chunks: Iterator[bytes], entry: log.Entry) -> Iterator[bytes]:
+    """The chunks, and at their end the log's line."""
     try:
-        yield from chunks
+        if entry.record is None:
+            yield from chunks
+        else:
+            for chunk in chunks:
+                entry.record.add("answer.txt", chunk)
+                yield chunk
     finally:
         entry.outcome = entry.outcome or "client left"
-        log.request(entry, time.monotonic())
+        _done(entry)
 
 
 def count_tokens(data: bytes) -> Response:
@@ -154,7 +179,7 @@ def _listed() -> list[Model]:
 def home() -> Response:
     return _json({
         "name": "kirogw", "version": __version__, "demo": state().demo,
-        "endpoints": ["/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions", "/v1/models", "/health", "/ready"],
+        "endpoints": sorted(rule.rule for rule in current_app.url_map.iter_rules()),
     })  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def gateway_error(error: GatewayError) -> Response:
     if isinstance(error, BodyTooLarge):
         response.headers["Connection"] = "close"
     if entry := g.get("entry"):
-        entry.outcome = f"{type(error).__name__} {reply.status}"
+        entry.outcome, entry.failed = f"{type(error).__name__} {reply.status}", True
     return response
 
 

@@ -1,0 +1,143 @@
+"""The law of the house: who may import whom. Function bodies are read too."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import kirogw
+
+TOP = Path(kirogw.__file__).parent
+FLOORS = [
+    # from low to high; a module may import from floors below its own, and from its own room
+    {"wire", "settings", "redact"},
+    {"errors", "debug"},
+    {"log"},
+    {"conversation"},
+    {"answer"},
+    {"tokens"},
+    {"flow"},
+    {"dialects"},
+    {"convert"},
+    {"stream"},
+    {"transport", "fetch", "store"},
+    {"auth", "logins", "pool", "catalog", "attachments", "search", "cuts", "usage"},
+    {"gateway", "background"},
+    {"web"},
+    {"manual", "serve", "cli"},
+]
+APART = {"twin": {"flow", "wire"}}  # the simulator shares no opinion with the gateway
+FLOOR_OF = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
+DOORS = {
+    "flask": {"web"}, "werkzeug": {"web"}, "requests": {"transport"}, "urllib3": {"transport", "fetch"},
+    "sqlite3": {"logins", "store"}, "tiktoken": {"tokens"}, "gevent": {"serve"}, "gunicorn": {"serve"},
+}  # fmt: skip
+PURE = {"wire", "errors", "conversation", "answer", "flow", "dialects", "convert", "stream"}
+IMPURE = {"time", "random", "secrets", "socket", "logging", "threading", "subprocess", "requests", "urllib3"}
+SAME_FLOOR = {("auth", "logins"), ("manual", "settings"), ("serve", "manual"), ("cli", "serve"), ("cli", "manual")}
+INNER = {"kirogw/__init__.py", "kirogw/serve.py"}  # why: see their docstrings
+FILES = sorted(TOP.rglob("*.py"))
+
+
+def room(path):
+    parts = path.relative_to(TOP).with_suffix("").parts
+    return parts[0]
+
+
+def imports(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            if node.module == "kirogw":
+                yield from (f"kirogw.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def offences(path):
+    here = room(path)
+    if here == "__init__":
+        return
+    for name in imports(ast.parse(path.read_text())):
+        top, _, rest = name.partition(".")
+        there = rest.split(".")[0]
+        if top in DOORS and here not in DOORS[top] and here != "twin":
+            yield f"{name}: only {DOORS[top]} may import it"
+        if here in PURE and top in IMPURE:
+            yield f"{name} in a pure room"
+        if top != "kirogw" or there in ("", here, "__version__"):
+            continue
+        if here in APART:
+            if there not in APART[here]:
+                yield f"{name}: {here} stands apart"
+        elif there in APART or (FLOOR_OF[there] >= FLOOR_OF[here] and (here, there) not in SAME_FLOOR):
+            yield f"{name} is not below"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TOP)))
+def test_imports_point_down(path):
+    assert list(offences(path)) == []
+
+
+def dialect(path):
+    parts = path.relative_to(TOP / "dialects").parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+@pytest.mark.parametrize("path", sorted((TOP / "dialects").rglob("*.py")), ids=lambda p: str(p.relative_to(TOP)))
+def test_dialects_are_strangers(path):
+    mine = dialect(path)
+    others = {d.name for d in (TOP / "dialects").iterdir() if d.is_dir()} - {mine, "__pycache__"}
+    found = [n for n in imports(ast.parse(path.read_text())) if mine and n.startswith(tuple(f"kirogw.dialects.{o}" for o in others))]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TOP)))
+def test_no_import_hides_in_a_function(path):
+    if str(path.relative_to(TOP.parent)) in INNER:
+        return
+    tree = ast.parse(path.read_text())
+    hidden = [
+        inner.lineno
+        for function in ast.walk(tree) if isinstance(function, ast.FunctionDef | ast.ClassDef)
+        for inner in ast.walk(function) if isinstance(inner, ast.Import | ast.ImportFrom)
+    ]  # fmt: skip
+    assert hidden == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TOP)))
+def test_no_module_is_called_like_one_of_the_standard_library(path):
+    if path.stem != "__init__" and path.parent == TOP:
+        assert path.stem not in sys.stdlib_module_names
+
+
+def test_every_room_has_a_floor():
+    rooms = {room(path) for path in FILES} - {"__init__"}
+    assert rooms <= set(FLOOR_OF) | set(APART)
+
+
+def test_the_package_wins_over_the_script():
+    assert kirogw.__file__.endswith("kirogw/__init__.py")
+
+
+@pytest.mark.parametrize(
+    ("where", "text", "found"),
+    [
+        ("flow/x.py", "from kirogw.web import api", True),
+        ("flow/x.py", "import time", True),
+        ("gateway.py", "import flask", True),
+        ("dialects/x.py", "def f():\n    from kirogw import gateway", True),
+        ("twin/x.py", "from kirogw.dialects.kiro import rules", True),
+        ("web/x.py", "from kirogw.gateway import Gateway", False),
+        ("twin/x.py", "from kirogw.wire import Json", False),
+    ],
+)
+def test_the_law_catches(monkeypatch, tmp_path, where, text, found):
+    path = tmp_path / where
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    monkeypatch.setattr(sys.modules[__name__], "TOP", tmp_path)
+    assert bool(list(offences(path))) is found
