@@ -1,0 +1,77 @@
+# make run: the gateway.  make test: all that proves it.  make: the list of what else there is.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+PYTEST ?=
+COVERED := 90
+
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet
+APT := tools/need
+
+.DEFAULT_GOAL := help
+.PHONY: help run venv test lint pytest test-clients bench faults docs clean
+
+help:
+	@sed -n 's/^#: /  make /p' Makefile
+
+#: run            start the gateway; more with ARGS, as in: make run ARGS="--port 9000"
+run: $(VENV)/.run
+	@echo "starting: $(PY) kirogw.py $(ARGS)"
+	@exec $(PY) kirogw.py $(ARGS)
+
+#: venv           only make $(VENV), as for a service
+venv: $(VENV)/.run
+
+#: test           lint, types and all tests, with coverage; a few minutes
+test: $(VENV)/.test
+	@$(APT) systemd-analyze=systemd
+	@$(MAKE) --no-print-directory lint pytest
+
+lint: $(VENV)/.test
+	$(VENV)/bin/ruff check kirogw tests bench kirogw.py
+	$(VENV)/bin/mypy
+
+#: pytest         only the tests; some of them with PYTEST="tests/flow -x"
+pytest: $(VENV)/.test
+	@rm -f .coverage .coverage.*
+	$(VENV)/bin/coverage run -m pytest $(PYTEST)
+	@$(VENV)/bin/coverage combine --quiet
+	@$(VENV)/bin/coverage report --skip-covered --sort=cover $(if $(PYTEST),,--fail-under=$(COVERED))
+
+#: test-clients   real clients (Claude Code, OpenCode, Cline, the SDKs) work through the gateway; installs them
+test-clients: $(VENV)/.test
+	@$(APT) npm=npm node=nodejs
+	@$(PY) tests/clients/install.py
+	tests/clients/offline $(PY) -m pytest tests/clients -m clients $(PYTEST)
+
+#: bench          the speed of it beside nginx and a naive gateway, in one table
+bench: $(VENV)/.test
+	@$(APT) nginx=nginx-light
+	@$(PY) bench/run.py $(ARGS)
+
+#: faults         what a client gets for each fault of the upstream, in one table
+faults: $(VENV)/.test
+	@$(PY) -m tests.faults $(ARGS)
+
+#: docs           write docs/settings.md and .env.example from the settings
+docs: $(VENV)/.run
+	$(PY) kirogw.py settings --markdown > docs/settings.md
+	$(PY) kirogw.py settings --env > .env.example
+
+#: clean          remove all that make made
+clean:
+	rm -rf $(VENV) .venv-* .clients .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.run: requirements.txt
+	@tools/venv $(VENV) $(PYTHON)
+	@echo "installing requirements.txt into $(VENV)"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.test: tests/requirements.txt $(VENV)/.run
+	@echo "installing tests/requirements.txt into $(VENV)"
+	@$(PIP) -r tests/requirements.txt
+	@touch $@
