@@ -1,0 +1,49 @@
+"""Our own Kiro: the upstream's runtime, control plane and auth services over real HTTP, on one port of the loopback.
+
+For tests, and as the demo that a newcomer gets before any login. It refuses what the real service is known to refuse,
+rotates refresh tokens, plays scripts, injects faults, and remembers all it saw. Nothing of `dialects` is used here: a
+mistake shared by both sides would stay unseen.
+
+    with Twin(accounts=["social", "idc"], rotation="grace") as twin:
+        twin.url, twin.settings(), twin.account.access_token
+        twin.script([[{"text": "hello"}]])
+        twin.faults.add("USER_REQUEST_RATE_EXCEEDED", count=2)
+        twin.requests, twin.refusals, twin.denials, twin.ledger
+
+**Which host was meant.** All services answer at the bare URL. `http://127.0.0.1:PORT/@runtime.eu-central-1.kiro.dev`
+as a base address tells host and region, and then both are minded; so does using the twin as an HTTP proxy.
+
+**A script** is a list of answers (or `{"answers": [...]}`). An answer is a list of steps, or an object:
+
+    {"steps": [...],        what is said
+     "match": "text",       only if the last user text, the text this loop is about, or the tool results hold this
+     "round": 2,            only after so many messages with tool results since the last user text
+     "model": "auto",       only for this modelId
+     "tools": true,         only if the request declares tools (default: if the answer calls one, or has a round)
+     "repeat": true}        may be given again (default: if it has match or round; without, each is given once, in order)
+
+The first answer that fits is given; where none does, the demo answers. A step is an object with one of:
+
+    {"text": "Hello there"}                             in frames of a word; "pieces": 3 by three characters, [1, 5] cut there
+    {"thinking": "Hm", "sealed": true}                  reasoning, then its signature (unless sealed is false)
+    {"redacted": "secret"}, {"signature": "xyz"}        a sealed blob (base64 on the wire); a bare signature
+    {"tool": "Read", "input": {...}, "id": "tooluse_1"}  "input" may be a string, which goes out as it is; "pieces" as
+                                                        above; "finished": false leaves the stop out; "whole": one object
+    {"use": "read", "with": {"path": "a.txt"}}          whichever declared tool reads (write: path, content; run: command),
+                                                        its schema's required members filled
+    {"usage": {...}}, {"stop": "MAX_TOKENS"}, {"credits": 0.1}, {"context": 12.5}    the tail; null leaves that part out
+    {"end": false}                                      no tail at all
+    {"raw": {"type": "codeEvent", "payload": {...}}}    any event
+    {"exception": {"type": ..., "message": ...}}, {"error": {"code": ..., "message": ...}}    a failure in mid-stream
+    {"delay": 0.5}                                      alone or in any step: seconds before it; "pace": between its pieces
+
+Any text in a step may be `{"find": REGEX, "in": "asked" | "results" | "current", "format": "-{}-", "else": "..."}`: the
+last match (its first group) in the user's text, in the loop's tool results, or in the current message.
+
+**Faults**: see `faults.py`; **over HTTP**: `panel.py`; **what is refused**: `refusals.ROWS` and `identity.DENIALS`.
+"""
+
+from kirogw.twin.accounts import Account, as_ide_file
+from kirogw.twin.upstream import Twin, main
+
+__all__ = ["Account", "Twin", "as_ide_file", "main"]

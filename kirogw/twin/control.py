@@ -1,0 +1,96 @@
+"""The control plane: models, profiles, usage limits, preferences."""
+
+from __future__ import annotations
+
+import calendar
+import time
+from typing import Any, Final
+
+from kirogw.twin import replies
+from kirogw.twin.accounts import Account
+from kirogw.twin.ask import obj, text
+from kirogw.twin.state import Incoming
+from kirogw.wire import Json, Reply
+
+ORIGINS: Final = frozenset(
+    "AI_EDITOR CHATBOT CLI CONSOLE DOCUMENTATION GITLAB IDE INLINE_CHAT KIRO_CLI KIRO_WEB MARKETING MD MD_CE MD_IDE MOBILE "
+    "OPENSEARCH_DASHBOARD Q_DEV_BEXT SAGE_MAKER SERVICE_INTERNAL SM_AI_STUDIO_IDE UNIFIED_SEARCH UNKNOWN".split()
+)
+INVALID: Final = ("ValidationException", "Improperly formed request.", "REQUEST_BODY_INVALID")
+
+
+def _asked(incoming: Incoming) -> Json:
+    """Parameters may stand in the query, in the body, and in both."""
+    return {**incoming.query, **incoming.json()}
+
+
+def models(incoming: Incoming, account: Account, catalogue: list[Json]) -> Reply:
+    asked = _asked(incoming)
+    if asked.get("origin") not in ORIGINS:
+        return replies.fault(400, *INVALID)
+    listed = [row for row in catalogue if not account.models or row["modelId"] in account.models]
+    start = int(asked.get("nextToken") or 0)
+    size = max(1, min(100, int(asked.get("maxResults") or 100)))
+    more = str(start + size) if start + size < len(listed) else None
+    page = {"models": listed[start : start + size], "defaultModel": {"modelId": "auto"}, "nextToken": more}
+    return replies.served(page, "x-amz-target" in incoming.headers)
+
+
+def profiles(incoming: Incoming, account: Account) -> Reply:
+    listed = [{**_profile(account), "status": "ACTIVE", "profileType": "KIRO"}] if account.kind != "social" else []
+    return replies.served({"profiles": listed, "nextToken": None}, "x-amz-target" in incoming.headers)
+
+
+def profile(incoming: Incoming, account: Account) -> Reply:
+    if _asked(incoming).get("profileArn", account.own_arn) != account.own_arn:
+        return replies.fault(403, "AccessDeniedException", "User is not authorized to make this call.")
+    return replies.served({"profile": _profile(account)}, "x-amz-target" in incoming.headers)
+
+
+def _profile(account: Account) -> Json:
+    features = {"mcpConfiguration": {"toggle": "ON"}}
+    return {"arn": account.own_arn, "profileName": account.name, "optInFeatures": features}
+
+
+def usage(incoming: Incoming, account: Account) -> Reply:
+    """One breakdown, of credits; `used` and `limit` are the account's."""
+    reset = _next_month()
+    credit = {
+        "resourceType": "CREDIT", "displayName": "Credit", "displayNamePlural": "Credits", "unit": "INVOCATIONS",
+        "currency": "USD", "currentUsage": int(account.used), "currentUsageWithPrecision": round(account.used, 4),
+        "usageLimit": int(account.limit), "usageLimitWithPrecision": float(account.limit),
+        "currentOverages": max(0, int(account.used - account.limit)), "overageCap": 10_000, "overageRate": 0.04,
+        "overageCharges": 0.0, "freeTrialInfo": None, "bonuses": [], "overageCredits": [], "nextDateReset": reset,
+    }  # fmt: skip
+    plan = {
+        "subscriptionTitle": "KIRO PRO", "type": "Q_DEVELOPER_STANDALONE_PRO", "overageCapability": "OVERAGE_CAPABLE",
+        "upgradeCapability": "UPGRADE_CAPABLE", "subscriptionManagementTarget": "MANAGE",
+    }  # fmt: skip
+    answer: Json = {
+        "nextDateReset": reset, "daysUntilReset": max(0, int((reset - time.time()) / 86400)), "subscriptionInfo": plan,
+        "overageConfiguration": {"overageStatus": "ENABLED" if account.overage else "DISABLED"},
+        "usageBreakdownList": [credit], "userInfo": {"userId": f"d-9067.{account.name}", "email": _mail(incoming, account)},
+    }  # fmt: skip
+    return replies.served(answer, "x-amz-target" in incoming.headers)
+
+
+def _mail(incoming: Incoming, account: Account) -> str | None:
+    wanted: Any = _asked(incoming).get("isEmailRequired")
+    return f"{account.name}@localhost" if wanted in (True, "true") else None
+
+
+def _next_month() -> float:
+    now = time.gmtime()
+    return float(calendar.timegm((now.tm_year + now.tm_mon // 12, now.tm_mon % 12 + 1, 1, 0, 0, 0)))
+
+
+def preference(incoming: Incoming, account: Account) -> Reply:
+    status = text(obj(_asked(incoming).get("overageConfiguration")).get("overageStatus"))
+    if status not in ("ENABLED", "DISABLED"):
+        return replies.fault(400, *INVALID)
+    account.overage = status == "ENABLED"
+    return replies.served({}, "x-amz-target" in incoming.headers)
+
+
+def user(incoming: Incoming, account: Account) -> Reply:
+    return replies.served({"email": f"{account.name}@localhost"}, "x-amz-target" in incoming.headers)

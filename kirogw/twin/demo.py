@@ -1,0 +1,147 @@
+"""The answer where no script has one: it says that it is the demo, and does what can be done without a model.
+
+It streams word by word, thinks where it is asked to, calls a tool when the user says "call the tool X", answers in JSON
+where the prompt shows a schema, and retells what a tool gave back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+from kirogw.twin import tools
+from kirogw.twin.ask import Ask, obj, text
+from kirogw.wire import Json
+
+NOTICE: Final = "This is the demo upstream of kirogw: no model has read this."
+LONGEST: Final = 300  # characters of the user's text that come back
+REMINDER: Final = re.compile(r"<([a-z_-]+)>.*?</\1>\s*", re.DOTALL)
+NAME: Final = r"[`\"'“]?([A-Za-z0-9_-]{1,64})"
+CALL: Final = (
+    re.compile(rf"\b(?:call|use|invoke|run)\s+(?:only\s+)?(?:the\s+)?(?:tool|function)\s+(?:named\s+|called\s+)?{NAME}", re.I),
+    re.compile(rf"\b(?:call|use|invoke)\s+(?:only\s+)?(?:the\s+)?{NAME}[`\"'”]?\s+(?:tool|function)\b", re.I),
+    re.compile(rf"\bcall\s+{NAME}", re.I),
+)  # fmt: skip
+WANTS_JSON: Final = re.compile(r"\b(?:answer|respond|reply|return|output|only|valid|as|in|one)\b[^.\n]{0,60}\bJSON\b", re.I)
+EMULATED: Final = re.compile(r"<thinking_mode>(?:enabled|adaptive)</thinking_mode>")
+THOUGHT: Final = "The user gets an answer of the demo upstream, so there is little to think about."
+
+
+def steps(ask: Ask) -> list[Json]:
+    """The whole answer, as the steps of a script."""
+    thoughts = _thoughts(ask)
+    said = _json(ask) or _call(ask) or [{"text": _retold(ask) if ask.rounds else _spoken(ask)}]
+    if EMULATED.search(ask.current.content) or EMULATED.search(ask.turns[0].content):
+        said = _tagged(said)
+    late = ask.model_id.startswith("gpt")  # these think aloud after they have spoken
+    return _limited(ask, said + thoughts if late else thoughts + said)
+
+
+def _spoken(ask: Ask) -> str:
+    """What the user wrote last comes back, so that a newcomer sees that it arrived."""
+    said = last_words(ask.current.content)
+    if len(said) > LONGEST:
+        said = said[:LONGEST] + "…"
+    counted = f"{len(ask.history)} earlier messages, {len(ask.tools)} tools, {len(ask.current.images)} images"
+    return (f"{NOTICE} You wrote: “{said}”. With it came {counted}; the model asked for was {ask.model_id}. "
+            "Sign in to Kiro and start kirogw again, and a real model answers here.")  # fmt: skip
+
+
+def _retold(ask: Ask) -> str:
+    given = ask.current.result_text.strip()
+    shown = given[:LONGEST] + ("…" if len(given) > LONGEST else "")
+    return f"{NOTICE} The tool gave back: {shown or 'nothing'}"
+
+
+def last_words(content: str) -> str:
+    """The last paragraph that a person may have written: without the tagged blocks that agents put around it."""
+    plain = REMINDER.sub("", content).strip()
+    return re.split(r"\n\s*\n", plain)[-1].strip()
+
+
+def _thoughts(ask: Ask) -> list[Json]:
+    fields = obj(ask.fields)
+    effort = text(obj(fields.get("output_config")).get("effort")) or text(obj(fields.get("reasoning")).get("effort"))
+    kind = text(obj(fields.get("thinking")).get("type"))
+    if effort == "none" or kind == "disabled" or not (effort or kind):
+        return []
+    if ask.model_id.startswith("gpt"):
+        return [{"thinking": "...", "sealed": False}, {"signature": ".KTR~~" + ask.model_id}]
+    omitted = obj(fields.get("thinking")).get("display") == "omitted"
+    return [{"thinking": "" if omitted else THOUGHT}]
+
+
+def _tagged(said: list[Json]) -> list[Json]:
+    """Thinking where it is emulated: tags at the start of the text."""
+    thought = f"<thinking>{THOUGHT}</thinking>\n\n"
+    if "text" in said[0]:
+        return [{**said[0], "text": thought + said[0]["text"]}, *said[1:]]
+    return [{"text": thought}, *said]
+
+
+def _call(ask: Ask) -> list[Json]:
+    """A call of the tool that the user names, once a loop."""
+    if ask.rounds or not ask.tools:
+        return []
+    names = {text(tool.get("name")).lower(): tool for tool in ask.tools}
+    said = "\n".join(re.split(r"\n\s*\n", REMINDER.sub("", ask.current.content))[-2:])
+    found = [names[name] for pattern in CALL for name in map(str.lower, pattern.findall(said)) if name in names]
+    if not found:
+        return []
+    given = {**tools.arguments(found[0], {}), **_object_in(said)}
+    return [{"text": f"{NOTICE} As you say, I call {found[0]['name']}."}, {"tool": found[0]["name"], "input": given}]
+
+
+def _object_in(said: str) -> Json:
+    """The first JSON object in a text, {} for none: arguments that the user spelt out."""
+    for place, value in _values(said):
+        if said[:place].lower().rstrip().endswith("with") and not _is_schema(value):
+            return value
+    return {}
+
+
+def _json(ask: Ask) -> list[Json]:
+    """An answer in JSON, where the conversation's prompt or the last message asks for it."""
+    for content in (ask.current.content, ask.turns[0].content):
+        for place, value in _values(content):
+            if _is_schema(value) and "json" in content[max(0, place - 400) : place].lower():
+                return [{"text": json.dumps(tools.instance(value))}]
+    if WANTS_JSON.search(last_words(ask.current.content)):
+        return [{"text": json.dumps({"answer": NOTICE, "you_wrote": last_words(ask.current.content)[:LONGEST]})}]
+    return []
+
+
+def _values(content: str) -> list[tuple[int, Json]]:
+    """The JSON objects in a text, with their places; those inside another are not looked at."""
+    decoder, place = json.JSONDecoder(), 0
+    found: list[tuple[int, Json]] = []
+    while (place := content.find("{", place)) >= 0 and len(found) < 20:
+        try:
+            value, end = decoder.raw_decode(content, place)
+        except (ValueError, RecursionError):
+            end, value = place + 1, None
+        if isinstance(value, dict):
+            found.append((place, value))
+        place = end
+    return found
+
+
+def _is_schema(value: Json) -> bool:
+    inner = value.get("schema") if isinstance(value.get("schema"), dict) else value
+    return any(word in obj(inner) for word in ("properties", "$ref", "anyOf", "$schema")) or inner == {"type": "object"}
+
+
+def _limited(ask: Ask, said: list[Json]) -> list[Json]:
+    """Cut at max_tokens, where the request sets it, at four characters a token."""
+    limit: Any = obj(ask.fields).get("max_tokens")
+    if not isinstance(limit, int):
+        return said
+    left = 4 * limit
+    for n, step in enumerate(said):
+        name = "text" if "text" in step else "thinking"
+        whole = text(step.get(name))
+        if len(whole) > left:
+            return [*said[:n], {**step, name: whole[:left], "stop": "MAX_TOKENS"}]
+        left -= len(whole)
+    return said

@@ -1,0 +1,93 @@
+"""`/_twin/*`: the twin told and asked over HTTP, for tests that run it in another process.
+
+GET state, accounts; POST faults, script, config, accounts, expire, revoke, reset.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from kirogw.twin import auth, faults, replies, script
+from kirogw.twin.service import Service
+from kirogw.twin.state import Incoming
+from kirogw.wire import Reply
+
+PREFIX: Final = "/_twin/"
+
+
+def answer(service: Service, incoming: Incoming) -> Reply:
+    """A wrong body gets a 400 that says what is wrong."""
+    act = ACTS.get((incoming.method, incoming.path.removeprefix(PREFIX).rstrip("/")))
+    if act is None:
+        return replies.plain(404, {"message": f"there is {', '.join(f'{m} {PREFIX}{p}' for m, p in ACTS)}"})
+    try:
+        body = json.loads(incoming.body) if incoming.body else None
+        return replies.plain(200, act(service, body))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return replies.plain(400, {"message": str(error)})
+
+
+def _state(service: Service, body: Any) -> Any:
+    played = [{"name": fault.name, "operation": fault.operation, "played": fault.played}
+              for fault in service.faults.played]  # fmt: skip
+    return {**service.journal.as_json(), "faults": played, "options": vars(service.options)}
+
+
+def _faults(service: Service, body: Any) -> Any:
+    for fault in body if isinstance(body, list) else [body]:
+        service.faults.add(**fault)
+    return {"waiting": len(service.faults.waiting)}
+
+
+def _script(service: Service, body: Any) -> Any:
+    """A script, the name of a built-in one, or null for the demo."""
+    service.script = None if body is None else script.load(body)
+    return {"answers": len(service.script.answers) if service.script else 0}
+
+
+def _config(service: Service, body: Any) -> Any:
+    service.options.change(body)
+    return vars(service.options)
+
+
+def _accounts(service: Service, body: Any) -> Any:
+    return [auth.described(account) for account in service.accounts.all.values()]
+
+
+def _add_account(service: Service, body: Any) -> Any:
+    return auth.described(service.accounts.add(**(body or {})))
+
+
+def _expire(service: Service, body: Any) -> Any:
+    """`{"name": ...}`, or nothing for all accounts."""
+    service.accounts.expire((body or {}).get("name", ""))
+    return {}
+
+
+def _revoke(service: Service, body: Any) -> Any:
+    service.accounts.revoke(body["name"])
+    return {}
+
+
+def _reset(service: Service, body: Any) -> Any:
+    """Forget requests, refusals, ledger, faults and script; accounts and their tokens stay."""
+    service.journal.clear()
+    service.faults.clear()
+    service.script = None
+    return {}
+
+
+ACTS: Final[dict[tuple[str, str], Callable[[Service, Any], Any]]] = {
+    ("GET", "state"): _state,
+    ("GET", "accounts"): _accounts,
+    ("GET", "faults"): lambda service, body: faults.NAMED,
+    ("POST", "faults"): _faults,
+    ("POST", "script"): _script,
+    ("POST", "config"): _config,
+    ("POST", "accounts"): _add_account,
+    ("POST", "expire"): _expire,
+    ("POST", "revoke"): _revoke,
+    ("POST", "reset"): _reset,
+}
