@@ -1,0 +1,251 @@
+"""A Kiro login as it lies on a disk, in all its spellings. Does no I/O.
+
+The IDE writes camelCase, kiro-cli and amazon-q snake_case, exports either; `read` takes both, `changed` keeps the one
+that it finds. An access token is opaque (it is no JWT), so all that is known about it stands beside it.
+
+Source: kiro 1.1, 1.7-1.9, 1.12.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, TypeAlias
+
+from kirogw.settings import ARN, REGION
+from kirogw.wire import Json
+
+Kind: TypeAlias = Literal["social", "idc", "builder", "external", "key"]
+
+METHODS: Final[Mapping[str, Kind]] = {
+    "social": "social", "desktop": "social",
+    "idc": "idc", "iam": "idc", "identitycenter": "idc", "awsidc": "idc",
+    "builderid": "builder",
+    "externalidp": "external",
+    "apikey": "key",
+}  # fmt: skip
+BUILDER_START: Final = "view.awsapps.com/start"
+NAMES: Final[Mapping[str, str]] = {"Github": "GitHub", "BuilderId": "Builder ID", "ExternalIdp": "external provider"}
+KINDS: Final[Mapping[Kind, str]] = {
+    "social": "Google or GitHub", "idc": "Identity Center", "builder": "Builder ID", "external": "external provider",
+    "key": "API key",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One login. Times are in epoch seconds; None is "nobody knows". Secrets are left out of the repr.
+
+    `sso_region` is where the session was issued and `client_region` where its OIDC client was registered; neither says
+    which region serves the API. `region` does, and only an API key has it. `issued_at` is known only of tokens that
+    this gateway renewed itself. `machine` is the id that an export brought along, "" when none did.
+    """
+
+    kind: Kind
+    access: str = field(default="", repr=False)
+    refresh: str = field(default="", repr=False)
+    expires_at: float | None = None
+    issued_at: float | None = None
+    client_id: str = field(default="", repr=False)
+    client_secret: str = field(default="", repr=False)
+    client_ends: float | None = None
+    sso_region: str = ""
+    client_region: str = ""
+    region: str = ""
+    profile: str = ""
+    token_endpoint: str = ""
+    scopes: tuple[str, ...] = ()
+    audience: str = ""
+    start_url: str = ""
+    provider: str = ""
+    email: str = field(default="", repr=False)
+    machine: str = ""
+
+    @property
+    def identity(self) -> str:
+        """Changes when somebody else signs in, and not when a token is renewed, as far as that can be told."""
+        return fingerprint("\n".join((self.kind, self.provider, self.client_id, self.start_url, self.token_endpoint)))
+
+    @property
+    def who(self) -> str:
+        """Whose login it is, for people: never more than two letters of a mail address."""
+        name = NAMES.get(self.provider, self.provider) or KINDS[self.kind]
+        local, at, host = self.email.partition("@")
+        return f"{name}, {local[:2]}***@{host}" if at else name
+
+
+def fingerprint(secret: str) -> str:
+    """Tells two secrets apart and gives neither away."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def read(members: Mapping[str, Any], registration: Mapping[str, Any] | None = None, profile: str = "") -> Credential:
+    """A login from the members of a file or row. `registration` is the OIDC client that lies beside it; `profile` the
+    ARN that does, if the login has none. Members of a wrong type count as missing.
+    """
+    client = registration or members
+    credential = Credential(
+        kind=kind_of(members, registration),
+        access=text(members, "accessToken") or text(members, "apiKey"),
+        refresh=text(members, "refreshToken"),
+        expires_at=moment(member(members, "expiresAt")),
+        client_id=text(client, "clientId") or text(members, "clientId"),
+        client_secret=text(client, "clientSecret") or text(members, "clientSecret"),
+        client_ends=_client_ends(client, registration is not None),
+        sso_region=_matching(REGION, text(members, "ssoRegion") or text(members, "region")),
+        client_region=_matching(REGION, text(registration or {}, "region")),
+        profile=_matching(ARN, text(members, "profileArn")) or _matching(ARN, profile),
+        token_endpoint=text(members, "tokenEndpoint"),
+        scopes=_words(member(members, "scopes")),
+        audience=text(members, "audience"),
+        start_url=text(members, "startUrl") or text(registration or {}, "startUrl"),
+        provider=text(members, "provider"),
+        email=text(members, "email"),
+        machine=_machine(text(members, "machineId")),
+    )
+    return key(credential.access, credential.region) if credential.kind == "key" else credential
+
+
+def key(secret: str, region: str = "") -> Credential:
+    """An API key: a bearer token that never ends and is never renewed. `ksk_...|region` is how exports write it."""
+    secret, _, after = secret.partition("|")
+    return Credential("key", access=secret.strip(), region=_matching(REGION, after.strip()) or region)
+
+
+def changed(members: Mapping[str, Any], credential: Credential) -> Json:
+    """`members` with the tokens of `credential`, in the spelling that they have; all else stays, and stays in order."""
+    new = dict(members)
+    new[_spelled(members, "accessToken")] = credential.access
+    new[_spelled(members, "refreshToken")] = credential.refresh
+    expiry = _spelled(members, "expiresAt")
+    if credential.expires_at is not None:
+        new[expiry] = _written(members.get(expiry), credential.expires_at)
+    if credential.profile and text(members, "profileArn"):
+        new[_spelled(members, "profileArn")] = credential.profile
+    return new
+
+
+def kind_of(members: Mapping[str, Any], registration: Mapping[str, Any] | None = None) -> Kind:
+    """By what it says of itself, else by what it has."""
+    said = re.sub(r"[^a-z]", "", text(members, "authMethod").lower())
+    kind = METHODS.get(said) or _kind_by_members(members, registration)
+    return "builder" if kind == "idc" and _is_builder(members, registration) else kind
+
+
+def _kind_by_members(members: Mapping[str, Any], registration: Mapping[str, Any] | None) -> Kind:
+    if text(members, "accessToken").startswith("ksk_") or text(members, "apiKey").startswith("ksk_"):
+        return "key"
+    if text(members, "tokenEndpoint"):
+        return "external"
+    if registration or text(members, "clientIdHash") or (text(members, "clientId") and text(members, "clientSecret")):
+        return "idc"
+    return "social"
+
+
+def _is_builder(members: Mapping[str, Any], registration: Mapping[str, Any] | None) -> bool:
+    start = text(members, "startUrl") or text(registration or {}, "startUrl")
+    return text(members, "provider").lower() == "builderid" or BUILDER_START in start
+
+
+def member(members: Mapping[str, Any], name: str) -> Any:
+    """The member `name` (in camelCase) under either spelling, None when there is none."""
+    value = members.get(name)
+    return members.get(_snake(name)) if value is None else value
+
+
+def text(members: Mapping[str, Any], name: str) -> str:
+    value = member(members, name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"[A-Z]", lambda letter: "_" + letter.group().lower(), name)
+
+
+def _spelled(members: Mapping[str, Any], name: str) -> str:
+    """How this file spells the member, or would: as it spells the tokens."""
+    snake = _snake(name)
+    if name in members or snake in members:
+        return name if name in members else snake
+    return snake if {"access_token", "refresh_token"} & members.keys() else name
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(value.split())
+    return tuple(word for word in value if isinstance(word, str)) if isinstance(value, list) else ()
+
+
+def _matching(shape: re.Pattern[str], value: str) -> str:
+    """What ends up in a host name or a request must look as it should; else it counts as missing."""
+    return value if shape.fullmatch(value) else ""
+
+
+def _client_ends(client: Mapping[str, Any], own: bool) -> float | None:
+    """The IDE's registration file calls it `expiresAt`; in the token's own members that word means the token."""
+    return moment(member(client, "clientSecretExpiresAt") or (member(client, "expiresAt") if own else None))
+
+
+def _machine(value: str) -> str:
+    """64 hex digits. A UUID is taken twice, as other clients do. (kiro 1.12)"""
+    digits = value.replace("-", "").lower()
+    digits = digits * 2 if len(digits) == 32 else digits
+    return digits if re.fullmatch(r"[0-9a-f]{64}", digits) else ""
+
+
+def machine_id(credential: Credential) -> str:
+    """The account's machine id: call once and keep the answer, since the token that it is made of will change."""
+    seed = credential.refresh or credential.access
+    return credential.machine or hashlib.sha256(f"kiro-machine:{seed}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def moment(value: Any) -> float | None:
+    """Epoch seconds of a time in any form met: RFC 3339 (up to nine digits of fraction), seconds, milli-, micro- or
+    nanoseconds, as number or text. What is no time (null, NaN, zero, nonsense) is None.
+    """
+    if isinstance(value, str):
+        return _moment_of_text(value.strip())
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    if not math.isfinite(seconds) or seconds <= 0:
+        return None
+    while seconds > 1e11:  # seconds reach that in the year 5138
+        seconds /= 1000
+    return seconds
+
+
+def _moment_of_text(value: str) -> float | None:
+    try:
+        return moment(float(value))
+    except ValueError:
+        pass
+    try:
+        when = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return max(when.replace(tzinfo=when.tzinfo or UTC).timestamp(), 1.0)
+
+
+def _written(before: Any, when: float) -> Any:
+    """A time in the form that it had before: milliseconds, seconds, or RFC 3339."""
+    if isinstance(before, int | float) and not isinstance(before, bool):
+        number = when * 1000 if before > 1e11 else when
+        return int(number) if isinstance(before, int) else number
+    stamp = datetime.fromtimestamp(when, UTC).isoformat(timespec="milliseconds")
+    return stamp.replace("+00:00", "Z")
+
+
+def renewed(credential: Credential, access: str, refresh: str, life: float, now: float, profile: str) -> Credential:
+    """The login after a renewal: what the answer left out stays as it was."""
+    return replace(
+        credential, access=access, refresh=refresh or credential.refresh, issued_at=now, expires_at=now + life,
+        profile=_matching(ARN, profile) or credential.profile,
+    )  # fmt: skip

@@ -1,0 +1,70 @@
+"""The right to renew an account, held by one process at a time. The system takes it back from one that dies.
+
+Never waits: a wait inside flock stops every greenlet of a gevent worker. Whoever wants to wait asks again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from kirogw.logins import files
+
+STEP: Final = 0.02  # seconds between two tries
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Lease:
+    """Not for several threads at once. The file stays when the lease is given back: two could otherwise lock two."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle: int | None = None
+
+    def take(self) -> bool:
+        """Whether it is ours now. Raises OSError when the file can not be made or the system knows no locks there."""
+        files.folder(self._path.parent)
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, files.PRIVATE_FILE)
+        try:
+            _lock(handle)
+        except (BlockingIOError, PermissionError):  # flock's word for "taken", and that of Windows
+            os.close(handle)
+            return False
+        except BaseException:
+            os.close(handle)
+            raise
+        self._handle = handle
+        return True
+
+    @contextlib.contextmanager
+    def held(self, seconds: float, sleep: Callable[[float], None] = time.sleep) -> Iterator[bool]:
+        """Whether it could be had within about `seconds`; inside, it is ours if so. Raises OSError if it can not be."""
+        left = seconds
+        while not (mine := self.take()) and left > 0:
+            sleep(STEP)
+            left -= STEP
+        try:
+            yield mine
+        finally:
+            self.drop()
+
+    def drop(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
