@@ -1,0 +1,12 @@
+"""The Chat Completions API (OpenAI)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kirogw.dialects.chat.answer import AnswerWriter, whole
+from kirogw.dialects.chat.errors import error
+from kirogw.dialects.chat.request import read
+from kirogw.dialects.dialect import Face
+
+FACE: Final = Face("chat", read, AnswerWriter, whole, error)

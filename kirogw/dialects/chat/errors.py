@@ -1,0 +1,93 @@
+"""Our errors in OpenAI's words: one table from class to type, code and status, and what single clients need else."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final
+
+from kirogw.dialects.clients import hints
+from kirogw.dialects.dialect import Client, ErrorReply
+from kirogw.errors import (
+    BadRequest,
+    BodyTooLarge,
+    BrokenAnswer,
+    Busy,
+    Forbidden,
+    GatewayError,
+    NeedsLogin,
+    NotFound,
+    Overloaded,
+    QuotaUsed,
+    ShuttingDown,
+    TimedOut,
+    TooLong,
+    UnknownModel,
+    UpstreamFailed,
+    WrongKey,
+    WrongMethod,
+)
+from kirogw.wire import Json
+
+TYPES: Final[dict[type[GatewayError], tuple[str, str | None, int]]] = {
+    BadRequest: ("invalid_request_error", None, 400),
+    TooLong: ("invalid_request_error", "context_length_exceeded", 400),  # OpenCode compacts and tries again
+    BodyTooLarge: ("invalid_request_error", "request_too_large", 413),
+    WrongKey: ("invalid_request_error", "invalid_api_key", 401),
+    NotFound: ("invalid_request_error", "not_found", 404),
+    UnknownModel: ("invalid_request_error", "model_not_found", 404),
+    WrongMethod: ("invalid_request_error", "method_not_allowed", 405),
+    Busy: ("requests", "rate_limit_exceeded", 429),
+    QuotaUsed: ("insufficient_quota", "insufficient_quota", 429),
+    Overloaded: ("server_error", "slow_down", 503),
+    NeedsLogin: ("permission_error", "login_required", 403),  # not 401: the client's own key is right
+    Forbidden: ("permission_error", "account_refused", 403),
+    UpstreamFailed: ("server_error", "upstream_failed", 502),
+    BrokenAnswer: ("server_error", "broken_answer", 502),
+    TimedOut: ("server_error", "upstream_timeout", 504),
+    ShuttingDown: ("server_error", "shutting_down", 503),
+    GatewayError: ("server_error", "internal_error", 500),
+}
+
+EXCEPTIONS: Final[dict[tuple[type[GatewayError], Client], tuple[str, str | None, int]]] = {
+    # Codex then stops with its own words; OpenCode asks a 429 for ever, and shows our words on a 403.
+    (QuotaUsed, "codex"): ("usage_limit_reached", "usage_limit_reached", 429),
+    (QuotaUsed, "opencode"): ("permission_error", "insufficient_quota", 403),
+}
+
+
+def error(error: GatewayError, client: Client, request_id: str) -> ErrorReply:
+    _, _, status = _row(error, client)
+    return ErrorReply(status, error_body(error, client), hints(error, client, status))
+
+
+def error_body(error: GatewayError, client: Client = "other") -> Json:
+    type_, code, _ = _row(error, client)
+    said: Json = {"message": message(error), "type": type_, "param": param(error) or None, "code": code}
+    if type_ == "usage_limit_reached" and error.wait is not None:
+        said["resets_in_seconds"] = math.ceil(error.wait)
+    return {"error": said}
+
+
+def message(error: GatewayError) -> str:
+    """In overflow, the words by which clients know it, beside the code."""
+    if isinstance(error, TooLong):
+        if error.tokens is not None and error.limit is not None:
+            return (f"This model's maximum context length is {error.limit} tokens. However, your messages resulted in "
+                    f"{error.tokens} tokens. Please reduce the length of the messages.")  # fmt: skip
+        return f"Your input exceeds the context window of this model: {error}"
+    return f"'{param(error)}': {error}" if error.param else str(error)
+
+
+def param(error: GatewayError) -> str:
+    """OpenAI writes `messages[0].content` for our `messages.0.content`."""
+    return "messages" if isinstance(error, TooLong) else re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", error.param)
+
+
+def _row(error: GatewayError, client: Client) -> tuple[str, str | None, int]:
+    for cls in type(error).__mro__:  # the most special class wins
+        if (cls, client) in EXCEPTIONS:
+            return EXCEPTIONS[cls, client]
+        if cls in TYPES:
+            return TYPES[cls]
+    raise TypeError(f"not an error of ours: {type(error).__name__}")

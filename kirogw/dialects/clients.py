@@ -1,0 +1,65 @@
+"""What is to be known about the programs that ask, whichever API they speak: who it is, its session, what it waits for.
+
+The behaviours are measured (Claude Code 2.1, Codex 0.169, OpenCode 1.18, the SDKs; November 2026).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from kirogw.dialects.dialect import Client
+from kirogw.errors import Busy, GatewayError, Overloaded, QuotaUsed, ShuttingDown
+
+AGENTS: Final[tuple[tuple[str, Client], ...]] = (
+    ("claude-cli/", "claude"), ("claude-code/", "claude"),
+    ("codex", "codex"),  # codex_exec/, codex_cli_rs/, codex-tui/
+    ("opencode/", "opencode"), ("kilo", "opencode"),  # Kilo is a fork of OpenCode
+)  # fmt: skip
+
+SESSIONS: Final = ("x-claude-code-session-id", "x-session-id", "x-session-affinity", "session-id")
+"""Headers with the client's own session: Claude Code, OpenCode and Kilo, Codex. In order of preference."""
+
+CREATED: Final = 1_752_451_200
+"""The date of every model in the lists: they must have one, and the catalogue has none. 2025-07-14, when Kiro came."""
+
+CAP: Final = 30
+"""Seconds. Codex and OpenCode sleep through a longer Retry-After without a word; Claude Code stops and shows ours."""
+
+WAITS: Final[dict[type[GatewayError], float]] = {Busy: 5, QuotaUsed: 3600, Overloaded: 3, ShuttingDown: 1}
+"""Seconds to name where the upstream named none. Codex gives up at once on a 429 without the header."""
+
+
+def client_of(user_agent: str) -> Client:
+    name = user_agent.lower()
+    return next((client for start, client in AGENTS if name.startswith(start)), "other")
+
+
+def session_of(headers: Mapping[str, str]) -> str:
+    """The client's own session key, or "". Sub-agents of Claude Code run side by side in one session: each its own."""
+    for name in SESSIONS:
+        if session := headers.get(name):
+            agent = headers.get("x-claude-code-agent-id")
+            return f"{session}/{agent}" if agent else session
+    return ""
+
+
+def hints(error: GatewayError, client: Client, status: int) -> dict[str, str]:
+    """The headers that tell a client whether and when to try again.
+
+    Retry-After stands on every 429, in whole seconds. `x-should-retry: false` keeps the SDKs and Claude Code from
+    spending their tries on a quota that will not come back by then.
+    """
+    headers: dict[str, str] = {}
+    wait = error.wait if error.wait is not None else _usual_wait(error)
+    if wait is not None and status >= 429:
+        seconds = max(1, math.ceil(wait))
+        headers["Retry-After"] = str(min(seconds, CAP) if client in ("codex", "opencode") else seconds)
+    if isinstance(error, QuotaUsed):
+        headers["x-should-retry"] = "false"
+    return headers
+
+
+def _usual_wait(error: GatewayError) -> float | None:
+    return next((WAITS[cls] for cls in type(error).__mro__ if cls in WAITS), None)

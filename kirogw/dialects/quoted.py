@@ -1,0 +1,22 @@
+"""Text as a JSON string, for the one line of a server-sent event."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+
+_dumps: Final = orjson.dumps
+
+BREAKS: Final = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
+"""Line ends that JSON leaves as they are, but at which Python's `splitlines` cuts: httpx's line reader, which litellm
+uses for events, would break the JSON there."""
+
+
+def quoted(text: str) -> bytes:
+    data = _dumps(text)
+    if len(data) - len(text) != 2:  # neither plain ASCII nor free of escapes
+        for end, escape in BREAKS:
+            if end in data:
+                data = data.replace(end, escape)
+    return data
