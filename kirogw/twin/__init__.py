@@ -20,25 +20,25 @@ as a base address tells host and region, and then both are minded; so does using
      "round": 2,            only after so many messages with tool results since the last user text
      "model": "auto",       only for this modelId
      "tools": true,         only if the request declares tools (default: if the answer calls one, or has a round)
-     "repeat": true}        may be given again (default: if it has match or round; without, each is given once, in order)
+     "repeat": true}        may be given again (default: if it has match or round; the others are given once, in order)
 
 The first answer that fits is given; where none does, the demo answers. A step is an object with one of:
 
-    {"text": "Hello there"}                             in frames of a word; "pieces": 3 by three characters, [1, 5] cut there
-    {"thinking": "Hm", "sealed": true}                  reasoning, then its signature (unless sealed is false)
-    {"redacted": "secret"}, {"signature": "xyz"}        a sealed blob (base64 on the wire); a bare signature
-    {"tool": "Read", "input": {...}, "id": "tooluse_1"}  "input" may be a string, which goes out as it is; "pieces" as
-                                                        above; "finished": false leaves the stop out; "whole": one object
-    {"use": "read", "with": {"path": "a.txt"}}          whichever declared tool reads (write: path, content; run: command),
-                                                        its schema's required members filled
-    {"usage": {...}}, {"stop": "MAX_TOKENS"}, {"credits": 0.1}, {"context": 12.5}    the tail; null leaves that part out
-    {"end": false}                                      no tail at all
-    {"raw": {"type": "codeEvent", "payload": {...}}}    any event
+    {"text": "Hello there"}                         in frames of a word; "pieces": 3 by three letters, [1, 5] cut there
+    {"thinking": "Hm", "sealed": true}              reasoning, then its signature (unless sealed is false)
+    {"redacted": "secret"}, {"signature": "xyz"}    a sealed blob (base64 on the wire); a bare signature
+    {"tool": "Read", "input": {...}, "id": "t1"}    "input" may be a string, which goes out as it is; "pieces" as above;
+                                                    "finished": false leaves the stop out; "whole": one object
+    {"use": "read", "with": {"path": "a.txt"}}      whichever declared tool reads (write: path, content; run: command),
+                                                    its schema's required members filled
+    {"usage": {...}}, {"stop": "MAX_TOKENS"}, {"credits": 0.1}, {"context": 12.5}    the tail; null leaves that out
+    {"end": false}                                  no tail at all
+    {"raw": {"type": "codeEvent", "payload": {}}}   any event
     {"exception": {"type": ..., "message": ...}}, {"error": {"code": ..., "message": ...}}    a failure in mid-stream
-    {"delay": 0.5}                                      alone or in any step: seconds before it; "pace": between its pieces
+    {"delay": 0.5}                                  alone or in any step: seconds before it; "pace": between its pieces
 
-Any text in a step may be `{"find": REGEX, "in": "asked" | "results" | "current", "format": "-{}-", "else": "..."}`: the
-last match (its first group) in the user's text, in the loop's tool results, or in the current message.
+Any text in a step may be `{"find": REGEX, "in": "asked" | "results" | "current", "format": "-{}-", "else": "..."}`:
+the last match (its first group) in the user's text, in the loop's tool results, or in the current message.
 
 **Faults**: see `faults.py`; **over HTTP**: `panel.py`; **what is refused**: `refusals.ROWS` and `identity.DENIALS`.
 """

@@ -19,6 +19,7 @@ from kirogw.wire import Json
 SOCIAL_ARN: Final = "arn:aws:codewhisperer:us-east-1:699475941385:profile/EHGA3GRVQMUK"
 PLACEHOLDER_ARN: Final = "arn:aws:codewhisperer:us-east-1:638616132270:profile/AAAACCCCXXXX"
 KINDS: Final = ("social", "idc", "builder", "external", "api_key")
+TOKEN_TYPES: Final = {"api_key": "API_KEY", "external": "EXTERNAL_IDP", "idc": "SSO_OIDC", "builder": "SSO_OIDC"}
 CLIENT_LIFE: Final = 90 * 86400.0
 
 
@@ -54,7 +55,7 @@ class Account:
     @property
     def token_type(self) -> str:
         """The TokenType header that belongs to it, "" for none."""
-        return {"api_key": "API_KEY", "external": "EXTERNAL_IDP", "idc": "SSO_OIDC", "builder": "SSO_OIDC"}.get(self.kind, "")
+        return TOKEN_TYPES.get(self.kind, "")
 
 
 @dataclass(eq=False)
@@ -251,7 +252,7 @@ def as_ide_file(account: Account, expires_at: str) -> Json:
         case "external":
             return {**base, "authMethod": "external_idp", "provider": "ExternalIdp", "clientId": account.client_id,
                     "tokenEndpoint": account.token_endpoint, "issuerUrl": account.token_endpoint,
-                    "scopes": "codewhisperer:conversations offline_access", "profileArn": account.profile_arn}  # fmt: skip
+                    "scopes": "codewhisperer:conversations", "profileArn": account.profile_arn}  # fmt: skip
         case "idc" | "builder":
             provider = "BuilderId" if account.kind == "builder" else "Enterprise"
             return {**base, "authMethod": "IdC", "provider": provider, "region": account.sso_region,

@@ -1,4 +1,4 @@
-"""The services that issue tokens: Kiro's own (social), AWS SSO OIDC, an external IdP. Keeps the ledger of redemptions."""
+"""The services that issue tokens: Kiro's own (social), AWS SSO OIDC, an external IdP. They keep the ledger."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Auth:
 
     def refresh(self, incoming: Incoming, seen: Seen) -> Reply:
         """Social refresh, JSON with camelCase."""
-        token = incoming.json().get("refreshToken")
+        token = incoming.members.get("refreshToken")
         if not isinstance(token, str) or not _is_json(incoming):
             return replies.plain(400, {"message": "Bad Request"})
         grant = self._redeem(token, ("social",), "", seen)
@@ -57,7 +57,7 @@ class Auth:
         return replies.plain(200, {**_camel(grant, self.accounts), "profileArn": grant.account.profile_arn})
 
     def social_device(self, incoming: Incoming, seen: Seen) -> Reply:
-        if incoming.json().get("loginProvider") not in ("Google", "Github"):
+        if incoming.members.get("loginProvider") not in ("Google", "Github"):
             return replies.plain(400, {"message": "Bad Request"})
         device = self._new_device("social", "us-east-1")
         page = "https://app.kiro.dev/account/device"
@@ -68,7 +68,7 @@ class Auth:
         })  # fmt: skip
 
     def social_poll(self, incoming: Incoming, seen: Seen) -> Reply:
-        device = self.devices.get(text(incoming.json().get("deviceCode")))
+        device = self.devices.get(text(incoming.members.get("deviceCode")))
         if device is None or device.kind != "social":
             return replies.plain(400, {"error": "invalid_grant"})
         if error := self._pending(device):
@@ -82,7 +82,7 @@ class Auth:
     # AWS SSO OIDC
 
     def register(self, incoming: Incoming, seen: Seen) -> Reply:
-        asked = incoming.json()
+        asked = incoming.members
         if not asked.get("clientName") or asked.get("clientType") != "public":
             return _oauth("invalid_request", "clientName and clientType are required")
         client = self.accounts.register(region_of(incoming.host) or "us-east-1")
@@ -93,7 +93,7 @@ class Auth:
         })  # fmt: skip
 
     def device(self, incoming: Incoming, seen: Seen) -> Reply:
-        asked = incoming.json()
+        asked = incoming.members
         client = self.accounts.client(text(asked.get("clientId")), text(asked.get("clientSecret")))
         if client is None:
             return _oauth("invalid_client", "Invalid client provided", 401)
@@ -104,13 +104,14 @@ class Auth:
         device.client_id, device.client_secret, device.start_url = client.id, client.secret, asked["startUrl"]
         page = f"{asked['startUrl']}/#/device"
         return replies.plain(200, {
-            "deviceCode": device.code, "userCode": device.user_code, "verificationUri": page, "expiresIn": DEVICE_LIFE,
-            "verificationUriComplete": f"{page}?user_code={device.user_code}", "interval": self.accounts.options.interval,
+            "deviceCode": device.code, "userCode": device.user_code, "verificationUri": page,
+            "verificationUriComplete": f"{page}?user_code={device.user_code}", "expiresIn": DEVICE_LIFE,
+            "interval": self.accounts.options.interval,
         })  # fmt: skip
 
     def token(self, incoming: Incoming, seen: Seen) -> Reply:
         """JSON with camelCase keys, never a form."""
-        asked = incoming.json()
+        asked = incoming.members
         if not asked or not _is_json(incoming):
             return _oauth("invalid_request", "The request is not valid JSON")
         if self.accounts.client(text(asked.get("clientId")), text(asked.get("clientSecret"))) is None:
@@ -122,7 +123,8 @@ class Auth:
         return self._oidc_refresh(asked, region_of(incoming.host), seen)
 
     def _oidc_refresh(self, asked: Json, region: str, seen: Seen) -> Reply:
-        grant = self._redeem(text(asked.get("refreshToken")), ("idc", "builder"), region, seen, text(asked.get("clientId")))
+        token, client = text(asked.get("refreshToken")), text(asked.get("clientId"))
+        grant = self._redeem(token, ("idc", "builder"), region, seen, client)
         if grant.outcome == "wrong region":
             return _oauth("invalid_request", "Invalid token provided")
         if grant.access is None:

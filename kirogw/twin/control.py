@@ -12,16 +12,17 @@ from kirogw.twin.ask import obj, text
 from kirogw.twin.state import Incoming
 from kirogw.wire import Json, Reply
 
-ORIGINS: Final = frozenset(
-    "AI_EDITOR CHATBOT CLI CONSOLE DOCUMENTATION GITLAB IDE INLINE_CHAT KIRO_CLI KIRO_WEB MARKETING MD MD_CE MD_IDE MOBILE "
-    "OPENSEARCH_DASHBOARD Q_DEV_BEXT SAGE_MAKER SERVICE_INTERNAL SM_AI_STUDIO_IDE UNIFIED_SEARCH UNKNOWN".split()
-)
+ORIGINS: Final = (
+    "AI_EDITOR", "CHATBOT", "CLI", "CONSOLE", "DOCUMENTATION", "GITLAB", "IDE", "INLINE_CHAT", "KIRO_CLI", "KIRO_WEB",
+    "MARKETING", "MD", "MD_CE", "MD_IDE", "MOBILE", "OPENSEARCH_DASHBOARD", "Q_DEV_BEXT", "SAGE_MAKER",
+    "SERVICE_INTERNAL", "SM_AI_STUDIO_IDE", "UNIFIED_SEARCH", "UNKNOWN",
+)  # fmt: skip
 INVALID: Final = ("ValidationException", "Improperly formed request.", "REQUEST_BODY_INVALID")
 
 
 def _asked(incoming: Incoming) -> Json:
     """Parameters may stand in the query, in the body, and in both."""
-    return {**incoming.query, **incoming.json()}
+    return {**incoming.query, **incoming.members}
 
 
 def models(incoming: Incoming, account: Account, catalogue: list[Json]) -> Reply:
@@ -69,7 +70,8 @@ def usage(incoming: Incoming, account: Account) -> Reply:
     answer: Json = {
         "nextDateReset": reset, "daysUntilReset": max(0, int((reset - time.time()) / 86400)), "subscriptionInfo": plan,
         "overageConfiguration": {"overageStatus": "ENABLED" if account.overage else "DISABLED"},
-        "usageBreakdownList": [credit], "userInfo": {"userId": f"d-9067.{account.name}", "email": _mail(incoming, account)},
+        "usageBreakdownList": [credit],
+        "userInfo": {"userId": f"d-9067.{account.name}", "email": _mail(incoming, account)},
     }  # fmt: skip
     return replies.served(answer, "x-amz-target" in incoming.headers)
 

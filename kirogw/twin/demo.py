@@ -19,11 +19,11 @@ LONGEST: Final = 300  # characters of the user's text that come back
 REMINDER: Final = re.compile(r"<([a-z_-]+)>.*?</\1>\s*", re.DOTALL)
 NAME: Final = r"[`\"'“]?([A-Za-z0-9_-]{1,64})"
 CALL: Final = (
-    re.compile(rf"\b(?:call|use|invoke|run)\s+(?:only\s+)?(?:the\s+)?(?:tool|function)\s+(?:named\s+|called\s+)?{NAME}", re.I),
+    re.compile(rf"\b(?:call|use|invoke)\s+(?:only\s+)?(?:the\s+)?(?:tool|function)\s+(?:named\s+)?{NAME}", re.I),
     re.compile(rf"\b(?:call|use|invoke)\s+(?:only\s+)?(?:the\s+)?{NAME}[`\"'”]?\s+(?:tool|function)\b", re.I),
     re.compile(rf"\bcall\s+{NAME}", re.I),
 )  # fmt: skip
-WANTS_JSON: Final = re.compile(r"\b(?:answer|respond|reply|return|output|only|valid|as|in|one)\b[^.\n]{0,60}\bJSON\b", re.I)
+WANTS_JSON: Final = re.compile(r"\b(?:answer|respond|reply|return|output|valid|as|in|one)\b[^.\n]{0,60}\bJSON\b", re.I)
 EMULATED: Final = re.compile(r"<thinking_mode>(?:enabled|adaptive)</thinking_mode>")
 THOUGHT: Final = "The user gets an answer of the demo upstream, so there is little to think about."
 

@@ -107,8 +107,8 @@ def _foreign_profile(caller: Caller) -> bool:
 
 BEARER: Final = "The bearer token included in the request is invalid."
 ACCESS: Final = "AccessDeniedException"
-SUSPENDED: Final = ("Your User ID is temporarily suspended. We detected unusual user activity and locked it as a security "
-                    "precaution. To restore access, please contact our support team.")  # fmt: skip
+SUSPENDED: Final = ("Your User ID is temporarily suspended. We detected unusual user activity and locked your account "
+                    "as a security precaution. To restore access, please contact our support team.")  # fmt: skip
 
 DENIALS: Final = (
     Denial("foreign_agent", lambda c: c.options.check_agent and not any(name in c.agent for name in FIRST_PARTY),
@@ -137,7 +137,8 @@ DENIALS: Final = (
     Denial("profile_of_another_region", lambda c: bool(c.sends_profile and c.region and c.arn is not None
                                                        and arn_region(c.arn) != c.region),
            400, "ValidationException", "Improperly formed request.", "REQUEST_BODY_INVALID"),
-    Denial("placeholder_profile", lambda c: c.sends_profile and c.arn == PLACEHOLDER_ARN and c.kind in ("idc", "external"),
+    Denial("placeholder_profile",
+           lambda c: c.sends_profile and c.arn == PLACEHOLDER_ARN and c.kind in ("idc", "external"),
            403, ACCESS, "Invalid token"),
     Denial("foreign_profile", _foreign_profile, 403, ACCESS, "User is not authorized to make this call."),
 )  # fmt: skip
@@ -156,7 +157,7 @@ def identify(incoming: Incoming, operation: str, accounts: Accounts) -> tuple[Ac
 
 def sent_arn(incoming: Incoming) -> Any:
     """The profile as the request names it: in the body, the query, or (REST MCP) the header."""
-    body = incoming.json()
+    body = incoming.members
     if "profileArn" in body:
         return body["profileArn"]
     if incoming.path.lower().startswith("/mcp"):  # a query does not count there

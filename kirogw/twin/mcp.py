@@ -37,7 +37,7 @@ def made_up(query: str) -> list[Json]:
 
 def invoke(incoming: Incoming, search: Search) -> Reply:
     """One JSON-RPC call. A notification, which has no id, gets a 202 without a body."""
-    call = incoming.json()
+    call = incoming.members
     if call.get("jsonrpc") != "2.0" or not isinstance(call.get("method"), str):
         return replies.fault(400, "ValidationException", "Improperly formed request.", "REQUEST_BODY_INVALID")
     if call["method"].startswith("notifications/"):

@@ -20,7 +20,8 @@ HIDDEN: Final = {
 }
 
 
-def _claude(efforts: Sequence[str], default: str, longest: int, kinds: Sequence[str] = ("adaptive", "disabled")) -> Json:
+def _claude(efforts: Sequence[str], default: str, longest: int,
+            kinds: Sequence[str] = ("adaptive", "disabled")) -> Json:  # fmt: skip
     return _closed(
         thinking=_closed(
             type={"type": "string", "enum": list(kinds)},
@@ -59,7 +60,8 @@ def catalogue() -> list[Json]:
     million = 1_000_000
     return [
         _model("auto", "Auto", million, 64_000, 1.0),
-        _model("claude-opus-5.5", "Claude Opus 5.5", million, 128_000, 2.0, _claude(FIVE, "medium", 128_000, ["adaptive"])),
+        _model("claude-opus-5.5", "Claude Opus 5.5", million, 128_000, 2.0,
+               _claude(FIVE, "medium", 128_000, ["adaptive"])),
         _model("claude-opus-5", "Claude Opus 5", million, 128_000, 2.2, _claude(FIVE, "high", 128_000)),
         _model("claude-opus-4.8", "Claude Opus 4.8", million, 128_000, 2.2, _claude(FIVE, "high", 128_000)),
         _model("claude-opus-4.7", "Claude Opus 4.7", million, 128_000, 2.2, _claude(FIVE, "xhigh", 128_000)),

@@ -9,6 +9,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any, Final
 
 from kirogw.twin import frames
@@ -150,7 +151,7 @@ def cut(whole: str, how: Any = None) -> list[str]:
         return WORDS.findall(whole)
     places = range(how, len(whole), max(1, how)) if isinstance(how, int) else sorted(how)
     marks = [0, *(place for place in places if 0 < place < len(whole)), len(whole)]
-    return [whole[a:b] for a, b in zip(marks, marks[1:], strict=False) if a < b]
+    return [whole[a:b] for a, b in pairwise(marks) if a < b]
 
 
 def seal(model: str, thought: str) -> str:

@@ -1,7 +1,7 @@
 """What the real service is known to refuse in a generation request: one table, walked by one function.
 
-Each row says what is wrong, and how the caller hears it. The rows stand in order: those that look at a member come after
-those that prove its shape. Sections in `why` are those of the protocol notes (kiro 3.x).
+Each row says what is wrong, and how the caller hears it. The rows stand in order: those that look at a member come
+after those that prove its shape. Sections in `why` are those of the protocol notes (kiro 3.x).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, NoReturn
 
 from kirogw.twin import media, schemas
@@ -24,8 +25,8 @@ from kirogw.wire import Json
 IMPROPER: Final = "Improperly formed request."
 TOOL_FORMAT: Final = "Invalid tool use format."
 TOO_LONG: Final = "Input is too long."
-UNANSWERED: Final = ("Bedrock error message: messages: `tool_use` ids were found without `tool_result` blocks immediately "
-                     "after")  # fmt: skip
+UNANSWERED: Final = ("Bedrock error message: messages: `tool_use` ids were found without `tool_result` blocks "
+                     "immediately after")  # fmt: skip
 
 NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 TRIGGERS: Final = ("MANUAL", "DIAGNOSTIC", "INLINE_CHAT")
@@ -169,7 +170,7 @@ def _empty(turn: Turn) -> bool:
 
 
 def _not_alternating(ask: Ask) -> bool:
-    return any(one.is_user == next_.is_user for one, next_ in zip(ask.turns, ask.turns[1:], strict=False))
+    return any(one.is_user == next_.is_user for one, next_ in pairwise(ask.turns))
 
 
 def _pairs(ask: Ask) -> Iterator[tuple[set[str], list[str]]]:
@@ -238,7 +239,8 @@ def is_base64(value: Any) -> bool:
 
 
 def _unsigned(ask: Ask) -> bool:
-    return any("reasoningText" in block and not obj(block["reasoningText"]).get("signature") for block in _reasoning(ask))
+    return any("reasoningText" in block and not obj(block["reasoningText"]).get("signature")
+               for block in _reasoning(ask))  # fmt: skip
 
 
 def _foreign_seal(ask: Ask) -> bool:

@@ -1,4 +1,4 @@
-"""JSON schemas: those of the tools, which may not hold everything, and that of a model's request fields, which is obeyed.
+"""JSON schemas: those of the tools, which may not hold everything, and that of a model's request fields.
 
 A schema is walked by its keywords, so that a property which happens to be called `strict` or `required` is no keyword.
 """

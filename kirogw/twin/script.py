@@ -19,8 +19,8 @@ from kirogw.wire import Json
 
 Steps: TypeAlias = list[Json]
 BUILT_IN: Final = {"agent": Path(__file__).with_name("scripts") / "agent.json"}
-STEPS: Final = ("text", "thinking", "redacted", "signature", "tool", "use", "usage", "stop", "credits", "context", "raw",
-                "exception", "error", "end", "delay")  # fmt: skip
+STEPS: Final = ("text", "thinking", "redacted", "signature", "tool", "use", "usage", "stop", "credits", "context",
+                "raw", "exception", "error", "end", "delay")  # fmt: skip
 CHOICE: Final = ("steps", "match", "round", "tools", "model", "repeat")
 
 

@@ -67,7 +67,7 @@ class Gone(Exception):
 
 @dataclass
 class Server:
-    """Listens at once; `url` is where. `saw` notes a request, `handle` answers it, `sent` hears when that is written."""
+    """Listens at once. `saw` notes a request, `handle` answers it, `sent` hears when that is written."""
 
     host: str
     port: int

@@ -166,7 +166,7 @@ class Service:
 
 
 def operation_of(incoming: Incoming) -> str:
-    """The operation, "" when this host has none such. A path of its own wins over the target, which may stand beside it."""
+    """The operation, "" when this host has none such. A path wins over a target, which may stand beside it."""
     operation = PATHS.get((incoming.method, incoming.path.lower().rstrip("/")), "")
     if not operation and incoming.method == "POST" and incoming.path == "/":
         operation = TARGETS.get(incoming.headers.get("x-amz-target", ""), "")

@@ -9,6 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from itertools import count
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -63,7 +64,8 @@ class Incoming:
         kind, _, token = self.headers.get("authorization", "").partition(" ")
         return token.strip() if kind.lower() == "bearer" else ""
 
-    def json(self) -> Json:
+    @cached_property
+    def members(self) -> Json:
         """The body as an object, {} when it is none."""
         try:
             value = json.loads(self.body)

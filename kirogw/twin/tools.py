@@ -1,4 +1,4 @@
-"""Calls of tools that the client declared: which tool reads, writes or runs here, and arguments that its schema wants."""
+"""Calls of tools that the client declared: which one reads, writes or runs here, and what its schema wants."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from kirogw.wire import Json
 NAMES: Final = {
     "read": ("read", "readfile", "view", "fileread", "openfile", "cat", "getfile", "readtextfile"),
     "write": ("write", "writefile", "createfile", "filewrite", "writetofile", "savefile", "create", "fswrite"),
-    "run": ("bash", "shell", "runcommand", "execcommand", "executecommand", "runshellcommand", "exec", "run", "terminal",
-            "runterminalcommand", "runinterminal", "execute", "command", "executebash"),
+    "run": ("bash", "shell", "runcommand", "execcommand", "executecommand", "runshellcommand", "exec", "run",
+            "terminal", "runterminalcommand", "runinterminal", "execute", "command", "executebash"),
 }  # fmt: skip
 
 # Argument names, without case and punctuation, by what they mean.
@@ -142,8 +142,10 @@ def _number(schema: Json, root: Json, name: str, depth: int) -> Any:
     return least + 1 if "exclusiveMinimum" in schema else least
 
 
-FORMATS: Final = {"date-time": "2026-01-01T00:00:00Z", "date": "2026-01-01", "time": "00:00:00Z", "email": "demo@localhost",
-                  "uri": "http://127.0.0.1/", "uuid": "00000000-0000-4000-8000-000000000000", "ipv4": "127.0.0.1"}  # fmt: skip
+FORMATS: Final = {
+    "date-time": "2026-01-01T00:00:00Z", "date": "2026-01-01", "time": "00:00:00Z", "email": "demo@localhost",
+    "uri": "http://127.0.0.1/", "uuid": "00000000-0000-4000-8000-000000000000", "ipv4": "127.0.0.1",
+}  # fmt: skip
 
 
 def _string(schema: Json, root: Json, name: str, depth: int) -> Any:

@@ -42,7 +42,8 @@ class Twin:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:  # fmt: skip
         self.close()
 
     def start(self) -> None:
@@ -156,7 +157,7 @@ class Twin:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run alone until interrupted; prints one line with the URL and a token that works."""
-    parser = argparse.ArgumentParser(prog="kirogw.py twin", description="Run kirogw's own simulator of the Kiro service.")
+    parser = argparse.ArgumentParser(prog="kirogw.py twin", description="Run kirogw's own simulator of Kiro.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 (the default): any that is free")
     parser.add_argument("--script", metavar="FILE", help="a script in JSON, or 'agent' for the built-in agent's loop")

@@ -11,7 +11,7 @@ from botocore.eventstream import EventStreamBuffer
 from kirogw.twin import Account, Twin
 
 MODEL = "claude-sonnet-4.6"
-AGENT = "aws-sdk-js/1.0.34 ua/2.1 os/linux lang/js md/nodejs#22.22.0 api/codewhispererstreaming#1.0.34 m/E KiroIDE-1.1.70-" + "a" * 64
+AGENT = "aws-sdk-js/1.0.34 ua/2.1 os/linux lang/js api/codewhispererstreaming#1.0.34 m/E KiroIDE-1.1.70-" + "a" * 64
 TARGET = "KiroRuntimeService.GenerateAssistantResponse"
 SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
 
@@ -67,7 +67,8 @@ def headers(account: Account, rest: bool = False) -> dict[str, str]:
     return sent
 
 
-def ask(twin: Twin, body: Any = None, account: Account | None = None, rest: bool = False, **options: Any) -> requests.Response:
+def ask(twin: Twin, body: Any = None, account: Account | None = None, rest: bool = False,
+        **options: Any) -> requests.Response:
     """Send a generation request. `body` may be bytes; a payload gets the account's profile if it has none."""
     account = account or twin.account
     body = payload() if body is None else body
@@ -84,7 +85,8 @@ def events(body: bytes) -> list[tuple[str, Any]]:
     """The events of a whole stream, as botocore reads it: (event type, payload). Raises on any damage."""
     buffer = EventStreamBuffer()
     buffer.add_data(body)
-    return [(message.headers.get(":event-type") or message.headers.get(":exception-type") or message.headers[":error-code"],
+    names = (":event-type", ":exception-type", ":error-code")
+    return [(next(message.headers[name] for name in names if name in message.headers),
              json.loads(message.payload) if message.payload else None) for message in buffer]
 
 
