@@ -1,0 +1,93 @@
+"""A real gateway for tests: `python kirogw.py` with gunicorn's gevent worker, in a home of its own."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+TOP = Path(__file__).parents[2]
+KEY = "kgw_for-the-tests-only-0123456789abcdef"
+
+
+@dataclass
+class Running:
+    url: str
+    home: Path
+    process: subprocess.Popen
+    log: Path
+    headers: dict = field(default_factory=lambda: {"Authorization": f"Bearer {KEY}"})
+
+    def post(self, path, body, *, stream=False, headers=None, **more):
+        return requests.post(self.url + path, json=body, stream=stream, headers={**self.headers, **(headers or {})},
+                             timeout=60, **more)  # fmt: skip
+
+    def get(self, path, headers=None):
+        return requests.get(self.url + path, headers={**self.headers, **(headers or {})}, timeout=30)
+
+    def lines(self):
+        """The log's lines that are JSON, as objects."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    def stop(self, how=signal.SIGTERM, seconds=20):
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(how)
+        return self.process.wait(seconds)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(home, settings):
+    """A clean one: nothing of the machine's own accounts or proxies is seen."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "COVERAGE_PROCESS_START") if name in os.environ}
+    return {**kept, "HOME": str(home), "KIROGW_HOME": str(home / ".kirogw"), "PROXY_API_KEY": KEY, "PYTHONPATH": str(TOP),
+            "RETRY_PACE": "0.01", "LOG_FORMAT": "json", **{name: str(value) for name, value in settings.items()}}  # fmt: skip
+
+
+@contextlib.contextmanager
+def running(twin=None, *, command=(), wait=True, **settings):
+    """Start a gateway before `twin` (its first account is an API key or is given by `settings`), and stop it."""
+    with tempfile.TemporaryDirectory(prefix="kirogw-test-") as folder:
+        home = Path(folder)
+        port = free_port()
+        words = [sys.executable, str(TOP / "kirogw.py")] if not command else list(command)
+        if twin:
+            settings = {**twin.settings(), **settings}
+            if twin.account.api_key:
+                settings.setdefault("KIRO_API_KEY", twin.account.api_key)
+        log = home / "log.txt"
+        with log.open("w") as out:
+            process = subprocess.Popen(
+                words, cwd=home, env=environment(home, {"SERVER_PORT": port, **settings}), stdout=out, stderr=out
+            )
+        gateway = Running(f"http://127.0.0.1:{port}", home, process, log)
+        try:
+            if wait:
+                until_ready(gateway)
+            yield gateway
+        finally:
+            if process.poll() is None:
+                gateway.stop()
+
+
+def until_ready(gateway, seconds=30):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert gateway.process.poll() is None, gateway.log.read_text()
+        with contextlib.suppress(requests.ConnectionError):
+            if requests.get(gateway.url + "/health", timeout=5).ok:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the gateway did not start: " + gateway.log.read_text())
