@@ -51,8 +51,9 @@ def gate(twin: Twin, tmp_path: Path) -> Iterator[Gate]:
         port = free.getsockname()[1]
     gate = Gate(f"http://127.0.0.1:{port}", f"sk-kirogw-{secrets.token_urlsafe(24)}")
     env = {
-        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "KIROGW_HOME": str(tmp_path / "kirogw"), "SERVER_PORT": str(port),
-        "PROXY_API_KEY": gate.key, "KIRO_CREDS_FILE": str(login), "SHUTDOWN_GRACE": "2", **twin.settings(hosts=True),
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "KIROGW_HOME": str(tmp_path / "kirogw"),
+        "SERVER_PORT": str(port), "PROXY_API_KEY": gate.key, "KIRO_CREDS_FILE": str(login), "SHUTDOWN_GRACE": "2",
+        **twin.settings(hosts=True),
     }  # fmt: skip
     log = tmp_path / "gateway.log"
     with log.open("wb") as output:

@@ -27,8 +27,8 @@ def note(place: Place) -> Path:
 def agent(hands: Hands, place: Place) -> list[Json]:
     """Read the note, write the answer, run a command over it, finish."""
     answer = place.work / "answer.txt"
-    found = {"in": "results", "find": r"word: ?([^\s\"'\\<]+)", "format": ANSWER.replace(WORD, "{}"), "else": "no word\n"}
-    proven = {"in": "results", "find": r"The word is ([^\s,]+), as", "format": DONE.replace(WORD, "{}"), "else": "Not done."}
+    found = _found(r"word: ?([^\s\"'\\<]+)", ANSWER, "There was no word.\n")
+    proven = _found(r"The word is ([^\s,]+), as", DONE, "Not done.")
     read = _step(*hands.read(str(note(place))), pieces=7)
     write = _step(*hands.write(str(answer), found), pieces=[1, 2, 9])
     run = _step(*hands.run(f"cat '{answer}' | tee '{place.work}/proof.txt'"), pieces=3)
@@ -38,6 +38,11 @@ def agent(hands: Hands, place: Place) -> list[Json]:
         {"round": 2, "steps": [{"thinking": "And now the proof."}, run]},
         {"round": 3, "steps": [{"text": proven}]},
     ]
+
+
+def _found(pattern: str, text: str, otherwise: str) -> Json:
+    """`text` with the word that the twin finds in the loop's results in place of ours."""
+    return {"in": "results", "find": pattern, "format": text.replace(WORD, "{}"), "else": otherwise}
 
 
 def _step(tool: str, arguments: Json, pieces: Any) -> Json:

@@ -6,6 +6,7 @@ gateway are those that its makers document.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -92,7 +93,8 @@ def run(client: Program, gate: Gate, place: Place, prompt: str, limit: float = 6
         try:
             code = process.wait(limit)
         except subprocess.TimeoutExpired:
-            raise TooLong(f"{client.name} still ran after {limit} s:\n{log.read_text('utf-8', 'replace')[-4000:]}") from None
+            so_far = log.read_text("utf-8", "replace")[-4000:]
+            raise TooLong(f"{client.name} still ran after {limit} s:\n{so_far}") from None
         finally:
             _end_all(process)
     text = ANSI.sub("", log.read_text("utf-8", "replace"))
@@ -101,10 +103,8 @@ def run(client: Program, gate: Gate, place: Place, prompt: str, limit: float = 6
 
 def _end_all(process: subprocess.Popen[bytes]) -> None:
     """The client started a session of its own, so its process group is all that it started."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
@@ -112,8 +112,8 @@ def _env(place: Place, **more: str) -> dict[str, str]:
     home = place.home
     return {
         "PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home), "TERM": "dumb", "LANG": "C.UTF-8",
-        "XDG_CONFIG_HOME": str(home / "config"), "XDG_DATA_HOME": str(home / "data"), "XDG_CACHE_HOME": str(home / "cache"),
-        "XDG_STATE_HOME": str(home / "state"), **more,
+        "XDG_CONFIG_HOME": str(home / "config"), "XDG_DATA_HOME": str(home / "data"),
+        "XDG_CACHE_HOME": str(home / "cache"), "XDG_STATE_HOME": str(home / "state"), **more,
     }  # fmt: skip
 
 
@@ -138,7 +138,8 @@ def _claude(gate: Gate, place: Place, model: str, prompt: str) -> Start:
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_AUTOUPDATER="1",
         IS_SANDBOX="1",  # root may skip the permission prompts only in a sandbox
     )  # fmt: skip
-    argv = [str(program("claude")), "-p", prompt, "--model", model, "--output-format", "json", "--dangerously-skip-permissions"]
+    argv = [str(program("claude")), "-p", prompt, "--model", model, "--output-format", "json",
+            "--dangerously-skip-permissions"]  # fmt: skip
     return Start(argv, env)
 
 
@@ -230,12 +231,17 @@ CLINE_HANDS: Final = Hands(
 
 MESSAGES: Final = "/v1/messages"
 CHAT: Final = "/v1/chat/completions"
-CLAUDE: Final = Program("claude", "claude-sonnet-4-6", CLAUDE_HANDS, _claude, _claude_said, MESSAGES)
-OPENCODE_MESSAGES: Final = Program(
-    "opencode-messages", "claude-sonnet-4.6", OPENCODE_HANDS, _opencode("@ai-sdk/anthropic"), _opencode_said, MESSAGES)  # fmt: skip
-OPENCODE_CHAT: Final = Program(
-    "opencode-chat", "claude-sonnet-4.6", OPENCODE_HANDS, _opencode("@ai-sdk/openai-compatible"), _opencode_said, CHAT)  # fmt: skip
-CLINE_MESSAGES: Final = Program("cline-messages", "claude-sonnet-4-6", CLINE_HANDS, _cline("anthropic"), _cline_said, MESSAGES)
-CLINE_CHAT: Final = Program(
-    "cline-chat", "claude-sonnet-4.6", CLINE_HANDS, _cline("openai-compatible"), _cline_said, CHAT)  # fmt: skip
+HYPHENS: Final = "claude-sonnet-4-6"
+DOTTED: Final = "claude-sonnet-4.6"
+
+
+def _over(name: str, package: str, path: str) -> Program:
+    return Program(name, DOTTED, OPENCODE_HANDS, _opencode(package), _opencode_said, path)
+
+
+CLAUDE: Final = Program("claude", HYPHENS, CLAUDE_HANDS, _claude, _claude_said, MESSAGES)
+OPENCODE_MESSAGES: Final = _over("opencode-messages", "@ai-sdk/anthropic", MESSAGES)
+OPENCODE_CHAT: Final = _over("opencode-chat", "@ai-sdk/openai-compatible", CHAT)
+CLINE_MESSAGES: Final = Program("cline-messages", HYPHENS, CLINE_HANDS, _cline("anthropic"), _cline_said, MESSAGES)
+CLINE_CHAT: Final = Program("cline-chat", DOTTED, CLINE_HANDS, _cline("openai-compatible"), _cline_said, CHAT)
 PROGRAMS: Final = (CLAUDE, OPENCODE_MESSAGES, OPENCODE_CHAT, CLINE_MESSAGES, CLINE_CHAT)

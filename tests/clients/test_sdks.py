@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -54,9 +55,9 @@ SCHEMAS = {
 @pytest.fixture(autouse=True)
 def clean(monkeypatch):
     """Nothing of this machine's own configuration counts."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN",
-                 "ANTHROPIC_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):  # fmt: skip
-        monkeypatch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if name.upper().endswith("_PROXY") or name.startswith(("OPENAI_", "ANTHROPIC_")):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -90,7 +91,9 @@ def test_openai(ask, openai_sdk, twin, place: Place):
         said = ask(openai_sdk, model=MODEL, messages=messages, tools=tools)
         if not said.tool_calls:
             break
-        messages.append(said.model_dump(exclude_none=True, exclude={"tool_calls": {"__all__": {"function": {"parsed_arguments"}}}, "parsed": True}))
+        calls = [call.model_dump(include={"id": True, "type": True, "function": {"name", "arguments"}})
+                 for call in said.tool_calls]  # fmt: skip
+        messages.append({"role": "assistant", "content": said.content, "tool_calls": calls})
         for call in said.tool_calls:
             result = TOOLS[call.function.name](**json.loads(call.function.arguments))
             messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
@@ -112,13 +115,15 @@ def messages_streamed(client: anthropic.Anthropic, **asked: Any) -> Any:
 def test_anthropic(ask, thinking, anthropic_sdk, twin, place: Place):
     twin.script(loops.agent(HANDS, place))
     tools = [{"name": name, "description": tool.__doc__, "input_schema": SCHEMAS[name]} for name, tool in TOOLS.items()]
+    asked: dict[str, Any] = {"model": MODEL, "max_tokens": 4096, "system": "You are careful.", "tools": tools}
+    asked |= {"thinking": thinking} if thinking else {}
     messages: list[Any] = [{"role": "user", "content": loops.PROMPT}]
-    more = {"thinking": thinking} if thinking else {}
     for _ in range(ROUNDS):
-        said = ask(anthropic_sdk, model=MODEL, max_tokens=4096, system="You are careful.", messages=messages, tools=tools, **more)
+        said = ask(anthropic_sdk, **asked, messages=messages)
         if said.stop_reason != "tool_use":
             break
-        messages.append({"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in said.content]})
+        blocks = [block.model_dump(exclude_none=True) for block in said.content]
+        messages.append({"role": "assistant", "content": blocks})
         messages.append({"role": "user", "content": [
             {"type": "tool_result", "tool_use_id": block.id, "content": TOOLS[block.name](**block.input)}
             for block in said.content if block.type == "tool_use"
@@ -133,8 +138,9 @@ def test_anthropic_tool_runner(stream, anthropic_sdk, twin, place: Place):
     """The runner asks for threads that the server holds, and goes on without when it is told that there are none."""
     twin.script(loops.agent(HANDS, place))
     tools = [anthropic.beta_tool(tool) for tool in TOOLS.values()]
-    runner = anthropic_sdk.beta.messages.tool_runner(
-        model=MODEL, max_tokens=4096, tools=tools, messages=[{"role": "user", "content": loops.PROMPT}], stream=stream)  # fmt: skip
+    messages: list[Any] = [{"role": "user", "content": loops.PROMPT}]
+    start = anthropic_sdk.beta.messages.tool_runner
+    runner = start(model=MODEL, max_tokens=4096, tools=tools, messages=messages, stream=stream)
     last = [turn.get_final_message() if stream else turn for turn in runner][-1]
     loops.assert_done(place, last.content[-1].text)
 

@@ -23,8 +23,9 @@ systemd = pytest.mark.skipif(
 
 
 def analyze(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["systemd-analyze", *words, str(UNIT)], capture_output=True, text=True, timeout=60,
-                          env={**os.environ, "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "cat", "LANG": "C.UTF-8"})  # fmt: skip
+    env = {**os.environ, "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "cat", "LANG": "C.UTF-8"}
+    argv = ["systemd-analyze", *words, str(UNIT)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, env=env)
 
 
 @systemd
