@@ -145,7 +145,7 @@ class Listening:
         if not self.answer.done:
             return "cut"
         if self.heard != self._want:
-            return f"{self._want - self.heard} marks missing"
+            return f"{self.heard} marks of {self._want}"
         return self.wrong or ("" if self._ending in self._kept else "no ending")
 
 

@@ -131,19 +131,16 @@ def _rotated(items: list[Any], by: int) -> list[Any]:
     return items[by:] + items[:by]
 
 
-def table(bench: Bench, chosen: list[Contender], wanted: set[str]) -> str:
+def table(bench: Bench, chosen: list[Contender]) -> str:
+    """Markdown: a column for each contender and face, a row for each that was taken."""
     columns = [(who.name, face) for who in chosen for face in who.faces]
     titles = ["one worker each", *(name if face == "kiro" else f"{name}, {face}" for name, face in columns), "we want"]
-    lines = [titles, ["---"] * len(titles)]
-    for row in rows.LOADS:
-        if row.key in wanted:
-            lines.append([row.title, *(_cell(bench, row, *column) for column in columns), row.want])
-    if any(row.key in wanted for row in rows.LOADS):
-        lines.append([rows.PEAK_TITLE, *(_peak(bench, *column) for column in columns), rows.PEAK_WANT])
+    cells = [[row.title, *(_cell(bench, row, *column) for column in columns), row.want] for row in rows.LOADS]
+    cells.append([rows.PEAK_TITLE, *(_peak(bench, *column) for column in columns), rows.PEAK_WANT])
     for row in (rows.HELD[0], rows.TWO, rows.HELD[1]):
-        if row.key in wanted:
-            lines.append([row.title, *(_cell(bench, row, *column) for column in columns), row.want])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        cells.append([row.title, *(_cell(bench, row, *column) for column in columns), row.want])
+    taken = [line for line in cells if any(line[1:-1])]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (titles, ["---"] * len(titles), *taken))
 
 
 def _cell(bench: Bench, row: Row, name: str, face: str) -> str:
@@ -209,7 +206,7 @@ def main(argv: list[str]) -> int:
         rounds(bench, chosen, wanted, count)
     notes += [f"{fault} ({times})" for fault, times in bench.faults.items()]
     facts = f"Medians of {count} rounds in {time.monotonic() - begun:.0f} s; {about}."
-    text = "\n".join([table(bench, chosen, wanted), "", facts, *notes])
+    text = "\n".join([table(bench, chosen), "", facts, *notes])
     print(text)
     keep(bench, text)
     return 1 if bench.faults else 0
