@@ -8,7 +8,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -18,7 +18,7 @@ from kirogw.auth import Logins
 from kirogw.catalog import Catalog
 from kirogw.conversation import Conversation, Text
 from kirogw.cuts import Cuts
-from kirogw.dialects.dialect import Ask, Login, Refused, Verdict
+from kirogw.dialects.dialect import Ask, Login, Model, Refused, Verdict
 from kirogw.dialects.kiro import faults, request
 from kirogw.dialects.kiro import search as kiro_search
 from kirogw.dialects.kiro.answer import Reader
@@ -109,6 +109,12 @@ class Gateway:
     def count(self, conversation: Conversation) -> int:
         """The estimate of the input's tokens, as an answer's first event would tell it."""
         return tokens.count_conversation(attachments.resolve(conversation, self._fetcher))
+
+    def models(self) -> list[Model]:
+        """All models of all accounts, asked for where they are not known yet."""
+        for account in self.pool.all():
+            self.catalog.models(account.id, functools.partial(self._logins.fresh, account.id))
+        return self.catalog.known()
 
     def stop(self, grace: float) -> None:
         """From now on answers have `grace` seconds to end; then the rest are told that the gateway stops."""
@@ -344,7 +350,7 @@ def _taped(read: Callable[[float], bytes | None], entry: log.Entry) -> Callable[
     return taped
 
 
-def _note(entry: log.Entry, batch: list[object]) -> None:
+def _note(entry: log.Entry, batch: Sequence[object]) -> None:
     for event in batch[-3:]:  # Usage and Stop come last
         if isinstance(event, Usage):
             entry.usage = {"in": event.input, "out": event.output, "credits": event.credits, "figures": event.source}

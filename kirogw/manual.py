@@ -31,14 +31,15 @@ def _by_group() -> list[tuple[str, list[dataclasses.Field[Any]]]]:
 def _help(field: dataclasses.Field[Any]) -> str:
     choices = field.metadata["choices"]
     listed = all(choice in field.metadata["help"] for choice in choices)
-    return field.metadata["help"] + ("" if listed else f": {', '.join(choices)}")
+    return str(field.metadata["help"]) + ("" if listed else f": {', '.join(choices)}")
 
 
 def epilog() -> str:
     lines = ["settings from the environment or a .env file (the command line wins, then the environment):"]
     for field in FIELDS:
         text = f"{_help(field)} [{shown(field.default)}]" if shown(field.default) else _help(field)
-        lines += [f"  {field.name.upper()}", *textwrap.wrap(text, 100, initial_indent="      ", subsequent_indent="      ")]
+        lines.append(f"  {field.name.upper()}")
+        lines += textwrap.wrap(text, 100, initial_indent="      ", subsequent_indent="      ")
     lines += ["", "commands: serve (the default), twin (the upstream simulator alone), settings, key"]
     return "\n".join(lines)
 
@@ -54,8 +55,8 @@ def env_example() -> str:
 
 
 def markdown() -> str:
-    lines = ["# Settings", "", "Precedence: command line, environment, `.env`, default. A wrong value stops the start with one",
-             "line that names the setting. Durations are in seconds, sizes in bytes."]  # fmt: skip
+    lines = ["# Settings", "", "Precedence: command line, environment, `.env`, default. A wrong value stops the start with",
+             "one line that names the setting. Durations are in seconds, sizes in bytes."]  # fmt: skip
     for group, fields in _by_group():
         lines += ["", f"## {GROUPS[group]}", "", "| setting | flag | default | meaning |", "|---|---|---|---|"]
         for field in fields:

@@ -24,7 +24,7 @@ DEMO_MODEL: Final = "claude-sonnet-4.6"
 def run(settings: Settings) -> int:
     """Serve until stopped. Offers the demo upstream when a person starts this and there is no account."""
     demo = None
-    if settings.demo or not sources.any_account(settings):
+    if settings.demo or not sources.find(settings, Path.home()):
         demo = start_demo()
     try:
         announce(settings, demo is not None)
@@ -43,12 +43,12 @@ def client_key(settings: Settings) -> str:
 def announce(settings: Settings, demo: bool) -> None:
     """What a person should know at the start. A key is shown only when it has just been made."""
     home = Path(settings.kirogw_home).expanduser()
-    new = not settings.proxy_api_key and not keys.path(home).exists()
+    new = not settings.proxy_api_key and not keys.made(home)
     key = client_key(settings)
     base = f"http://{settings.server_host}:{settings.server_port}"
     if demo:
-        print("No Kiro account was found: the answers come from the built-in DEMO upstream, no model behind it.\n"
-              "Sign in with the Kiro IDE or kiro-cli, or set KIRO_API_KEY, and start again for the real one.")  # fmt: skip
+        print("DEMO: the answers come from a built-in simulator, no model behind it. For the real one sign in with\n"
+              "the Kiro IDE or kiro-cli, or set KIRO_API_KEY, and start again.")  # fmt: skip
     if new:
         print(manual.welcome(base, key, DEMO_MODEL))
     print(f"kirogw listens on {base}", flush=True)
@@ -56,10 +56,10 @@ def announce(settings: Settings, demo: bool) -> None:
 
 def start_demo() -> subprocess.Popen[str]:
     """The twin as a process of its own, with this process' settings pointed at it."""
-    script = [sys.executable, "-m", "kirogw.twin", "--demo"]
-    twin = subprocess.Popen(script, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": _root()})  # noqa: S603
+    command = [sys.executable, "-c", "from kirogw.twin import main; main()", "--accounts", "api_key"]
+    twin = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": _root()})  # noqa: S603
     assert twin.stdout  # noqa: S101
-    url, token = twin.stdout.readline().split()[:2]
+    _, url, _, token = twin.stdout.readline().split()[:4]
     os.environ.update(
         DEMO="true", KIRO_RUNTIME_URLS=url, KIRO_CONTROL_URLS=url, KIRO_AUTH_URL=url, AWS_OIDC_URL=url,
         KIRO_API_KEY=token, VPN_PROXY_URL="", KIRO_CREDS_FILE="", KIRO_CLI_DB_FILE="", REFRESH_TOKEN="",

@@ -87,9 +87,8 @@ def written(source: Source, first: Batch, writer: Writer, *, beat: float, clock:
         try:
             yield writer.begin() + (writer.beat() if isinstance(first, Beat) else writer.write(first))
             for batch in source:
-                if isinstance(batch, Beat):
-                    data = writer.beat()
-                elif not (data := writer.write(batch)) and clock() - last >= beat:
+                data = b"" if isinstance(batch, Beat) else writer.write(batch)
+                if not data and (isinstance(batch, Beat) or clock() - last >= beat):
                     data = writer.beat()
                 if data:
                     yield data

@@ -20,7 +20,7 @@ from kirogw.debug import Record
 from kirogw.dialects.chat.models import openai_model, openai_models
 from kirogw.dialects.dialect import Ask, Face, Heading, Model
 from kirogw.dialects.kiro import models as kiro_models
-from kirogw.dialects.messages.models import anthropic_model, anthropic_models
+from kirogw.dialects.messages.models import anthropic_model, anthropic_models, token_count
 from kirogw.errors import GatewayError, NotFound
 from kirogw.stream import Source, events, written
 from kirogw.web import guard
@@ -149,8 +149,8 @@ def _logged(chunks: Iterator[bytes], entry: log.Entry) -> Iterator[bytes]:
 
 
 def count_tokens(data: bytes) -> Response:
-    ask = FACES["messages"].read(guard.parsed(data), {**_headers(), "x-kirogw-count": "1"})
-    return _json({"input_tokens": state().gateway.count(ask.conversation)})
+    ask = FACES["messages"].read(guard.parsed(data), _headers())
+    return _json(token_count(state().gateway.count(ask.conversation)))
 
 
 def models(data: bytes) -> Response:
