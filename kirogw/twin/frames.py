@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from zlib import crc32
 
@@ -62,7 +62,7 @@ def _payload_place(frame: bytes) -> int:
     return (start + len(frame) - 4) // 2 if start < len(frame) - 4 else len(frame) - 4
 
 
-PLACES: Final = {
+PLACES: Final[dict[str, Callable[[bytes], int]]] = {
     "prelude": lambda frame: 8,
     "length": lambda frame: 2,  # a claim of 256 bytes more or less: a decoder that believes it waits for ever
     "header": lambda frame: min(13, len(frame) - 1),

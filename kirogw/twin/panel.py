@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from kirogw.twin import auth, faults, replies, script
+from kirogw.twin import auth, mishaps, replies, script
 from kirogw.twin.service import Service
 from kirogw.twin.state import Incoming
 from kirogw.wire import Reply
@@ -82,7 +82,7 @@ def _reset(service: Service, body: Any) -> Any:
 ACTS: Final[dict[tuple[str, str], Callable[[Service, Any], Any]]] = {
     ("GET", "state"): _state,
     ("GET", "accounts"): _accounts,
-    ("GET", "faults"): lambda service, body: faults.NAMED,
+    ("GET", "faults"): lambda service, body: mishaps.NAMED,
     ("POST", "faults"): _faults,
     ("POST", "script"): _script,
     ("POST", "config"): _config,

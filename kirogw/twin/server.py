@@ -191,7 +191,7 @@ class _Talk:
         return found
 
     def _chunked(self) -> bytes:
-        parts = []
+        parts: list[bytes] = []
         while True:
             line = self._until(b"\r\n")
             if line is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from kirogw.twin import auth, control, demo, faults, mcp, models, refusals, replies, script
+from kirogw.twin import auth, control, demo, faults, mcp, mishaps, models, refusals, replies, script
 from kirogw.twin.accounts import Account, Accounts
 from kirogw.twin.ask import Ask, text
 from kirogw.twin.identity import DENIALS, identify
@@ -127,7 +127,7 @@ class Service:
 
     def _generate(self, incoming: Incoming, account: Account, seen: Seen) -> Answer:
         if (limit := self.options.max_body) is not None and len(incoming.body) > limit:
-            fault = faults.before(faults.Fault(**faults.NAMED["too_large"]))
+            fault = faults.before(faults.Fault(**mishaps.NAMED["too_large"]))
             self.journal.refusals.append(Refusal("body_too_large", 413, "length limit exceeded", seen.number))
             return fault or replies.fault(*UNKNOWN)
         if not _content_type_fits(incoming):
@@ -138,7 +138,7 @@ class Service:
         if verdict := refusals.refused(ask):
             return self._refuse(*verdict, seen)
         if account.used >= account.limit and not account.overage:
-            fault = faults.before(faults.Fault(**faults.NAMED["MONTHLY_REQUEST_COUNT"]))
+            fault = faults.before(faults.Fault(**mishaps.NAMED["MONTHLY_REQUEST_COUNT"]))
             return fault or replies.fault(*UNKNOWN)
         return Streamed(self._stream_headers(ask), self._played(ask, account))
 

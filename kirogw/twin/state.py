@@ -69,7 +69,7 @@ class Incoming:
         """The body as an object, {} when it is none."""
         try:
             value = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
 
@@ -101,7 +101,7 @@ class Seen:
         """The body as JSON, None when it is none."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def as_json(self) -> Json:

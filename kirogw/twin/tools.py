@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from kirogw.twin.ask import obj, rows, text
@@ -154,7 +154,7 @@ def _string(schema: Json, root: Json, name: str, depth: int) -> Any:
     return value.ljust(least, ".")[:most] if least <= most else value
 
 
-MAKERS: Final = {
+MAKERS: Final[dict[str, Callable[[Json, Json, str, int], Any]]] = {
     "object": _object,
     "array": _array,
     "integer": _number,
