@@ -40,7 +40,7 @@ def _published():
 TIKTOKEN, HASH, RANKS = _published()
 OURS = bpe.Encoding(tokens.DATA, tokens.SHA256)
 ASSIGNED = st.characters(exclude_categories=["Cs", "Cn"])
-TRICKY = st.sampled_from([*"ab Zſ's09.-_\n\r\t éß中かم\u2028\u00a0\x1c\x85²Ⅷ٣", "'ll", "'RE", "  ", "\r\n", "👩‍💻", "é"])
+TRICKY = st.sampled_from([*"ab Zſ's09.-_\n\r\t éß中かم\u2028\u00a0\x1c\x85²Ⅷ٣", "'ll", "'RE", "  ", "\r\n", "👩‍💻"])
 PATHS = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[::7]
 
 
@@ -75,7 +75,7 @@ def test_text_at_the_edges_of_the_pattern_counts_as_in_tiktoken(text):
 def test_every_character_counts_as_in_tiktoken():
     """In company, so that its class in the pattern shows."""
     wrong = []
-    for code in range(0, 0x110000):
+    for code in range(0x110000):
         if unicodedata.category(chr(code)) in ("Cn", "Cs", "Co") or 0x3400 <= code < 0xD800 or code > 0x1FFFF:
             continue  # ideographs and Hangul are all letters, as those before them
         text = f" {chr(code)}a1{chr(code)} {chr(code)}"

@@ -61,7 +61,8 @@ def test_image_size(data, size):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from([png(9, 9), jpeg(9, 9), webp(b"VP8 ", bytes(9)), b"GIF89a"]), st.binary(max_size=80), st.integers(0, 60))
+@given(st.sampled_from([png(9, 9), jpeg(9, 9), webp(b"VP8 ", bytes(9)), b"GIF89a"]), st.binary(max_size=80),
+       st.integers(0, 60))
 def test_no_header_is_an_error(good, noise, cut):
     for data in (b64(good[:cut] + noise), noise.decode("latin-1")):
         width, height = tokens.image_size(data)
@@ -74,6 +75,7 @@ def one(*parts):
 
 
 EMPTY = tokens.A_TURN
+PDF = "application/pdf"
 PART = [
     # the part, its tokens
     pytest.param(Text(""), 0, id="empty text"),
@@ -93,8 +95,8 @@ PART = [
     pytest.param(Image(url="https://example.com/a.png"), 1600, id="image not fetched"),
     pytest.param(Document("name", text="hello world"), 3, id="document as text"),
     pytest.param(Document("name", "text/csv", b64(b"hello world")), 3, id="text document"),
-    pytest.param(Document("name", "application/pdf", b64(b"%PDF-1.7 /Type /Pages /Type /Page /Type/Page")), 4001, id="pdf of two pages"),
-    pytest.param(Document("name", "application/pdf", b64(b"%PDF-1.7" + bytes(200_000))), 8001, id="pdf that hides its pages"),
+    pytest.param(Document("name", PDF, b64(b"%PDF-1.7 /Type /Pages /Type /Page /Type/Page")), 4001, id="two pages"),
+    pytest.param(Document("name", PDF, b64(b"%PDF-1.7" + bytes(200_000))), 8001, id="pdf that hides its pages"),
     pytest.param(Document("name", "application/msword", b64(bytes(8000))), 1001, id="office file"),
     pytest.param(Document("name", "application/msword", "!"), 2, id="document that is no base64"),
 ]  # fmt: skip
@@ -167,7 +169,8 @@ def test_the_memory_of_counts_is_bounded_and_keeps_what_is_in_use(monkeypatch):
 
 def test_threads_agree():
     counts = []
-    threads = [threading.Thread(target=lambda: counts.append(tokens.count_conversation(long_one(30)))) for _ in range(8)]
+    count = lambda: counts.append(tokens.count_conversation(long_one(30)))  # noqa: E731
+    threads = [threading.Thread(target=count) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
