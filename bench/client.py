@@ -180,13 +180,15 @@ class Load:
 
     def run(self) -> dict[str, Any]:
         begun = time.monotonic()
-        started = 0
-        while (self._waiting > started or self._lanes) and time.monotonic() - begun < self._deadline:
+        end, started = begun + self._deadline, 0
+        while time.monotonic() < end:
             while started < self._waiting and time.monotonic() >= begun + started * self._gap:
                 started += 1
                 self._next(Lane())
-            until = begun + (started * self._gap if started < self._waiting else self._deadline) - time.monotonic()
-            for fd, events in self._epoll.poll(max(until, 0)):
+            if started == self._waiting and not self._lanes:
+                break
+            until = begun + started * self._gap if started < self._waiting else end
+            for fd, events in self._epoll.poll(max(until - time.monotonic(), 0)):
                 self._serve(self._lanes[fd], events)
         return self._outcome()
 

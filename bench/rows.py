@@ -104,4 +104,5 @@ HELD: Final = (
 )
 TWO: Final = replace(HELD[0], key="held2000x2", title="the same 2,000, two workers", want="all, 15 ms, 110 MB a worker",
                      workers=2)
+WARM: Final = LOADS[2]  # what a contender is asked before it holds streams
 KEYS: Final = tuple(row.key for row in (*LOADS, HELD[0], TWO, HELD[1]))

@@ -107,8 +107,9 @@ class Bench:
 
     def take_held(self, who: Contender, row: Row) -> None:
         with self.blamed(who), self.started(who) as at:
+            self.prove(who, at, [rows.WARM])
             for face in who.faces:
-                self.load(at.port, rows.LOADS[2], (face,), 40)
+                self.load(at.port, rows.WARM, (face,), rows.WARM.warm_up)
             self.measure(who, at, row, who.faces)
 
 
