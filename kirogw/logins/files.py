@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import tempfile
@@ -15,6 +16,7 @@ from kirogw.wire import Json
 PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
 TRIES: Final = 4
+STALE: Final = 60.0  # seconds: no writer takes so long
 PAUSE: Final = 0.05  # seconds: a tool that writes a file in place is done by then
 
 
@@ -53,6 +55,15 @@ def replace(path: Path, data: bytes) -> None:
             Path(name).unlink()
         raise
     sync_folder(path.parent)
+    _sweep(path)
+
+
+def _sweep(path: Path) -> None:
+    """Take away what writers that were killed have left behind: there are secrets in it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > STALE:
+                left.unlink()
 
 
 def _keep_owner(path: Path, handle: int) -> None:
@@ -75,10 +86,10 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def read_json(path: Path) -> Json:
-    """The JSON object in a file. One that is being written at this moment is read again. Raises Missing, Unreadable."""
+def read_json(path: Path, patient: bool = True) -> Json:
+    """The JSON object in a file. One that is just being written is read again. Raises Missing or Unreadable."""
     fault = "is empty"
-    for n in range(TRIES):
+    for n in range(TRIES if patient else 1):
         if n:
             time.sleep(PAUSE)
         try:

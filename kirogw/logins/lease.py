@@ -30,31 +30,38 @@ else:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+class NoLease(Exception):
+    """The lock file can not be made, or the file system knows no locks. The message is one line and names it."""
+
+
 class Lease:
     """Not for several threads at once. The file stays when the lease is given back: two could otherwise lock two."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._handle: int | None = None
 
     def take(self) -> bool:
-        """Whether it is ours now. Raises OSError when the file can not be made or the system knows no locks there."""
-        files.folder(self._path.parent)
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, files.PRIVATE_FILE)
+        """Whether it is ours now. Raises NoLease."""
+        try:
+            files.folder(self.path.parent)
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, files.PRIVATE_FILE)
+        except OSError as error:
+            raise NoLease(f"{self.path} can not be made: {error.strerror}") from None
         try:
             _lock(handle)
         except (BlockingIOError, PermissionError):  # flock's word for "taken", and that of Windows
             os.close(handle)
             return False
-        except BaseException:
+        except OSError as error:
             os.close(handle)
-            raise
+            raise NoLease(f"{self.path} can not be locked: {error.strerror}") from None
         self._handle = handle
         return True
 
     @contextlib.contextmanager
     def held(self, seconds: float, sleep: Callable[[float], None] = time.sleep) -> Iterator[bool]:
-        """Whether it could be had within about `seconds`; inside, it is ours if so. Raises OSError if it can not be."""
+        """Whether it could be had within about `seconds`; inside, it is ours if so. Raises NoLease."""
         left = seconds
         while not (mine := self.take()) and left > 0:
             sleep(STEP)

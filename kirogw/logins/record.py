@@ -23,12 +23,13 @@ VERSION: Final = 1
 class Record:
     """Times in epoch seconds. A refresh token is meant by its fingerprint.
 
-    `sent`: the refresh token that has left for a renewal whose end is not known. `refused`: the one that was refused,
-    `refused_at`, by the addresses `refused_by`, for the reason `why`; `lost` says that a renewal before it had never
-    come to its end, so that the token that came of it is likely lost. `failures`: renewals that failed in a row, the
-    last at `failed_at`; the service said to wait for `hint` seconds. `tokens`: a renewed login that is kept here, in
-    place of that one of the source whose refresh token is `instead_of`. `access` and `issued_at`: since when the access
-    token has lived. `profile`: as found for `identity`, better than `passed_over`; `rung`: of a Builder ID's ladder.
+    `machine`: the machine id. `profile`: as found for `identity`, better than `passed_over`; `rung`: of a Builder ID's
+    ladder. `sent`: the refresh token that has left for a renewal whose end is not known. `refused`: the one that was
+    refused, at `refused_at`, on the way `refused_by`, for the reason `why`; `lost` says that a renewal before it had
+    never come to its end, so that the token that came of it is likely lost. `failures`: renewals that failed in a row,
+    the last at `failed_at`; the service said to wait for `hint` seconds. `access` and `issued_at`: since when the
+    access token has lived. `tokens`: a renewed login that is kept here, in place of that one of the source whose
+    refresh token is `instead_of`.
     """
 
     machine: str = ""

@@ -282,6 +282,12 @@ def find(settings: Settings, home: Path, platform: str = sys.platform) -> list[S
     return _named(settings, home, platform) or _lying_about(settings, home, platform)
 
 
+def named(settings: Settings) -> bool:
+    """Whether the settings name any login."""
+    names = (settings.kiro_creds_file, settings.kiro_cli_db_file, settings.refresh_token, settings.kiro_api_key)
+    return any(names)
+
+
 def _named(settings: Settings, home: Path, platform: str) -> list[Source]:
     found: list[Source] = []
     if settings.kiro_creds_file:

@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 from kirogw.dialects.dialect import Login
 from kirogw.dialects.kiro.credential import Credential, Kind, renewed, text
+from kirogw.dialects.kiro.shape import Shape
 from kirogw.errors import NeedsLogin
 from kirogw.settings import ARN, Settings
 from kirogw.wire import Json, Reply, Request
@@ -232,14 +233,10 @@ def bearer(login: Login) -> dict[str, str]:
 
 def control_request(operation: str, login: Login, base: str, settings: Settings, body: Json) -> Request:
     """A call of the control plane, in its AWS-JSON form. `base` may hold {region}, which is `login.region`."""
-    agent = settings.kiro_control_user_agent
-    for name, value in (("version", settings.kiro_version), ("machine", login.machine), ("os", settings.kiro_os)):
-        agent = agent.replace(f"{{{name}}}", value)
     headers = {
-        **bearer(login), "Content-Type": "application/x-amz-json-1.0",
-        "x-amz-target": f"{settings.kiro_control_target}.{operation}", "Accept": "application/json",
-        "User-Agent": agent, "x-amz-user-agent": f"{agent.split(' ')[0]} {agent.split(' ')[-1]}",
-        "amz-sdk-request": "attempt=1; max=1",
+        **bearer(login), "Content-Type": "application/x-amz-json-1.0", "Accept": "application/json",
+        "x-amz-target": f"{settings.kiro_control_target}.{operation}", "amz-sdk-request": "attempt=1; max=1",
+        **Shape.of(settings).agents(settings.kiro_control_user_agent, login.machine),
     }  # fmt: skip
     return Request("POST", f"{_at(base, login.region).rstrip('/')}/", headers, _json(body))
 
