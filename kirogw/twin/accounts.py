@@ -67,7 +67,7 @@ class Refresh:
     generation: int
     parent: Refresh | None = None
     children: list[Refresh] = field(default_factory=list)
-    dead: bool = False
+    dead: str = ""  # why it is taken no more: superseded, revoked
 
 
 @dataclass(eq=False)
@@ -164,8 +164,10 @@ class Accounts:
                 return Grant("wrong region", old.generation, old.account)
             if old.account.banned:
                 return Grant("revoked", old.generation, old.account)
+            if old.dead == "revoked":
+                return Grant("revoked", old.generation, old.account)
             if old.dead or (old.children and self.options.rotation == "strict"):
-                return Grant("reused" if old.children else "revoked", old.generation, old.account)
+                return Grant("reused" if old.children else "superseded", old.generation, old.account)
             return self._give(old)
 
     def _give(self, old: Refresh) -> Grant:
@@ -212,7 +214,7 @@ class Accounts:
         with self._lock:
             for refresh in self._refresh.values():
                 if refresh.account.name == name:
-                    refresh.dead = True
+                    refresh.dead = "revoked"
 
     def living(self, name: str) -> list[str]:
         """The refresh tokens of the account that would still be taken."""
@@ -224,7 +226,7 @@ class Accounts:
 def _confirm(holder: Refresh) -> None:
     """`holder` has reached its owner: what came before it and beside it is dead."""
     while (parent := holder.parent) is not None and not parent.dead:
-        parent.dead = True
+        parent.dead = "superseded"
         for sibling in parent.children:
             if sibling is not holder:
                 _kill(sibling)
@@ -232,7 +234,7 @@ def _confirm(holder: Refresh) -> None:
 
 
 def _kill(refresh: Refresh) -> None:
-    refresh.dead = True
+    refresh.dead = "superseded"
     for child in refresh.children:
         _kill(child)
 

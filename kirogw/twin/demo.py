@@ -96,7 +96,7 @@ def _call(ask: Ask) -> list[Json]:
 def _object_in(said: str) -> Json:
     """The first JSON object in a text, {} for none: arguments that the user spelt out."""
     for place, value in _values(said):
-        if said[:place].lower().rstrip().endswith("with") and not _is_schema(value):
+        if said[:place].lower().rstrip().endswith("with") and not _schema(value):
             return value
     return {}
 
@@ -105,8 +105,8 @@ def _json(ask: Ask) -> list[Json]:
     """An answer in JSON, where the conversation's prompt or the last message asks for it."""
     for content in (ask.current.content, ask.turns[0].content):
         for place, value in _values(content):
-            if _is_schema(value) and "json" in content[max(0, place - 400) : place].lower():
-                return [{"text": json.dumps(tools.instance(value))}]
+            if (schema := _schema(value)) and "json" in content[max(0, place - 400) : place].lower():
+                return [{"text": json.dumps(tools.instance(schema))}]
     if WANTS_JSON.search(last_words(ask.current.content)):
         return [{"text": json.dumps({"answer": NOTICE, "you_wrote": last_words(ask.current.content)[:LONGEST]})}]
     return []
@@ -127,9 +127,11 @@ def _values(content: str) -> list[tuple[int, Json]]:
     return found
 
 
-def _is_schema(value: Json) -> bool:
-    inner = value.get("schema") if isinstance(value.get("schema"), dict) else value
-    return any(word in obj(inner) for word in ("properties", "$ref", "anyOf", "$schema")) or inner == {"type": "object"}
+def _schema(value: Json) -> Json:
+    """The schema that a JSON object is, bare or wrapped as OpenAI does, {} when it is none."""
+    inner = obj(value.get("schema")) or value
+    known = any(word in inner for word in ("properties", "$ref", "anyOf", "$schema"))
+    return inner if known or inner == {"type": "object"} else {}
 
 
 def _limited(ask: Ask, said: list[Json]) -> list[Json]:

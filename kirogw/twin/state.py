@@ -120,7 +120,7 @@ class Refusal:
 
 @dataclass
 class Redemption:
-    """One attempt to redeem a refresh token. `outcome`: ok, again (in grace), reused, unknown, or why not."""
+    """One attempt to redeem a refresh token. `outcome`: ok, again (in grace), reused, or why not."""
 
     at: float
     account: str

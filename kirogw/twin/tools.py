@@ -150,8 +150,8 @@ FORMATS: Final = {
 
 def _string(schema: Json, root: Json, name: str, depth: int) -> Any:
     value = FORMATS.get(text(schema.get("format")), f"{name} by the demo upstream of kirogw")
-    least, most = int(schema.get("minLength") or 0), int(schema.get("maxLength") or len(value) + 1_000)
-    return value.ljust(least, ".")[:most] if least <= most else value
+    value = value.ljust(int(schema.get("minLength") or 0), ".")
+    return value[: int(schema.get("maxLength", len(value)))]
 
 
 MAKERS: Final[dict[str, Callable[[Json, Json, str, int], Any]]] = {
