@@ -1,0 +1,230 @@
+"""Rules about pictures and documents: what they are, how many there may be, and where they stand."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final, TypeAlias
+
+from kirogw.conversation import Conversation, Document, Image, Part, Result, Text, Turn
+from kirogw.dialects.kiro import touch
+from kirogw.dialects.kiro.pictures import SIDE, kind_of, size_of
+from kirogw.dialects.kiro.shape import Terms
+from kirogw.errors import BadRequest
+
+PICTURES: Final = 10  # a request (kiro 3.6)
+PICTURE_BYTES: Final = 10_000_000
+STEP: Final = 5  # so many old pictures go at once, so that the beginning of the conversation stays the same for a while
+DOCUMENTS: Final = 5  # a conversation
+DOCUMENT_BYTES: Final = 4_500_000  # Bedrock's limit
+
+FORMATS: Final = {
+    "text/csv": "csv", "application/msword": "doc", "text/html": "html", "text/markdown": "md",
+    "application/pdf": "pdf", "text/plain": "txt", "application/vnd.ms-excel": "xls",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+}  # fmt: skip
+"""Documents that Kiro reads: media type to its word for the format (kiro 3.6)."""
+_BY_ENDING: Final = {form: media for media, form in FORMATS.items()} | {"htm": "text/html", "markdown": "text/markdown"}
+_TEXTUAL: Final = ("application/json", "application/xml", "application/yaml", "application/javascript")
+
+Change: TypeAlias = Callable[[Part, str], Part]
+
+
+def _each(conversation: Conversation, change: Change) -> Conversation:
+    """`change` for each part, also inside results; it is told the part's path for a message."""
+    if not any(_holds_media(turn) for turn in conversation.turns):
+        return conversation
+    fresh = []
+    for n, turn in enumerate(conversation.turns):
+        parts: list[Part] = []
+        for m, part in enumerate(turn.parts):
+            at = f"messages.{n}.content.{m}"
+            if type(part) is Result:
+                part = touch.within(part, [change(inner, f"{at}.content.{k}") for k, inner in enumerate(part.parts)])
+            parts.append(change(part, at))
+        fresh.append(touch.with_parts(turn, parts))
+    return touch.with_turns(conversation, fresh)
+
+
+def _holds_media(turn: Turn) -> bool:
+    for part in turn.parts:
+        kind = type(part)
+        if kind is Image or kind is Document:
+            return True
+        if kind is Result and any(type(inner) is not Text for inner in part.parts):  # type: ignore[union-attr]
+            return True
+    return False
+
+
+def pictures_are_what_they_say(conversation: Conversation, terms: Terms) -> Conversation:
+    """A format that does not match the bytes is refused, and clients often guess it: the bytes decide. (kiro 3.6)
+
+    A picture that was not fetched, or that the model can not see, becomes text; one that Kiro can not read is an error.
+    """
+    return _each(conversation, lambda part, at: _picture(part, at, terms))
+
+
+def _picture(part: Part, at: str, terms: Terms) -> Part:
+    if not isinstance(part, Image):
+        return part
+    if not part.data and part.url:
+        return Text(f"[An image that could not be loaded: {part.url}]")
+    if not terms.model.images:
+        return Text(f"[An image. The model {terms.model.id} takes no images.]")
+    base, content = _decoded(part.data, "image", at)
+    kind = kind_of(content)
+    if not kind:
+        raise BadRequest("the image is neither PNG, JPEG, GIF nor WebP; convert it to one of them", param=at)
+    if len(content) > PICTURE_BYTES:
+        raise BadRequest(f"the image has {len(content):,} bytes; Kiro takes up to {PICTURE_BYTES:,}", param=at)
+    if max(size := size_of(content)) > SIDE:
+        raise BadRequest(f"the image is {size[0]} x {size[1]} pixels; Kiro takes up to {SIDE} x {SIDE}", param=at)
+    media = f"image/{kind}"
+    return part if base is part.data and media == part.media else Image(base, media, part.url)
+
+
+def _decoded(data: str, what: str, at: str) -> tuple[str, bytes]:
+    """The data as strict base64, `data` itself where it is, and its bytes."""
+    try:
+        return data, binascii.a2b_base64(data, strict_mode=True)
+    except ValueError:
+        pass
+    head, comma, tail = data[:100].partition(",")
+    body = tail + data[100:] if comma and head.startswith("data:") else data
+    body = "".join(body.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        content = binascii.a2b_base64(body + "=" * (-len(body) % 4), strict_mode=True)
+    except ValueError:
+        raise BadRequest(f"the {what} is no valid base64", param=at) from None
+    return base64.b64encode(content).decode(), content
+
+
+def there_are_ten_pictures_at_most(conversation: Conversation, terms: Terms) -> Conversation:
+    """More than ten pictures in a request are refused. The oldest make room, and say so. (kiro 3.6)
+
+    Five at a time, so that not every new picture changes the beginning of the conversation, which is cached. More than
+    ten in the last turn are an error: nobody can tell which of them matter.
+    """
+    count = sum(1 for turn in conversation.turns for _ in _pictures(turn))
+    if count <= PICTURES:
+        return conversation
+    if (last := sum(1 for _ in _pictures(conversation.turns[-1]))) > PICTURES:
+        raise BadRequest(f"the last message holds {last} images; Kiro takes up to {PICTURES} a request",
+                         param=f"messages.{len(conversation.turns) - 1}.content")  # fmt: skip
+    gone = min(-(-(count - PICTURES) // STEP) * STEP, count - last)
+    seen = 0
+
+    def change(part: Part, at: str) -> Part:
+        nonlocal seen
+        if type(part) is not Image:
+            return part
+        seen += 1
+        return Text("[An image was here. It made room for newer ones.]") if seen <= gone else part
+
+    return _each(conversation, change)
+
+
+def _pictures(turn: Turn) -> Iterator[Image]:
+    for part in turn.parts:
+        if type(part) is Image:
+            yield part
+        elif type(part) is Result:
+            yield from (inner for inner in part.parts if type(inner) is Image)
+
+
+def documents_are_files_or_text(conversation: Conversation, terms: Terms) -> Conversation:
+    """A conversation that ever held a sixth document, or two of one name, is refused for good. (kiro 3.6)
+
+    The first five that have bytes in a format that Kiro reads go as files; all others as their text. What has neither
+    is an error.
+    """
+    taken: set[str] = set()
+    return _each(conversation, lambda part, at: _document(part, at, terms, taken))
+
+
+def _document(part: Part, at: str, terms: Terms, taken: set[str]) -> Part:
+    if not isinstance(part, Document):
+        return part
+    media = part.media if part.media in FORMATS else _BY_ENDING.get(part.name.rpartition(".")[2].lower(), "")
+    base, content = _decoded(part.data, "document", at) if part.data else ("", b"")
+    if content and media and len(taken) < DOCUMENTS and len(content) <= DOCUMENT_BYTES and terms.model.images:
+        name = _own_name(part.name, taken)
+        taken.add(name)
+        kept = (name, media, base) == (part.name, part.media, part.data)
+        return part if kept else replace(part, name=name, media=media, data=base)
+    text = part.text or _as_text(part, content)
+    if not text and part.url:
+        return Text(f"[A document that could not be loaded: {part.name} {part.url}]")
+    if not text:
+        raise BadRequest(
+            f"the document {part.name!r} ({part.media or 'of unknown type'}, {len(content):,} bytes) can not be sent:"
+            f" Kiro takes {DOCUMENTS} a conversation, up to {DOCUMENT_BYTES:,} bytes each, of these formats:"
+            f" {', '.join(FORMATS.values())}; send its text", param=at,
+        )  # fmt: skip
+    return Text(f'<document name="{part.name}">\n{text}\n</document>')
+
+
+def _own_name(name: str, taken: set[str]) -> str:
+    """Models take letters, digits, blanks, hyphens and brackets in a name; the type is told elsewhere."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-()[]") else " " for c in name)
+    start = " ".join(plain.split())[:150] or "document"
+    own, n = start, 2
+    while own in taken:
+        own, n = f"{start} {n}", n + 1
+    return own
+
+
+def _as_text(part: Document, content: bytes) -> str:
+    """The text of a file that is nothing else: source code, JSON."""
+    if not part.media.startswith("text/") and part.media not in _TEXTUAL:
+        return ""
+    try:
+        return content.decode().replace("\0", "")
+    except UnicodeDecodeError:
+        return ""
+
+
+def attachments_stand_beside_the_results(conversation: Conversation, terms: Terms) -> Conversation:
+    """Pictures inside a result vanish without a word, so they move into the message. (kiro 3.6, 8.36)
+
+    Nothing but their order ties them to their results: the result says which they are, and where there are several, a
+    line of the message names each.
+    """
+    return touch.turns(conversation, lambda turn: _hoisted(turn) if turn.role == "user" and _nested(turn) else turn)
+
+
+def _nested(turn: Turn) -> bool:
+    return any(type(part) is Result and any(type(inner) is not Text for inner in part.parts) for part in turn.parts)
+
+
+def _hoisted(turn: Turn) -> Turn:
+    count = 0
+    lines: list[str] = []
+    parts: list[Part] = []
+    moved: list[Part] = []
+    for part in turn.parts:
+        if type(part) is Result:
+            inside: list[Part] = []
+            for inner in part.parts:
+                if type(inner) is Image:
+                    count += 1
+                    lines.append(f"{count}. from the result of {part.call}")
+                    inside.append(Text(f"(image {count} of this message)"))
+                elif type(inner) is Document:
+                    inside.append(Text(f"(the attached document {inner.name})"))
+                else:
+                    inside.append(inner)
+                    continue
+                moved.append(inner)
+            parts.append(touch.within(part, inside))
+        else:
+            parts.append(part)
+    own = sum(1 for part in turn.parts if type(part) is Image)
+    lines += (f"{n}. from the user" for n in range(count + 1, count + own + 1))
+    named = [Text("Images of this message:\n" + "\n".join(lines))] if len(lines) > 1 else []
+    # the moved ones stand before the user's own, as counted
+    results = [part for part in parts if type(part) is Result]
+    return Turn("user", (*results, *named, *moved, *(part for part in parts if type(part) is not Result)))

@@ -1,0 +1,39 @@
+"""What was worked out for a tool, kept for the next request: schemas are no dictionary keys, so equality decides."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final, Generic, TypeVar
+
+import orjson
+
+from kirogw.conversation import Tool
+
+T = TypeVar("T")
+
+NAMES: Final = 256
+VARIANTS: Final = 2  # of one name: two clients with a tool called Read
+LARGEST: Final = 32_768  # bytes of a tool that is kept; with the above at most 16 MiB
+
+
+class ToolMemo(Generic[T]):
+    """Keeps the last few hundred. Reading takes no lock: a tuple is replaced, never changed."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[tuple[Tool, T], ...]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, tool: Tool) -> T | None:
+        for known, value in self._kept.get(tool.name, ()):
+            if known.description == tool.description and (known.schema is tool.schema or known.schema == tool.schema):
+                return value
+        return None
+
+    def keep(self, tool: Tool, value: T) -> T:
+        if len(tool.description) + len(orjson.dumps(tool.schema)) <= LARGEST:
+            with self._lock:
+                others = self._kept.pop(tool.name, ())
+                self._kept[tool.name] = ((tool, value), *others[: VARIANTS - 1])
+                if len(self._kept) > NAMES:
+                    del self._kept[next(iter(self._kept))]
+        return value

@@ -1,0 +1,223 @@
+"""Kiro's models: reading its catalogue, finding the model that a client's name means, and what /v1/models lists.
+
+Source: kiro 2.2 (ListAvailableModels), 6.1 (the table), 6.2 (names).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import orjson
+
+from kirogw.dialects.dialect import Login, Model
+from kirogw.dialects.kiro.login import bearer
+from kirogw.dialects.kiro.shape import Shape
+from kirogw.wire import Json, Request
+
+MILLION: Final = 1_000_000
+PAGE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a client's name means. `known`: it is in the catalogue. `thinking`, `big`: the name asked for thinking, for
+    a window of a million tokens.
+    """
+
+    model: Model
+    known: bool
+    thinking: bool = False
+    big: bool = False
+
+
+# The catalogue
+
+
+def list_request(login: Login, base_url: str, shape: Shape, next_token: str = "") -> Request:
+    """One page of ListAvailableModels. `next_token` comes from the page before, "" for the first."""
+    body: Json = {"origin": shape.origin, "maxResults": PAGE}
+    if login.profile:
+        body["profileArn"] = login.profile
+    if next_token:
+        body["nextToken"] = next_token
+    headers = {
+        **bearer(login), "Content-Type": "application/x-amz-json-1.0", "Accept": "application/json",
+        "x-amz-target": f"{shape.control_target}.ListAvailableModels",
+        **shape.agents(shape.control_user_agent, login.machine), "amz-sdk-request": "attempt=1; max=1",
+    }  # fmt: skip
+    return Request("POST", f"{base_url.rstrip('/')}/", headers, orjson.dumps(body))
+
+
+def read_models(body: Json) -> list[Model]:
+    """The models of one page. What is malformed is passed over, for a strange row must not cost all others."""
+    rows = body.get("models")
+    return [_model(row) for row in (rows if isinstance(rows, list) else []) if _is_model(row)]
+
+
+def _is_model(row: Any) -> bool:
+    return isinstance(row, dict) and isinstance(row.get("modelId"), str) and bool(row["modelId"])
+
+
+def _model(row: Json) -> Model:
+    limits, kinds = row.get("tokenLimits"), row.get("supportedInputTypes")
+    limits = limits if isinstance(limits, dict) else {}
+    rate = row.get("rateMultiplier")
+    return Model(
+        row["modelId"], _text(row.get("modelName")), _count(limits.get("maxInputTokens")) or 200_000,
+        _count(limits.get("maxOutputTokens")), not isinstance(kinds, list) or "IMAGE" in kinds,
+        _fields(row.get("additionalModelRequestFieldsSchema")),
+        float(rate) if isinstance(rate, int | float) else None, _text(row.get("description")),
+    )  # fmt: skip
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: Any) -> int | None:
+    return int(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def _fields(value: Any) -> Json | None:
+    """The schema may come as an object, as JSON text, or as null; one without properties allows nothing."""
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return None
+    return value if isinstance(value, dict) and value.get("properties") else None
+
+
+# Without a catalogue
+
+
+def _claude(levels: str, kinds: str = "adaptive disabled", default: str = "high") -> Json:
+    return _closed(
+        thinking=_closed(type={"type": "string", "enum": kinds.split()},
+                         display={"type": "string", "enum": ["summarized", "omitted"]}),
+        output_config=_closed(effort={"type": "string", "enum": levels.split(), "default": default}),
+    )  # fmt: skip
+
+
+def _gpt() -> Json:
+    levels = ["none", *_FIVE.split()]
+    return _closed(reasoning=_closed(effort={"type": "string", "enum": levels, "default": "high"}))
+
+
+def _closed(**properties: Json) -> Json:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+_FIVE: Final = "low medium high xhigh max"
+_FOUR: Final = "low medium high max"
+
+FALLBACK: Final[tuple[Model, ...]] = (
+    # as published between April and October 2026 (kiro 6.1); the live catalogue goes before
+    Model("auto", "Auto", MILLION, 64_000, rate=1.0),
+    Model("claude-opus-5.5", "Claude Opus 5.5", MILLION, 128_000, True, _claude(_FIVE, "adaptive", "medium"), 2.0),
+    Model("claude-opus-5", "Claude Opus 5", MILLION, 128_000, True, _claude(_FIVE), 2.2),
+    Model("claude-opus-4.8", "Claude Opus 4.8", MILLION, 128_000, True, _claude(_FIVE), 2.2),
+    Model("claude-opus-4.7", "Claude Opus 4.7", MILLION, 128_000, True, _claude(_FIVE, default="xhigh"), 2.2),
+    Model("claude-opus-4.6", "Claude Opus 4.6", MILLION, 64_000, True, _claude(_FOUR), 2.2),
+    Model("claude-opus-4.5", "Claude Opus 4.5", 200_000, 64_000, True, None, 2.2),
+    Model("claude-sonnet-5.5", "Claude Sonnet 5.5", MILLION, 64_000, True, _claude(_FIVE, "adaptive between_tools"),
+          1.3),
+    Model("claude-sonnet-5", "Claude Sonnet 5", MILLION, 64_000, True, _claude(_FIVE), 1.3),
+    Model("claude-sonnet-4.6", "Claude Sonnet 4.6", MILLION, 64_000, True, _claude(_FOUR), 1.3),
+    Model("claude-sonnet-4.5", "Claude Sonnet 4.5", 200_000, 64_000, True, None, 1.3),
+    Model("claude-sonnet-4", "Claude Sonnet 4", 200_000, 64_000, True, None, 1.3),
+    Model("claude-haiku-4.5", "Claude Haiku 4.5", 200_000, 64_000, True, None, 0.4),
+    Model("claude-fable-5.1", "Claude Fable 5.1", MILLION, 128_000, True, _claude(_FIVE)),
+    Model("claude-fable-5", "Claude Fable 5", MILLION, 128_000, True, _claude(_FIVE)),
+    Model("gpt-5.6-sol", "GPT 5.6 Sol", 272_000, 128_000, True, _gpt(), 4.4),
+    Model("gpt-5.6-terra", "GPT 5.6 Terra", 272_000, 128_000, True, _gpt(), 2.2),
+    Model("gpt-5.6-luna", "GPT 5.6 Luna", 272_000, 128_000, True, _gpt(), 1.1),
+    Model("deepseek-3.2", "DeepSeek 3.2", 164_000, 64_000, False, None, 0.25),
+    Model("minimax-m2.5", "MiniMax M2.5", 196_000, 64_000, False, None, 0.25),
+    Model("minimax-m2.1", "MiniMax M2.1", 196_000, 64_000, False, None, 0.15),
+    Model("glm-5", "GLM 5", 200_000, 64_000, False, None, 0.5),
+    Model("qwen3-coder-next", "Qwen3 Coder Next", 256_000, 64_000, False, None, 0.05),
+)
+
+# Names
+
+_PREFIXES: Final = ("kiro/", "anthropic/", "kr/", "openai/")
+_WISHES: Final = re.compile(r"(?P<big>\[1m\]|-1m)$|\[200k\]$|(?P<thinking>-thinking)$")
+_AGE: Final = re.compile(r"-latest$|[-@]20\d{6}$")
+_DASHED: Final = re.compile(r"(claude-[a-z]+-\d+)-(\d{1,2})$")
+_OLD_ORDER: Final = re.compile(r"claude-(\d+)[-.](\d{1,2})-([a-z]+)(-[a-z]+)*$")
+_ANY_DASH: Final = re.compile(r"(\d)-(\d)")
+
+
+def resolve(name: str, models: Sequence[Model], aliases: Mapping[str, str]) -> Target:
+    """The model that a client's name means; a name that means none is passed on, for the upstream knows best.
+
+    Never another version than the name says: `claude-opus-5-1m` is opus 5 with a big window, not 5.1.
+    """
+    catalogue = {model.id.lower(): model for model in models}
+    known = {alias.lower(): model for alias, model in aliases.items()}
+    plain, thinking, big = _bare(name), False, False
+    while plain not in catalogue and plain not in known and (wish := _WISHES.search(plain)):
+        thinking |= wish["thinking"] is not None
+        big |= wish["big"] is not None
+        plain = plain[: wish.start()]
+    if plain not in catalogue and plain in known:
+        meant = resolve(known[plain], models, {})
+        return replace(meant, thinking=meant.thinking or thinking, big=meant.big or big)
+    spellings = list(_spellings(plain))
+    if big:
+        spellings = [f"{spelling}-1m" for spelling in spellings] + spellings
+    for spelling in spellings:
+        if spelling in catalogue:
+            return Target(catalogue[spelling], True, thinking, big)
+    id_ = _unknown(name, plain)
+    return Target(Model(id_, id_, MILLION if big else 200_000), False, thinking, big)
+
+
+def _bare(name: str) -> str:
+    name = name.strip().lower()
+    return next((name[len(prefix) :] for prefix in _PREFIXES if name.startswith(prefix)), name)
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """How the catalogue may write `name`, the closest first."""
+    yield name
+    yield (name := _AGE.sub("", name))
+    yield _DASHED.sub(r"\1.\2", name)
+    yield _OLD_ORDER.sub(r"claude-\3-\1.\2", name)
+    yield _ANY_DASH.sub(r"\1.\2", name)
+
+
+def _unknown(name: str, plain: str) -> str:
+    """Kiro's spelling of a Claude that is not listed (hidden or new), any other name as the client wrote it."""
+    if not plain.startswith("claude-"):
+        start = name.strip().lower().find(plain)
+        return name.strip()[start : start + len(plain)]
+    plain = _AGE.sub("", plain)
+    return _DASHED.sub(r"\1.\2", re.sub(r"^claude-(\d+)-(\d{1,2})-", r"claude-\1.\2-", plain))
+
+
+def listed(models: Iterable[Model], hidden: Collection[str] = ()) -> list[Model]:
+    """The models for /v1/models, once for each name under which they work.
+
+    Beside Kiro's id stand, for Claude, the same with dashes, under which Claude Code and Anthropic's SDKs know it, and
+    with `[1m]` where the window is that big: Claude Code believes in no more than 200,000 tokens without it.
+    """
+    rows: dict[str, Model] = {}
+    for model in models:
+        if model.id not in hidden:
+            for name in _names(model):
+                rows.setdefault(name, model if name == model.id else replace(model, id=name))
+    return list(rows.values())
+
+
+def _names(model: Model) -> Iterator[str]:
+    yield model.id
+    if model.id.startswith("claude-"):
+        dashed = model.id.replace(".", "-")
+        yield dashed
+        if model.window >= MILLION:
+            yield f"{dashed}[1m]"

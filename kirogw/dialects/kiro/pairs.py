@@ -1,0 +1,188 @@
+"""Rules about calls and their results: every call is answered, once, in the turn behind it, under an id of its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from kirogw.conversation import Call, Conversation, Part, Result, Text, Turn
+from kirogw.dialects.kiro import clean, names, touch
+from kirogw.dialects.kiro.shape import Terms
+from kirogw.dialects.kiro.turns import arguments
+
+FAILED: Final = Text("The tool call failed.")
+SILENT: Final = Text("(no output)")
+NOT_RUN: Final = Text("The tool call did not run, or its result was lost.")
+UNPARSED: Final = "unparsed_arguments"
+
+
+def arguments_are_objects(conversation: Conversation, terms: Terms) -> Conversation:
+    """A call's input must be an object. (kiro 3.8.13)
+
+    A client that got a call which was cut off sends its arguments back as the text that they are, and so they go.
+    """
+    return touch.turns(conversation, lambda turn: touch.parts(turn, _object) if turn.role == "model" else turn)
+
+
+def _object(part: Part) -> Part:
+    if type(part) is Call and part.raw is not None:
+        return Call(part.id, part.name, {UNPARSED: part.raw})
+    return part
+
+
+def ids_are_plain(conversation: Conversation, terms: Terms) -> Conversation:
+    """Ids of other APIs (`call_1|fc_2`, `functions.Write:0`) are refused and wedge the session. (kiro 3.7)"""
+    return touch.turns(conversation, lambda turn: touch.parts(turn, _plain))
+
+
+def _plain(part: Part) -> Part:
+    if type(part) is Call and (id_ := names.call_id(part.id)) != part.id:
+        return Call(id_, part.name, part.input, part.raw)
+    if type(part) is Result and (id_ := names.call_id(part.call)) != part.call:
+        return Result(id_, part.parts, part.failed)
+    return part
+
+
+def ids_are_unique(conversation: Conversation, terms: Terms) -> Conversation:
+    """The same id in two calls is refused; clients that compact their history make such. (kiro 3.7, 8.17)
+
+    The later call gets another id, and so does the result that belongs to it: of those behind a call, the first.
+    """
+    ids = [part.id for turn in conversation.turns if turn.role == "model" for part in turn.parts if type(part) is Call]
+    if len(ids) == len(set(ids)):
+        return conversation
+    waiting: defaultdict[str, list[str]] = defaultdict(list)  # by the client's id: ours, the next to be answered first
+    given: dict[str, str] = {}  # ours, to the client's id
+    fresh = []
+    for turn in conversation.turns:
+        calls: defaultdict[str, list[str]] = defaultdict(list)
+        parts: list[Part] = []
+        for part in turn.parts:
+            if type(part) is Call:
+                new = names.renamed(part.id, given) if part.id in given else part.id
+                given[new] = part.id
+                calls[part.id].append(new)
+                part = part if new == part.id else Call(new, part.name, part.input, part.raw)
+            elif type(part) is Result and waiting[part.call]:
+                new = waiting[part.call].pop(0)
+                part = part if new == part.call else Result(new, part.parts, part.failed)
+            parts.append(part)
+        for id_, new_ids in calls.items():
+            waiting[id_] = new_ids + waiting[id_]
+        fresh.append(touch.with_parts(turn, parts))
+    return touch.with_turns(conversation, fresh)
+
+
+def failed_results_say_so(conversation: Conversation, terms: Terms) -> Conversation:
+    """The status of a result does not reach the model; only its text does. (kiro 3.5)"""
+    return touch.turns(conversation, lambda turn: touch.parts(turn, _honest) if turn.role == "user" else turn)
+
+
+def _honest(part: Part) -> Part:
+    if type(part) is not Result or not part.failed or FAILED in part.parts or part.parts == (NOT_RUN,):
+        return part
+    return Result(part.call, (FAILED, *part.parts), True)
+
+
+def every_result_says_something(conversation: Conversation, terms: Terms) -> Conversation:
+    """Many commands print nothing. An empty text is no content for the models behind Kiro, so it is said. (kiro 3.5)"""
+    return touch.turns(conversation, lambda turn: touch.parts(turn, _spoken) if turn.role == "user" else turn)
+
+
+def _spoken(part: Part) -> Part:
+    if type(part) is not Result or any(type(inner) is not Text or inner.text for inner in part.parts):
+        return part
+    return Result(part.call, (SILENT,), part.failed)
+
+
+def results_stand_behind_their_calls(conversation: Conversation, terms: Terms) -> Conversation:
+    """A result belongs into the turn behind its call, in the order of the calls. (kiro 3.8, invariants 5 and 6; 3.8.5)
+
+    One that stands elsewhere is moved there. One whose call is nowhere, or was answered before, becomes text in place.
+    """
+    turns = conversation.turns
+    if all(_in_place(turns[n - 1] if n else None, turn) for n, turn in enumerate(turns)):
+        return conversation
+    home = {part.id: n + 1 for n, turn in enumerate(turns) if turn.role == "model"
+            for part in turn.parts if type(part) is Call}  # fmt: skip
+    chosen: dict[str, tuple[int, Result]] = {}
+    for n, turn in enumerate(turns):
+        for part in turn.parts:
+            if type(part) is Result and home.get(part.call, len(turns)) < len(turns):
+                old = chosen.get(part.call)
+                if old is None or (n == home[part.call] and old[0] != n):
+                    chosen[part.call] = (n, part)
+    return touch.with_turns(conversation, [_arranged(n, turns, chosen) for n in range(len(turns))])
+
+
+def _calls(turn: Turn | None) -> list[str]:
+    return [part.id for part in turn.parts if type(part) is Call] if turn and turn.role == "model" else []
+
+
+def _in_place(before: Turn | None, turn: Turn) -> bool:
+    if turn.role != "user":
+        return True
+    results = [part.call for part in turn.parts if type(part) is Result]
+    if not results:
+        return True
+    called = iter(_calls(before))
+    return all(id_ in called for id_ in results)  # consumes `called`, so the order is looked at too
+
+
+def _arranged(n: int, turns: Sequence[Turn], chosen: dict[str, tuple[int, Result]]) -> Turn:
+    """The turn `n` with the results of the calls before it in front, and every other result as text."""
+    turn = turns[n]
+    if turn.role != "user":
+        return turn
+    own = [chosen[id_][1] for id_ in _calls(turns[n - 1] if n else None) if id_ in chosen]
+    rest: list[Part] = []
+    for part in turn.parts:
+        if type(part) is not Result:
+            rest.append(part)
+        elif part.call not in chosen:
+            rest += (Text(f"Result of the tool call {part.call}, which is not part of this conversation:"), *part.parts)
+        elif chosen[part.call][1] is not part:
+            rest += (Text(f"Another result of the tool call {part.call}:"), *part.parts)
+    return touch.with_parts(turn, (*own, *rest))
+
+
+def every_call_is_answered(conversation: Conversation, terms: Terms) -> Conversation:
+    """A call without a result in the next turn is refused with TOOL_USE_RESULT_MISMATCH. (kiro 3.8, invariant 4)
+
+    A client that was interrupted sends such histories. The call stays, with an answer that says it did not run.
+    """
+    turns = list(conversation.turns)
+    for n, turn in enumerate(turns[:-1]):
+        if calls := _calls(turn):
+            answers = {part.call: part for part in turns[n + 1].parts if type(part) is Result}
+            if len(answers) < len(calls):
+                results = [answers.get(id_) or Result(id_, (NOT_RUN,), True) for id_ in calls]
+                rest = [part for part in turns[n + 1].parts if type(part) is not Result]
+                turns[n + 1] = Turn("user", (*results, *rest))
+    return touch.with_turns(conversation, turns)
+
+
+def without_tools_no_tool_turns(conversation: Conversation, terms: Terms) -> Conversation:
+    """Calls in the history of a request that declares no tool are refused, so they become text. (kiro 3.8.7, 8.15)
+
+    Compaction, titles and `tool_choice: none` ask so. The text stands in the user's turns: in the model's own it would
+    be imitated.
+    """
+    if conversation.tools:
+        return conversation
+    calls = {part.id: part for turn in conversation.turns if turn.role == "model"
+             for part in turn.parts if type(part) is Call}  # fmt: skip
+    if not calls:
+        return conversation
+    return touch.turns(conversation, lambda turn: touch.with_parts(turn, _told(turn.parts, calls)))
+
+
+def _told(parts: Iterable[Part], calls: dict[str, Call]) -> list[Part]:
+    told: list[Part] = []
+    for part in parts:
+        if type(part) is Result and (call := calls.get(part.call)):
+            told += (Text(f"The tool {clean.text(call.name)} was called with {arguments(call)} and gave:"), *part.parts)
+        elif type(part) is not Call:
+            told.append(part)
+    return told

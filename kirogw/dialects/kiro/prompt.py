@@ -1,0 +1,95 @@
+"""Rules about the system text, which Kiro has no slot for: what goes in, what stays out, and where it stands.
+
+What the gateway has to tell the model stands behind the client's own system text. It changes only with the client's
+wishes, not from turn to turn, so the beginning of the conversation stays the same and upstream's cache keeps it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import orjson
+
+from kirogw.conversation import Choice, Conversation, Text, Thinking, Turn
+from kirogw.dialects.kiro import clean, effort
+from kirogw.dialects.kiro.shape import Terms
+
+_VOLATILE: Final = "x-anthropic-billing-header:"
+
+
+def the_system_text_is_stable(conversation: Conversation, terms: Terms) -> Conversation:
+    """Claude Code begins its system text with a billing line that changes with each request: no cache outlives it, and
+    no model needs it. (kiro 3.8.10)
+    """
+    if not any(block.startswith(_VOLATILE) for block in conversation.system):
+        return conversation
+    kept = (block.partition("\n")[2].lstrip("\n") if block.startswith(_VOLATILE) else block
+            for block in conversation.system)  # fmt: skip
+    return replace(conversation, system=tuple(filter(None, kept)))
+
+
+def missing_server_tools_are_told(conversation: Conversation, terms: Terms) -> Conversation:
+    """A server tool that the client asked for and nobody here has: a model that is not told makes its results up."""
+    if not conversation.left_out:
+        return conversation
+    names = ", ".join(map(clean.text, conversation.left_out))
+    return _saying(conversation, f"These tools are not available in this session: {names}.", left_out=())
+
+
+def the_choice_is_told(conversation: Conversation, terms: Terms) -> Conversation:
+    """Kiro has neither tool choice nor a limit on parallel calls, so the model is asked. (kiro 3.1, 3.7)"""
+    choice = conversation.choice
+    if choice.mode == "auto" and choice.parallel and not choice.allowed and not choice.name:
+        return conversation
+    words = []
+    if choice.mode == "any":
+        words.append("Your next answer must call at least one tool.")
+    elif choice.mode == "named":
+        words.append(f"Your next answer must call the tool {choice.name}.")
+    elif choice.mode == "auto" and choice.allowed:
+        words.append(f"Call no other tools than these: {', '.join(choice.allowed)}.")
+    if not choice.parallel and conversation.tools:
+        words.append("Call at most one tool in an answer, and wait for its result.")
+    return _saying(conversation, " ".join(words), choice=Choice())
+
+
+def the_format_is_told(conversation: Conversation, terms: Terms) -> Conversation:
+    """Kiro has no structured output, so the model is asked for it; the answer is checked later. (kiro 3.1)"""
+    form = conversation.format
+    if form is None:
+        return conversation
+    shape = "be one JSON object" if form.schema is None else (
+        f"be JSON that fits this JSON schema:\n{orjson.dumps(clean.json(form.schema)).decode()}\n")  # fmt: skip
+    words = f"The text of your final answer must {shape}{' ' if form.schema is None else ''}and nothing else: no words"
+    return _saying(conversation, f"{words} around it and no code fence.", format=None)
+
+
+def thinking_is_asked_for(conversation: Conversation, terms: Terms) -> Conversation:
+    """A model that has no thinking of its own is asked, by tags in front of the system text, when the client wants it.
+    (kiro 7.1)
+    """
+    thinking = conversation.thinking
+    if thinking == Thinking():
+        return conversation
+    asked = (effort.tags(thinking, terms.shape),) if effort.emulated(thinking, terms.model, terms.shape) else ()
+    return replace(conversation, system=asked + conversation.system, thinking=Thinking())
+
+
+def the_system_text_begins_the_first_turn(conversation: Conversation, terms: Terms) -> Conversation:
+    """There is no slot for it, `systemPrompt` is refused, and a made-up first exchange gets quoted back. (kiro 3.8.9)
+
+    In the first turn it keeps its place for ever, whether that turn is the current one or history.
+    """
+    text = "\n\n".join(block for block in conversation.system if block and not block.isspace())
+    first = conversation.turns[0]
+    if not text:
+        return replace(conversation, system=()) if conversation.system else conversation
+    turns = (Turn(first.role, (Text(text), *first.parts)), *conversation.turns[1:])
+    return replace(conversation, system=(), turns=turns)
+
+
+def _saying(conversation: Conversation, words: str, **changes: object) -> Conversation:
+    """`words` behind the system text, and `changes`, for what has been said need not be said again."""
+    system = (*conversation.system, words) if words else conversation.system
+    return replace(conversation, system=system, **changes)  # type: ignore[arg-type]

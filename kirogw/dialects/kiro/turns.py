@@ -1,0 +1,214 @@
+"""Rules about turns: who speaks when, and what a turn may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Final
+
+import orjson
+
+from kirogw.conversation import Call, Conversation, Document, Image, Part, Result, Text, Thought, Turn
+from kirogw.dialects.kiro import clean, cuts, touch
+from kirogw.dialects.kiro.seals import unseal
+from kirogw.dialects.kiro.shape import Terms
+
+GO_ON: Final = "Continue"
+"""What the user says where Kiro wants a word and the client sent none. Neutral, because models take it as meant."""
+
+CUT_CALL: Final = Text(
+    "Note: the call above was cut off by a length limit before its arguments were whole. Do it in smaller steps."
+)
+CUT_TEXT: Final = Text("Note: your last answer was cut off by a length limit. Go on where it ends, in smaller pieces.")
+_MEDIA: Final = frozenset({Image, Document})
+_OF_THE_MODEL: Final = frozenset({Text, Thought, Call})
+_OF_THE_USER: Final = frozenset({Text, Image, Document, Result})
+
+
+def all_text_is_clean(conversation: Conversation, terms: Terms) -> Conversation:
+    """NUL and half a surrogate pair are no JSON to Kiro, and an empty key in arguments is refused. (kiro 3.8.12, 13)
+
+    A thought whose text had to be cleaned loses its seal, which was made over the text as it came.
+    """
+    system = tuple(map(clean.text, conversation.system))
+    if system != conversation.system:
+        conversation = replace(conversation, system=system)
+    return touch.turns(conversation, lambda turn: touch.parts(turn, _cleaned))
+
+
+def _cleaned(part: Part) -> Part:
+    kind = type(part)
+    if kind is Text:
+        text = clean.text(part.text)  # type: ignore[union-attr]
+        return part if text is part.text else Text(text)  # type: ignore[union-attr]
+    if isinstance(part, Result):
+        return touch.within(part, map(_cleaned, part.parts))
+    if isinstance(part, Call):
+        input_, raw = clean.json(part.input), part.raw and clean.text(part.raw)
+        return part if input_ is part.input and raw is part.raw else Call(part.id, part.name, input_, raw)
+    if isinstance(part, Thought):
+        return part if clean.text(part.text) is part.text else Thought(clean.text(part.text))
+    if isinstance(part, Image):
+        return part if clean.text(part.url) is part.url else replace(part, url=clean.text(part.url))
+    return _clean_document(part) if isinstance(part, Document) else part
+
+
+def _clean_document(part: Document) -> Document:
+    words = [clean.text(word) for word in (part.name, part.text, part.url)]
+    if all(map(touch.same, words, (part.name, part.text, part.url))):
+        return part
+    return replace(part, name=words[0], text=words[1], url=words[2])
+
+
+def parts_stand_with_who_may_say_them(conversation: Conversation, terms: Terms) -> Conversation:
+    """A model's message has no slot for pictures, documents and results, a user's none for calls. (kiro 3.3, 3.4)
+
+    What a model turn may not hold goes into a user turn behind it. A call in a user turn is told in words.
+    """
+    fine = all(
+        _OF_THE_MODEL.issuperset(map(type, turn.parts)) if turn.role == "model"
+        else _OF_THE_USER.issuperset(map(type, turn.parts))
+        for turn in conversation.turns
+    )  # fmt: skip
+    return conversation if fine else touch.with_turns(conversation, _sorted_turns(conversation.turns))
+
+
+def _sorted_turns(turns: Iterable[Turn]) -> Iterator[Turn]:
+    for turn in turns:
+        if turn.role != "model":
+            yield touch.parts(turn, _in_words)
+            continue
+        yield touch.with_parts(turn, [part for part in turn.parts if type(part) in _OF_THE_MODEL])
+        if strange := tuple(part for part in turn.parts if type(part) not in _OF_THE_MODEL):
+            yield Turn("user", strange)
+
+
+def _in_words(part: Part) -> Part:
+    if isinstance(part, Call):
+        return Text(f"The tool {clean.text(part.name)} was called with {arguments(part)}")
+    return Text(part.text) if isinstance(part, Thought) else part
+
+
+def arguments(call: Call) -> str:
+    return call.raw if call.raw is not None else orjson.dumps(call.input).decode()
+
+
+def cut_answers_are_told(conversation: Conversation, terms: Terms) -> Conversation:
+    """A model that does not hear that its answer was cut off does the same again. (kiro 7.4)
+
+    The note stands in the user's turn, never in the model's own, where it would be imitated: in front of the result of
+    the call that was cut, or of all that follows the text that was.
+    """
+    if not terms.cut:
+        return conversation
+    turns = list(conversation.turns)
+    for n, turn in enumerate(turns):
+        if turn.role == "user":
+            turns[n] = touch.parts(turn, lambda part: _noted(part, terms))
+        elif turn.role == "model" and n + 1 < len(turns) and turns[n + 1].role == "user":
+            text = cuts.text_of(turn)
+            if text and cuts.key(text) in terms.cut and CUT_TEXT not in turns[n + 1].parts:
+                turns[n + 1] = Turn("user", (CUT_TEXT, *turns[n + 1].parts))
+    return touch.with_turns(conversation, turns)
+
+
+def _noted(part: Part, terms: Terms) -> Part:
+    if not isinstance(part, Result) or part.call not in terms.cut or CUT_CALL in part.parts:
+        return part
+    return Result(part.call, (CUT_CALL, *part.parts), part.failed)
+
+
+def only_user_and_model_speak(conversation: Conversation, terms: Terms) -> Conversation:
+    """Kiro knows two roles. A system message in mid-conversation stays in place, as words of the user's. (kiro 3.8.4)
+
+    Claude Code sends many. The tags say whose words they are.
+    """
+    return touch.turns(conversation, _spoken)
+
+
+def _spoken(turn: Turn) -> Turn:
+    if turn.role != "system":
+        return turn
+    return Turn("user", tuple(
+        Text(f"<system-message>\n{part.text}\n</system-message>") if isinstance(part, Text) and part.text else part
+        for part in turn.parts
+    ))  # fmt: skip
+
+
+def turns_alternate(conversation: Conversation, terms: Terms) -> Conversation:
+    """Two entries of the same role in a row are refused, so neighbours become one. (kiro 3.8, invariant 3)"""
+    turns = conversation.turns
+    if not any(one.role == other.role for one, other in pairwise(turns)):
+        return conversation
+    merged: list[Turn] = []
+    for turn in turns:
+        if merged and merged[-1].role == turn.role:
+            merged[-1] = Turn(turn.role, merged[-1].parts + turn.parts)
+        else:
+            merged.append(turn)
+    return replace(conversation, turns=tuple(merged))
+
+
+def the_user_begins(conversation: Conversation, terms: Terms) -> Conversation:
+    """A history that begins with the model is refused. The new turn takes the system text, or a word. (kiro 3.8, 1)"""
+    if conversation.turns and conversation.turns[0].role == "user":
+        return conversation
+    return replace(conversation, turns=(Turn("user", ()), *conversation.turns))
+
+
+def the_user_ends(conversation: Conversation, terms: Terms) -> Conversation:
+    """The current message is the user's. An answer that the client began (prefill) goes into the history. (kiro 3.8.2)
+
+    The empty turn takes the results that its calls lack, or a word.
+    """
+    if conversation.turns and conversation.turns[-1].role == "user":
+        return conversation
+    return replace(conversation, turns=(*conversation.turns, Turn("user", ())))
+
+
+def thoughts_are_sealed_by_this_model(conversation: Conversation, terms: Terms) -> Conversation:
+    """A thought goes back only with Kiro's own seal, under the model that thought it, and alone in its turn. (kiro 7.3)
+
+    There is one slot a turn. Without its seal, with another's, or with its neighbour missing, it gets the whole request
+    refused. It can not become text either: models imitate what they find in their own turns.
+    """
+    return touch.turns(conversation, lambda turn: _thinking(turn, terms))
+
+
+def _thinking(turn: Turn, terms: Terms) -> Turn:
+    thoughts = [part for part in turn.parts if type(part) is Thought]
+    if not thoughts or (len(thoughts) == 1 and not terms.unsealed and _believed(thoughts[0], terms.model.id)):
+        return turn
+    return Turn(turn.role, tuple(part for part in turn.parts if type(part) is not Thought))
+
+
+def _believed(thought: Thought, model: str) -> bool:
+    found = unseal(thought.seal) if thought.seal else None
+    if found is None or found[1] != model:
+        return False
+    return found[0] == "s" or clean.is_base64(found[2])
+
+
+def no_turn_is_empty(conversation: Conversation, terms: Terms) -> Conversation:
+    """A user turn needs text or results, a model turn text or calls. (kiro 3.8, invariant 7; 3.8.8)
+
+    The model's filler is one space: anything that can be read would be imitated.
+    """
+    return touch.turns(conversation, _filled)
+
+
+def _filled(turn: Turn) -> Turn:
+    for part in turn.parts:
+        kind = type(part)
+        if kind is Result or kind is Call or (kind is Text and part.text and not part.text.isspace()):  # type: ignore[union-attr]
+            return turn
+    said = [part for part in turn.parts if type(part) is Text]
+    wordless = [part for part in turn.parts if type(part) is not Text]
+    if turn.role == "model":
+        return turn if said == [_SILENCE] else Turn("model", (*wordless, _SILENCE))
+    return Turn("user", (*wordless, _SEE if any(type(part) in _MEDIA for part in wordless) else Text(GO_ON)))
+
+
+_SILENCE: Final = Text(" ")
+_SEE: Final = Text("See what is attached.")
