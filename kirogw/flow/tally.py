@@ -1,0 +1,35 @@
+"""What a filter has let through, so that an answer that it ends early still has a usage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from kirogw.answer import CallDelta, Event, Reason, Stop, TextDelta, ThoughtDelta, Usage
+
+Count: TypeAlias = Callable[[str], int]
+"""How many tokens a text has; never more than it has bytes."""
+
+
+class Tally:
+    """`estimate`: the input's tokens as estimated before the answer began."""
+
+    def __init__(self, count: Count, estimate: int) -> None:
+        self._count = count
+        self._estimate = estimate
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, TextDelta):
+            self._texts.append(event.text)
+        elif isinstance(event, CallDelta):
+            self._texts.append(event.json)
+        elif isinstance(event, ThoughtDelta):
+            self._thoughts.append(event.text)
+
+    def ending(self, reason: Reason, sequence: str = "") -> list[Event]:
+        """The last events of an answer that ends here."""
+        thinking = self._count("".join(self._thoughts)) if self._thoughts else 0
+        output = self._count("".join(self._texts)) + thinking if self._texts else thinking
+        return [Usage(self._estimate, output, thinking=thinking), Stop(reason, sequence)]
