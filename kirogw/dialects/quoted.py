@@ -15,8 +15,9 @@ uses for events, would break the JSON there."""
 
 def quoted(text: str) -> bytes:
     data = _dumps(text)
-    if len(data) - len(text) != 2:  # neither plain ASCII nor free of escapes
+    if len(data) - len(text) == 2 or text.isascii():
+        return data
+    if "\u2028" in text or "\u2029" in text or "\x85" in text:
         for end, escape in BREAKS:
-            if end in data:
-                data = data.replace(end, escape)
+            data = data.replace(end, escape)
     return data

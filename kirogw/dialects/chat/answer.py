@@ -215,8 +215,9 @@ def _finish(stop: Stop, legacy: bool) -> str:
 def _annotations(results: list[Json]) -> list[Json]:
     """Sources of the answer. Which words of it rest on which source is not known, so they span none."""
     return [
-        {"type": "url_citation",
-         "url_citation": {"start_index": 0, "end_index": 0, "title": found["title"], "url": found["url"]}}
+        {"type": "url_citation", "url_citation": {
+            "start_index": 0, "end_index": 0, "title": found.get("title", ""), "url": found.get("url", ""),
+        }}
         for found in results
     ]  # fmt: skip
 

@@ -221,7 +221,7 @@ def _message(heading: Heading) -> Json:
 def _results(id_: str, results: list[Json], error: str) -> Json:
     """The snippets travel in `encrypted_content`, so that they are there again when the client sends the block back."""
     content: Any = [
-        {"type": "web_search_result", "url": found["url"], "title": found["title"],
+        {"type": "web_search_result", "url": found.get("url", ""), "title": found.get("title", ""),
          "encrypted_content": sealed_snippet(found.get("snippet") or ""), "page_age": found.get("page_age")}
         for found in results
     ]  # fmt: skip

@@ -163,20 +163,18 @@ def _server_result(block: Json, at: str) -> tuple[Part, ...]:
 
 
 def _compaction(block: Json, at: str) -> tuple[Part, ...]:
-    """The summary of earlier turns. One that only Anthropic can decipher is lost on everyone else."""
+    """The summary of earlier turns; without one it marks a compaction that failed, and means nothing."""
     summary = may(block, "content", str, "", at)
-    if not summary:
-        raise BadRequest("holds an encrypted summary that only Anthropic can read; send the turns instead",
-                         param=at + "encrypted_content")  # fmt: skip
-    return (Text(summary),)
+    return (Text(summary),) if summary else ()
 
 
 def _tool_change(block: Json, at: str) -> tuple[Part, ...]:
-    """Tools coming and going in mid-conversation: `tools` already holds what is there now; the model is told."""
+    """Tools coming and going in mid-conversation: the model is told where it happened (see tools.changed)."""
     verb = "now available" if block["type"] == "tool_addition" else "no longer available"
     tool, inside = need(block, "tool", dict, at), at + "tool."
-    named = tool.get("definition") if isinstance(tool.get("definition"), dict) else tool
-    name = named.get("name") or named.get("tool_name") or need(tool, "type", str, inside)  # type: ignore[union-attr]
+    if tool.get("definition") is not None:
+        tool, inside = need(tool, "definition", dict, inside), inside + "definition."
+    name = may(tool, "name", str, "", inside) or may(tool, "server_name", str, "", inside) or tool.get("type")
     return (Text(f"The tool {name} is {verb}."),)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from kirogw.conversation import Conversation, Format, Thinking, Turn
+from kirogw.conversation import Conversation, Format, Role, Thinking, Turn
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.dialect import Ask
 from kirogw.dialects.fields import choice, count, may, need, objects, stop_strings
@@ -20,7 +20,7 @@ from kirogw.dialects.messages.tools import read_choice, read_tools
 from kirogw.errors import BadRequest, UnsupportedThread
 from kirogw.wire import Json
 
-ROLES: Final = {"user": "user", "assistant": "model", "system": "system"}
+ROLES: Final[dict[str, Role]] = {"user": "user", "assistant": "model", "system": "system"}
 EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
 MODES: Final = {"enabled": "on", "adaptive": "adaptive", "between_tools": "adaptive", "disabled": "off"}
 
@@ -35,7 +35,7 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
             model=need(body, "model", str),
             turns=read_turns(body),
             system=texts(body, "system", ""),
-            tools=offer.tools,
+            tools=tuple(offer.tools),
             choice=chosen,
             stops=stop_strings(body, "stop_sequences"),
             max_tokens=count(body, "max_tokens"),
@@ -43,7 +43,7 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
             format=read_format(body),
             search=search,
             session=session_of(headers) or _session(may(body, "metadata", dict, {})),
-            left_out=offer.left_out,
+            left_out=tuple(offer.left_out),
         ),
         stream=may(body, "stream", bool, False),
     )
@@ -51,29 +51,50 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
 
 def read_turns(body: Json) -> tuple[Turn, ...]:
     need(body, "messages", list)
+    messages = objects(body, "messages")
     turns = []
-    for n, message in enumerate(objects(body, "messages")):
+    for n, message in enumerate(messages):
         at = f"messages.{n}."
-        role = ROLES.get(message.get("role", "")) or choice(message, "role", ROLES, at)
-        if "content" not in message:
+        role = message.get("role")
+        if role == "system" and _is_over(messages, n):
+            continue
+        if role not in ROLES:
+            choice(message, "role", ROLES, at)
+        if "content" not in message and "output_config" not in message:
             raise BadRequest("is required", param=at + "content")
-        turns.append(Turn(role, parts(message, at)))  # type: ignore[arg-type]
+        said = parts(message, at)
+        if said or role != "system":  # one without words only sets the effort
+            turns.append(Turn(ROLES[role], said))  # type: ignore[index]
     if not turns:
         raise BadRequest("must hold at least one message", param="messages")
     return tuple(turns)
 
 
+def _is_over(messages: list[Json], n: int) -> bool:
+    """True of an instruction that was for one user turn only, once a later one has come."""
+    if messages[n].get("clear_at") != "next_user_message":
+        return False
+    return any(message.get("role") == "user" for message in messages[n + 1:])
+
+
 def read_thinking(body: Json) -> Thinking:
-    config, output = may(body, "thinking", dict, {}), may(body, "output_config", dict, {})
-    effort = choice(output, "effort", EFFORTS, "output_config.") if output.get("effort") is not None else ""
+    config, effort = may(body, "thinking", dict, {}), _effort(body, "")
+    for n, message in enumerate(objects(body, "messages")):
+        if "output_config" in message:  # an instruction in mid-conversation may change it
+            effort = _effort(message, f"messages.{n}.") or effort
     if not config:
         return Thinking(effort=effort)
     return Thinking(
         mode=MODES[choice(config, "type", MODES, "thinking.")],  # type: ignore[arg-type]
         effort=effort,
-        budget=count(config, "budget_tokens", "thinking."),
+        budget=count(config, "budget_tokens", "thinking.", least=0),
         shown=may(config, "display", str, "summarized", "thinking.") != "omitted",
     )
+
+
+def _effort(box: Json, at: str) -> str:
+    output, inside = may(box, "output_config", dict, {}, at), at + "output_config."
+    return choice(output, "effort", EFFORTS, inside) if output.get("effort") is not None else ""
 
 
 def read_format(body: Json) -> Format | None:

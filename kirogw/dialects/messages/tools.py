@@ -5,7 +5,8 @@ Tools with `defer_loading` are declared at once: at Anthropic the model finds th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from kirogw.conversation import Choice, Search, Tool
@@ -19,28 +20,61 @@ from kirogw.wire import Json
 class Offer:
     """What the client's tools come to."""
 
-    tools: tuple[Tool, ...] = ()
+    tools: list[Tool] = field(default_factory=list)
     search: Search | None = None
-    left_out: tuple[str, ...] = ()
+    left_out: list[str] = field(default_factory=list)
+
+    def add(self, tool: Json, at: str) -> None:
+        kind = undated(may(tool, "type", str, "custom", at))
+        if kind == "custom" or "input_schema" in tool:
+            self.tools.append(_own(tool, at))
+        elif kind in KNOWN:
+            self.tools.append(KNOWN[kind](tool, may(tool, "name", str, kind, at)))
+        elif kind == "web_search":
+            self.search = _search(tool, at)
+        else:
+            self.leave_out(_server_name(tool, kind, at))
+
+    def leave_out(self, name: str) -> None:
+        if name not in self.left_out:
+            self.left_out.append(name)
 
 
 def read_tools(body: Json) -> Offer:
-    tools: list[Tool] = []
-    search: Search | None = None
-    left_out = [f"mcp:{need(server, 'name', str, f'mcp_servers.{n}.')}"
-                for n, server in enumerate(objects(body, "mcp_servers"))]  # fmt: skip
+    """The tools as they are at the end of the conversation."""
+    offer = Offer()
+    for n, server in enumerate(objects(body, "mcp_servers")):
+        offer.leave_out(f"mcp:{need(server, 'name', str, f'mcp_servers.{n}.')}")
     for n, tool in enumerate(objects(body, "tools")):
-        at = f"tools.{n}."
-        kind = undated(may(tool, "type", str, "custom", at))
-        if kind == "custom" or "input_schema" in tool:
-            tools.append(_own(tool, at))
-        elif kind in KNOWN:
-            tools.append(KNOWN[kind](tool, may(tool, "name", str, kind, at)))
-        elif kind == "web_search":
-            search = _search(tool, at)
-        else:
-            left_out.append(_server_name(tool, kind, at))
-    return Offer(tuple(tools), search, tuple(dict.fromkeys(left_out)))
+        offer.add(tool, f"tools.{n}.")
+    for block, at in changes(body):
+        _change(offer, block, at)
+    return offer
+
+
+def changes(body: Json) -> Iterator[tuple[Json, str]]:
+    """Blocks that add or take away a tool in mid-conversation, with paths; a compaction keeps those of its range."""
+    for n, message in enumerate(objects(body, "messages")):
+        content = message.get("content")
+        if content.__class__ is not list:
+            continue
+        for k, block in enumerate(content):  # a block that is no object is the reader of blocks' to refuse
+            kind = block.get("type") if block.__class__ is dict else None
+            if kind in ("tool_addition", "tool_removal"):
+                yield block, f"messages.{n}.content.{k}."
+            elif kind == "compaction":
+                at = f"messages.{n}.content.{k}."
+                yield from ((b, f"{at}tool_changes.{m}.") for m, b in enumerate(objects(block, "tool_changes", at)))
+
+
+def _change(offer: Offer, block: Json, at: str) -> None:
+    """A reference to a tool that `tools` declares changes nothing when it is added: all are declared from the start."""
+    tool = need(block, "tool", dict, at)
+    if block["type"] == "tool_removal":
+        name = may(tool, "name", str, "", at + "tool.")
+        offer.tools = [other for other in offer.tools if other.name != name]
+    elif tool.get("definition") is not None:
+        offer.add(need(tool, "definition", dict, at + "tool."), at + "tool.definition.")
 
 
 def undated(kind: str) -> str:

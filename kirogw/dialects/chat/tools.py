@@ -1,0 +1,110 @@
+"""OpenAI's tools: functions, custom tools with their free text, functions in the legacy form; what may be called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from kirogw.conversation import Choice, Search, Tool
+from kirogw.dialects.fields import choice, may, need, objects
+from kirogw.errors import BadRequest
+from kirogw.wire import Json
+
+MODES: Final = {"none": "none", "auto": "auto", "required": "any"}
+
+CUSTOM: Final[Json] = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+"""The schema of a custom tool: its free text as the one member of an object, as upstream tools take only objects."""
+
+
+@dataclass(slots=True)
+class Offer:
+    """What the client's tools come to. `custom`: the names of those whose calls go back as free text. `legacy`: they
+    came as `functions`, and a call goes back as `function_call`."""
+
+    tools: tuple[Tool, ...]
+    custom: frozenset[str]
+    search: Search | None
+    left_out: tuple[str, ...]
+    legacy: bool
+
+
+def read_tools(body: Json) -> Offer:
+    """Tools that OpenAI itself runs belong to another API of theirs; whoever asks for one here is told that it is not."""
+    tools: list[Tool] = []
+    custom, left_out = set(), []
+    search = Search() if body.get("web_search_options") is not None else None
+    for n, tool in enumerate(objects(body, "tools")):
+        at = f"tools.{n}."
+        kind = need(tool, "type", str, at)
+        if kind == "custom":
+            tools.append(_custom(need(tool, "custom", dict, at), at + "custom."))
+            custom.add(tools[-1].name)
+        elif kind == "function":
+            flat = "function" not in tool and "name" in tool  # as OpenAI's other API has it, which some clients mix up
+            box, inside = (tool, at) if flat else (need(tool, "function", dict, at), at + "function.")
+            tools.append(_function(box, inside))
+        elif kind.startswith("web_search"):
+            search = Search()
+        else:
+            left_out.append(kind)
+    functions = [_function(function, f"functions.{n}.") for n, function in enumerate(objects(body, "functions"))]
+    legacy = bool(functions) and not tools
+    return Offer((*tools, *functions), frozenset(custom), search, tuple(dict.fromkeys(left_out)), legacy)
+
+
+def _function(function: Json, at: str) -> Tool:
+    """Without `parameters` it takes none."""
+    schema = may(function, "parameters", dict, {}, at) or {"type": "object", "properties": {}}
+    return Tool(need(function, "name", str, at), may(function, "description", str, "", at), schema)
+
+
+def _custom(tool: Json, at: str) -> Tool:
+    """No upstream holds a model to a grammar: the model is told instead."""
+    description, format_ = may(tool, "description", str, "", at), may(tool, "format", dict, {}, at)
+    if format_.get("type") == "grammar":
+        grammar, inside = need(format_, "grammar", dict, at + "format."), at + "format.grammar."
+        syntax, rules = need(grammar, "syntax", str, inside), need(grammar, "definition", str, inside)
+        description = f"{description}\n\n`input` must follow this {syntax} grammar:\n{rules}".lstrip()
+    return Tool(need(tool, "name", str, at), description, CUSTOM)
+
+
+def read_choice(body: Json, offer: Offer) -> Choice:
+    """`function_call` is the legacy form of `tool_choice`; its answers hold one call, so it never runs several."""
+    name = "function_call" if offer.legacy else "tool_choice"
+    parallel = may(body, "parallel_tool_calls", bool, True) and not offer.legacy
+    given = body.get(name)
+    if given is None:
+        return Choice(parallel=parallel)
+    if given.__class__ is str:
+        mode = MODES[choice(body, name, MODES)]
+        return Choice("auto" if mode == "any" and not offer.tools else mode, parallel=parallel)  # type: ignore[arg-type]
+    wish = need(body, name, dict)
+    if offer.legacy:
+        return Choice("named", _known(need(wish, "name", str, name + "."), offer, name + ".name"), parallel)
+    return replace(_object(wish, offer), parallel=parallel)
+
+
+def _object(wish: Json, offer: Offer) -> Choice:
+    kind = choice(wish, "type", ("function", "custom", "allowed_tools"), "tool_choice.")
+    inside = f"tool_choice.{kind}."
+    box = need(wish, kind, dict, "tool_choice.")
+    if kind != "allowed_tools":
+        return Choice("named", _known(need(box, "name", str, inside), offer, inside + "name"))
+    mode = MODES[choice(box, "mode", ("auto", "required"), inside)]
+    return Choice(mode, allowed=tuple(_allowed(box, inside, offer)))  # type: ignore[arg-type]
+
+
+def _allowed(box: Json, at: str, offer: Offer) -> list[str]:
+    names = []
+    for n, tool in enumerate(objects(box, "tools", at)):
+        inside = f"{at}tools.{n}."
+        kind = choice(tool, "type", ("function", "custom"), inside)
+        name = need(need(tool, kind, dict, inside), "name", str, f"{inside}{kind}.")
+        names.append(_known(name, offer, f"{inside}{kind}.name"))
+    return names
+
+
+def _known(name: str, offer: Offer, param: str) -> str:
+    if any(tool.name == name for tool in offer.tools):
+        return name
+    raise BadRequest("names a tool that the request does not offer", param=param)
