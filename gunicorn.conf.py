@@ -22,10 +22,7 @@ timeout = 120
 graceful_timeout = int(_settings.shutdown_grace) + 5
 loglevel = "warning" if _settings.log_level == "info" else _settings.log_level
 proc_name = "kirogw"
-
-
-def when_ready(server):
-    server.log.info("listening on %s", bind)
+control_socket_disable = True  # it would lie in the user's home, for all gunicorns of the user
 
 
 def post_worker_init(worker):

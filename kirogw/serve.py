@@ -6,10 +6,12 @@ is imported, and gunicorn does not import on Windows.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,8 +29,8 @@ def run(settings: Settings) -> int:
     if settings.demo or not sources.find(settings, Path.home()):
         demo = start_demo()
     try:
-        announce(settings, demo is not None)
-        return _gunicorn() if os.name == "posix" else _pywsgi(settings)
+        announcing = functools.partial(announce, settings, demo is not None)
+        return _gunicorn(announcing) if os.name == "posix" else _pywsgi(settings, announcing)
     finally:
         if demo:
             demo.terminate()
@@ -40,12 +42,12 @@ def client_key(settings: Settings) -> str:
     return settings.proxy_api_key or keys.read(Path(settings.kirogw_home).expanduser())
 
 
-def announce(settings: Settings, demo: bool) -> None:
-    """What a person should know at the start. A key is shown only when it has just been made."""
+def announce(settings: Settings, demo: bool, host: str, port: int) -> None:
+    """What a person should know once we listen. A key is shown only when it has just been made."""
     home = Path(settings.kirogw_home).expanduser()
     new = not settings.proxy_api_key and not keys.made(home)
     key = client_key(settings)
-    base = f"http://{settings.server_host}:{settings.server_port}"
+    base = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104
     if demo:
         print("DEMO: the answers come from a built-in simulator, no model behind it. For the real one sign in with\n"
               "the Kiro IDE or kiro-cli, or set KIRO_API_KEY, and start again.")  # fmt: skip
@@ -71,7 +73,7 @@ def _root() -> str:
     return os.pathsep.join(filter(None, [str(CONF.parent), os.environ.get("PYTHONPATH", "")]))
 
 
-def _gunicorn() -> int:
+def _gunicorn(announcing: Callable[[str, int], None]) -> int:
     """gunicorn's arbiter in this process; it ends with SystemExit."""
     from gunicorn.app.wsgiapp import WSGIApplication
 
@@ -79,19 +81,22 @@ def _gunicorn() -> int:
         def load_config(self) -> None:
             self.load_config_from_file(str(CONF))
             self.app_uri = self.cfg.wsgi_app
+            self.cfg.set("when_ready", lambda server: announcing(*server.LISTENERS[0].getsockname()[:2]))
 
     sys.path.insert(0, str(CONF.parent))
     Application("kirogw", prog="kirogw").run()
     return 0
 
 
-def _pywsgi(settings: Settings) -> int:
+def _pywsgi(settings: Settings, announcing: Callable[[str, int], None]) -> int:
     """gevent's own WSGI server, in one process."""
     monkey = importlib.import_module("gevent.monkey")
     monkey.patch_all()
     pywsgi: Any = importlib.import_module("gevent.pywsgi")
     app = importlib.import_module("kirogw.web").create_app(settings)
     server = pywsgi.WSGIServer((settings.server_host, settings.server_port), app, log=None)
+    server.start()
+    announcing(settings.server_host, server.server_port)
     server.serve_forever()
     return 0
 
