@@ -104,6 +104,7 @@ class Accounts:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.token_endpoint = ""  # of the external IdP, for accounts that name none
         self.all: dict[str, Account] = {}
         self.clients: dict[str, Client] = {}
         self._access: dict[str, Access] = {}
@@ -126,6 +127,7 @@ class Accounts:
                 account.client_id, account.client_secret = client.id, client.secret
             elif kind == "external":
                 account.client_id = account.client_id or secrets.token_hex(8)
+                account.token_endpoint = account.token_endpoint or self.token_endpoint
             self.issue(account, None)
             return account
 

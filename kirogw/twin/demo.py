@@ -23,6 +23,8 @@ CALL: Final = (
     re.compile(rf"\b(?:call|use|invoke)\s+(?:only\s+)?(?:the\s+)?{NAME}[`\"'”]?\s+(?:tool|function)\b", re.I),
     re.compile(rf"\bcall\s+{NAME}", re.I),
 )  # fmt: skip
+MUST_CALL: Final = re.compile(rf"\bmust call (?:the (?:tool|function) {NAME}|(?:at least )?one tool)", re.I)
+MUST_BE_JSON: Final = re.compile(r"\bmust be (?:one |a |valid )*JSON\b", re.I)
 WANTS_JSON: Final = re.compile(r"\b(?:answer|respond|reply|return|output|valid|as|in|one)\b[^.\n]{0,60}\bJSON\b", re.I)
 EMULATED: Final = re.compile(r"<thinking_mode>(?:enabled|adaptive)</thinking_mode>")
 THOUGHT: Final = "The user gets an answer of the demo upstream, so there is little to think about."
@@ -81,16 +83,26 @@ def _tagged(said: list[Json]) -> list[Json]:
 
 
 def _call(ask: Ask) -> list[Json]:
-    """A call of the tool that the user names, once a loop."""
+    """A call of the tool that the user names, or that the prompt demands, once a loop."""
     if ask.rounds or not ask.tools:
         return []
-    names = {text(tool.get("name")).lower(): tool for tool in ask.tools}
     said = "\n".join(re.split(r"\n\s*\n", REMINDER.sub("", ask.current.content))[-2:])
-    found = [names[name] for pattern in CALL for name in map(str.lower, pattern.findall(said)) if name in names]
-    if not found:
+    if (tool := _named(ask, said) or _demanded(ask)) is None:
         return []
-    given = {**tools.arguments(found[0], {}), **_object_in(said)}
-    return [{"text": f"{NOTICE} As you say, I call {found[0]['name']}."}, {"tool": found[0]["name"], "input": given}]
+    given = {**tools.arguments(tool, {}), **_object_in(said)}
+    return [{"text": f"{NOTICE} As you say, I call {tool['name']}."}, {"tool": tool["name"], "input": given}]
+
+
+def _named(ask: Ask, said: str) -> Json | None:
+    names = {text(tool.get("name")).lower(): tool for tool in ask.tools}
+    found = (name.lower() for pattern in CALL for name in pattern.findall(said))
+    return next((names[name] for name in found if name in names), None)
+
+
+def _demanded(ask: Ask) -> Json | None:
+    """`tool_choice` has no place in a request: a gateway can only say "must call the tool X" in the prompt."""
+    demand = MUST_CALL.search(ask.current.content) or MUST_CALL.search(ask.turns[0].content)
+    return (ask.tool(demand.group(1).rstrip(".")) if demand.group(1) else ask.tools[0]) if demand else None
 
 
 def _object_in(said: str) -> Json:
@@ -107,7 +119,9 @@ def _json(ask: Ask) -> list[Json]:
         for place, value in _values(content):
             if (schema := _schema(value)) and "json" in content[max(0, place - 400) : place].lower():
                 return [{"text": json.dumps(tools.instance(schema))}]
-    if WANTS_JSON.search(last_words(ask.current.content)):
+    if WANTS_JSON.search(last_words(ask.current.content)) or any(
+        MUST_BE_JSON.search(content) for content in (ask.current.content, ask.turns[0].content)
+    ):
         return [{"text": json.dumps({"answer": NOTICE, "you_wrote": last_words(ask.current.content)[:LONGEST]})}]
     return []
 

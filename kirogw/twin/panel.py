@@ -25,7 +25,7 @@ def answer(service: Service, incoming: Incoming) -> Reply:
     try:
         body = json.loads(incoming.body) if incoming.body else None
         return replies.plain(200, act(service, body))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         return replies.plain(400, {"message": str(error)})
 
 

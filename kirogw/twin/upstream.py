@@ -33,6 +33,7 @@ class Twin:
         chosen.change(options)
         self.service = Service(chosen)
         self._server = Server(host, port, self.service.journal.saw, self._handle, self.service.sent)
+        self.accounts.token_endpoint = f"{self.url}/idp/token"
         for account in accounts:
             self.add_account(**({"kind": account} if isinstance(account, str) else account))
         if script is not None:
@@ -93,8 +94,6 @@ class Twin:
         return next(iter(self.accounts.all.values()))
 
     def add_account(self, kind: str = "social", name: str = "", **members: Any) -> Account:
-        if kind == "external":
-            members.setdefault("token_endpoint", f"{self.url}/idp/token")
         return self.accounts.add(kind, name, **members)
 
     def settings(self, hosts: bool = False) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -79,6 +81,14 @@ def ask(twin: Twin, body: Any = None, account: Account | None = None, rest: bool
     url = twin.url + ("/generateAssistantResponse" if rest else "/")
     sent = {**headers(account, rest), **options.pop("headers", {})}
     return requests.post(url, data=body, headers=sent, timeout=options.pop("timeout", 10), **options)
+
+
+def waited(true: Callable[[], Any], seconds: float = 5.0) -> Any:
+    """Whether `true()` becomes so in time: what the twin notes after its last byte may come after the client read it."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
+    return true()
 
 
 def events(body: bytes) -> list[tuple[str, Any]]:

@@ -55,7 +55,7 @@ def test_a_refresh_gives_a_new_pair(twin, kind):
     assert len(pair["refreshToken"]) > 100  # shorter ones are taken for truncated by clients
     assert works(twin, kind, pair["accessToken"])
     assert outcomes(twin) == [(kind, 0, "ok")]
-    assert twin.ledger[0].delivered
+    assert p.waited(lambda: twin.ledger[0].delivered)
     assert pair.get("profileArn") == (twin.accounts.all[kind].profile_arn if kind == SOCIAL else None)
 
 
@@ -208,7 +208,7 @@ def test_device_login(twin, start_url, kind, region):
     poll = {**login, "deviceCode": device["deviceCode"], "grantType": DEVICE}
     replies = [requests.post(base + "/token", json=poll, timeout=5).json() for _ in range(4)]
     assert [reply.get("error") for reply in replies] == ["authorization_pending"] * 2 + [None, "invalid_grant"]
-    account = [account for account in twin.accounts.all.values() if account.access_token == replies[2]["accessToken"]][0]
+    account, _ = twin.accounts.bearer(replies[2]["accessToken"])
     assert (account.kind, account.sso_region, account.start_url) == (kind, region, start_url)
     body = {**login, "refreshToken": replies[2]["refreshToken"], "grantType": "refresh_token"}
     assert requests.post(base + "/token", json=body, timeout=5).status_code == 200

@@ -55,6 +55,19 @@ def test_it_calls_a_tool_when_told(twin, content):
     assert dict(found)["metadataEvent"] == {"stopReason": "TOOL_USE"}
 
 
+@pytest.mark.parametrize("prompt", ["Your next answer must call the tool add.", "You must call at least one tool."])
+def test_it_calls_a_tool_when_the_prompt_demands_it(twin, prompt):
+    history = [p.user(f"{prompt}\n\nhello"), p.assistant()]
+    for found in (answered(twin, f"{prompt}\n\nhello", tools=[ADD]), answered(twin, "and?", history=history, tools=[ADD])):
+        assert p.calls(found) == [("add", {"a": 1, "b": 1})]
+    assert p.calls(answered(twin, "Your next answer must call the tool sub.", tools=[ADD])) == []
+
+
+def test_json_when_the_prompt_demands_it(twin):
+    prompt = "The text of your final answer must be one JSON object and nothing else."
+    assert json.loads(p.said(answered(twin, f"{prompt}\n\nhello"))) == {"answer": NOTICE, "you_wrote": "hello"}
+
+
 def test_arguments_may_be_spelt_out(twin):
     found = answered(twin, 'Call the tool add with {"a": 20, "b": 22}.', tools=[ADD])
     assert p.calls(found) == [("add", {"a": 20, "b": 22})]
