@@ -53,7 +53,7 @@ bench: $(VENV)/.test
 
 #: faults         what a client gets for each fault of the upstream, in one table
 faults: $(VENV)/.test
-	@$(PY) -m tests.faults $(ARGS)
+	@$(PY) -m tests.system.faults $(ARGS)
 
 #: docs           write docs/settings.md and .env.example from the settings
 docs: $(VENV)/.run
