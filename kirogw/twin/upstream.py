@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
@@ -163,18 +164,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--accounts", default="social", metavar="KINDS", help=f"comma separated, of {', '.join(KINDS)}")
     parser.add_argument("--rotation", default="strict", choices=("strict", "grace", "none"))
     parser.add_argument("--pace", type=float, default=0.02, help="seconds between two pieces of a text")
+    parser.add_argument("--keep", type=int, default=10, help="requests that GET /_twin/state shows whole")
+    parser.add_argument("--until-eof", action="store_true", help="stop when standard input ends")
     parser.add_argument("--open", action="store_true", help="take any bearer token")
     given = parser.parse_args(argv)
     twin = Twin(host=given.host, port=given.port, accounts=given.accounts.split(","), script=given.script,
-                rotation=given.rotation, pace=given.pace, open=given.open, keep=50)  # fmt: skip
+                rotation=given.rotation, pace=given.pace, open=given.open, keep=given.keep)  # fmt: skip
     with twin:
         account = twin.account
         print(f"twin {twin.url} token {account.api_key or account.access_token} "
               f"refresh {account.refresh_token or '-'} profile {account.profile_arn or '-'}", flush=True)  # fmt: skip
         try:
-            while True:
-                time.sleep(3600)
+            while not given.until_eof or sys.stdin.read(1):
+                time.sleep(0 if given.until_eof else 3600)
         except KeyboardInterrupt:
-            return 0
+            pass
+    return 0
 
 

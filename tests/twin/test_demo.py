@@ -146,6 +146,11 @@ def test_max_tokens(twin):
     assert dict(whole)["metadataEvent"] == {"stopReason": "END_TURN"}
 
 
+@pytest.mark.parametrize("content", ["JSON { is what? {\"a\": ", "JSON [{}] {]"])
+def test_broken_json_in_a_text(twin, content):
+    assert p.said(answered(twin, content)).startswith(NOTICE)
+
+
 def test_images_are_counted(twin):
     png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
     assert base64.b64decode(png)

@@ -180,6 +180,32 @@ def test_sliced(twin):
     assert (kinds(b"".join(parts)), ended) == (WHOLE, True)
 
 
+@pytest.mark.parametrize("more", [{"stall": 0.2}, {"cut": 300}, {"cut_frame": 5, "end": "clean"}])
+def test_sliced_and_something_else(twin, more):
+    """Nothing is kept back before a pause or an end."""
+    twin.faults.add("sliced", **more)
+    parts, ended = chunks(wire(twin)[0])
+    whole = b"".join(parts)
+    assert {len(part) for part in parts} - {7} <= {len(parts[-1]), *range(1, 7)}
+    assert (len(whole), ended) == (300, False) if "cut" in more else kinds(whole) == (WHOLE if "stall" in more else WHOLE[:5])
+
+
+def test_faults_that_do_not_fit_the_answer(twin):
+    """What concerns frames leaves a whole reply alone; a stream that ends by itself is not cut behind its end."""
+    twin.faults.add("stall", operation="models")
+    assert requests.get(twin.url + "/ListAvailableModels?origin=CLI", headers=p.headers(twin.account), timeout=5).ok
+    twin.faults.add(cut=1_000_000)
+    assert kinds(p.ask(twin).content) == WHOLE
+    twin.faults.add(frame=99, corrupt="payload")
+    assert kinds(p.ask(twin).content) == WHOLE
+
+
+def test_a_cut_of_a_script_that_pauses(twin):
+    twin.script([[{"text": "a"}, {"delay": 0.05}, {"text": "b"}]])
+    twin.faults.add(cut_frame=2, end="clean")
+    assert kinds(p.ask(twin).content) == WHOLE[:2]
+
+
 @pytest.mark.parametrize(("fault", "place"), [({"name": "slow_headers", "slow": 0.4}, 0),
                                               ({"name": "stall", "stall": 0.4, "frame": 3}, 4)])
 def test_waits(twin, fault, place):

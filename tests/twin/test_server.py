@@ -54,7 +54,14 @@ def test_expect_continue(twin):
     assert raw(twin, head).startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 ")
 
 
+def test_trailers_are_read(twin):
+    head = b"POST /refreshToken HTTP/1.1\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    got = raw(twin, head + b"2;x=y\r\n{}\r\n0\r\na: b\r\nc: d\r\n\r\n")
+    assert (got[:12], twin.requests[0].body) == (b"HTTP/1.1 400", b"{}")
+
+
 @pytest.mark.parametrize("data", [
+    b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n5\r",
     b"nonsense\r\n\r\n", b"", b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\n{",
     b"POST / HTTP/1.1\r\ncontent-length: x\r\n\r\n", b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab",
 ])

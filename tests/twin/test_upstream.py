@@ -143,6 +143,15 @@ def test_as_a_program():
         assert process.stderr.read() == ""
 
 
+def test_it_ends_with_whoever_started_it():
+    command = [sys.executable, "-c", "from kirogw.twin import main; main()", "--until-eof", "--open"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        url = process.stdout.readline().split()[1]
+        assert requests.get(url, timeout=5).ok
+        process.stdin.close()
+        assert process.wait(timeout=10) == 0
+
+
 UNDER_GEVENT = """
     {first}
     from gevent import monkey; monkey.patch_all()
