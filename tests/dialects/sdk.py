@@ -6,9 +6,9 @@ named by their kind alone (`image.source:url.url`), as they stand in several pla
 
 import types
 import typing
+from typing import NotRequired, Required
 
-from hypothesis import strategies as st
-from typing_extensions import NotRequired, Required, get_type_hints, is_typeddict
+from typing_extensions import get_type_hints, is_typeddict
 
 BY_KIND = {"content", "system", "tools", "messages", "definition", "tool_changes", "tool_references", "tool"}
 

@@ -29,7 +29,7 @@ class Offer:
 
 
 def read_tools(body: Json) -> Offer:
-    """Tools that OpenAI itself runs belong to another API of theirs; whoever asks for one here is told that it is not."""
+    """Tools that OpenAI itself runs belong to another API of theirs; the model is told that they are not here."""
     tools: list[Tool] = []
     custom, left_out = set(), []
     search = Search() if body.get("web_search_options") is not None else None

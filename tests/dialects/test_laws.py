@@ -1,0 +1,248 @@
+"""What holds for every answer: the packages of OpenAI and Anthropic read our bytes, over a socket, and find in the stream
+what stands in the whole."""
+
+import json
+
+import anthropic
+import openai
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kirogw.answer import CallDelta, CallStart, Stop, TextDelta, collect
+from kirogw.convert import FACES
+from kirogw.errors import BrokenAnswer
+from tests.dialects.answers import ANSWERS, HEADING, answers
+from tests.dialects.test_golden import HELLO, ask, streamed
+from tests.loopback import read_request, server
+
+QUICK = settings(max_examples=80, deadline=None)
+OPTIONS = {"stream_options": {"include_usage": True}}
+
+
+class Stage:
+    """What the server gives next, whatever is asked."""
+
+    data, kind = b"", "text/event-stream"
+
+    def play(self, connection):
+        while True:
+            read_request(connection)
+            connection.sendall(
+                f"HTTP/1.1 200 OK\r\nContent-Type: {self.kind}\r\nContent-Length: {len(self.data)}\r\n\r\n".encode() + self.data
+            )
+
+
+@pytest.fixture(scope="module")
+def stage():
+    stage = Stage()
+    with server(stage.play) as port:
+        stage.url = f"http://127.0.0.1:{port}"
+        stage.openai = openai.OpenAI(base_url=stage.url, api_key="k", max_retries=0, _strict_response_validation=True)
+        stage.anthropic = anthropic.Anthropic(
+            base_url=stage.url, api_key="k", max_retries=0, _strict_response_validation=True
+        )
+        yield stage
+        stage.openai.close()
+        stage.anthropic.close()
+
+
+def by_openai(stage, events):
+    """(what the stream comes to, what the whole is), both as the package has them."""
+    asked, messages = ask("chat", OPTIONS), HELLO["messages"]
+    stage.data, stage.kind = streamed("chat", asked, events), "text/event-stream"
+    with stage.openai.chat.completions.stream(model="m", messages=messages, **OPTIONS) as stream:
+        try:
+            collected = stream.get_final_completion()
+        except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError) as error:
+            collected = error.completion  # the helper's way to say that it is not all that was wanted
+    stage.data = orjson.dumps(FACES["chat"].whole(collect(events), HEADING, asked))
+    stage.kind = "application/json"
+    return tidy(collected), tidy(stage.openai.chat.completions.create(model="m", messages=messages))
+
+
+def tidy(completion):
+    """Without what only the stream helper adds, and what only one of the forms has."""
+    value = completion.model_dump(exclude_none=True, exclude={"object"})
+    message = value["choices"][0]["message"]
+    for call in message.get("tool_calls", []):
+        call.pop("index", None)
+        call["function"].pop("parsed_arguments", None)
+    if not message.get("content"):
+        message.pop("content", None)  # "" in a stream, null in the whole
+    return value
+
+
+def by_anthropic(stage, events):
+    asked = ask("messages", {})
+    question = {"model": "m", "max_tokens": 9, "messages": HELLO["messages"]}
+    stage.data, stage.kind = streamed("messages", asked, events), "text/event-stream"
+    with stage.anthropic.messages.stream(**question) as stream:
+        collected = stream.get_final_message()
+    stage.data = orjson.dumps(FACES["messages"].whole(collect(events), HEADING, asked))
+    stage.kind = "application/json"
+    return collected.model_dump(exclude_none=True), stage.anthropic.messages.create(**question).model_dump(exclude_none=True)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_openai_reads_the_set(stage, name):
+    collected, whole = by_openai(stage, ANSWERS[name])
+    assert collected == whole
+
+
+@pytest.mark.parametrize("name", [name for name in ANSWERS if name != "call_cut_off"])
+def test_anthropic_reads_the_set(stage, name):
+    collected, whole = by_anthropic(stage, ANSWERS[name])
+    assert collected == whole
+
+
+@QUICK
+@given(answers())
+def test_openai_reads_any_answer(stage, events):
+    collected, whole = by_openai(stage, events)
+    assert collected == whole
+
+
+@QUICK
+@given(answers())
+def test_anthropic_reads_any_answer(stage, events):
+    collected, whole = by_anthropic(stage, events)
+    assert collected == whole
+
+
+def test_a_call_cut_off_goes_out_as_it_is(stage):
+    """In a stream as the fragments; in the whole under the mark that Claude Code itself uses for it."""
+    events = ANSWERS["call_cut_off"]
+    raw = '{"path": "a", "content": "half'
+    stage.data, stage.kind = streamed("messages", ask("messages", {}), events), "text/event-stream"
+    with stage.anthropic.messages.stream(model="m", max_tokens=9, messages=HELLO["messages"]) as stream:
+        pieces = [event.partial_json for event in stream if event.type == "input_json"]
+        assert ("".join(pieces), stream.get_final_message().stop_reason) == (raw, "max_tokens")
+    whole = FACES["messages"].whole(collect(events), HEADING, ask("messages", {}))
+    assert whole["content"][1]["input"] == {"__unparsedToolInput": {"raw": raw, "len": len(raw)}}
+    chat = FACES["chat"].whole(collect(events), HEADING, ask("chat", {}))
+    assert chat["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == raw
+
+
+@QUICK
+@given(answers(), st.data())
+@pytest.mark.parametrize("face", FACES)
+def test_how_events_are_batched_changes_no_byte(face, events, data):
+    asked = ask(face, OPTIONS)
+    writer, sent = FACES[face].writer(HEADING, asked), 0
+    out = writer.begin()
+    while sent < len(events):
+        size = data.draw(st.integers(1, len(events) - sent))
+        out += writer.write(events[sent:sent + size])
+        sent += size
+    assert out + writer.end() == streamed(face, asked, events)
+
+
+def blocks_of(data):
+    """The events of a Messages stream as (type, index) and checks that each is one line of JSON."""
+    for event in data.decode().split("\n\n")[:-1]:
+        first, second = event.split("\n")
+        assert first.startswith("event: ")
+        body = json.loads(second.removeprefix("data: "))
+        assert body["type"] == first.removeprefix("event: ")
+        yield body["type"], body.get("index")
+
+
+@QUICK
+@given(answers())
+def test_blocks_begin_and_end_in_order(events):
+    begun, open_, order = 0, set(), []
+    for kind, index in blocks_of(streamed("messages", ask("messages", {}), events)):
+        order.append(kind)
+        if kind == "content_block_start":
+            assert index == begun
+            begun += 1
+            open_.add(index)
+        elif kind == "content_block_delta":
+            assert index in open_
+        elif kind == "content_block_stop":
+            open_.remove(index)
+    assert not open_
+    assert order[0] == "message_start"
+    assert order[-2:] == ["message_delta", "message_stop"]
+
+
+@QUICK
+@given(answers(), st.integers(0, 20))
+@pytest.mark.parametrize("face", FACES)
+def test_a_failure_never_looks_like_an_end(face, events, after):
+    writer = FACES[face].writer(HEADING, ask(face, OPTIONS))
+    data = writer.begin() + writer.write(events[:after]) + writer.beat() + writer.fail(BrokenAnswer("It broke off."))
+    for mark in (b"message_stop", b"message_delta", b"[DONE]", b'"finish_reason":"', b'"usage":{"prompt'):
+        assert mark not in data
+    assert data.endswith(b'It broke off."}}\n\n') if face == "messages" else b'"message":"It broke off."' in data
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_the_packages_raise_on_a_failure(stage, face):
+    writer = FACES[face].writer(HEADING, ask(face, OPTIONS))
+    stage.data = writer.begin() + writer.write([TextDelta(0, "Hel")]) + writer.fail(BrokenAnswer("It broke off."))
+    stage.kind = "text/event-stream"
+    if face == "chat":
+        with pytest.raises(openai.APIError, match="It broke off"):
+            list(stage.openai.chat.completions.create(model="m", messages=HELLO["messages"], stream=True))
+    else:
+        with pytest.raises(anthropic.APIStatusError, match="It broke off"):
+            list(stage.anthropic.messages.create(model="m", max_tokens=9, messages=HELLO["messages"], stream=True))
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_no_end_without_a_reason(face):
+    """A stream that just stops is no answer, whoever says that it is over."""
+    writer = FACES[face].writer(HEADING, ask(face, OPTIONS))
+    writer.begin()
+    writer.write([TextDelta(0, "Hel")])
+    data = writer.end()
+    assert b'"error"' in data
+    assert b"[DONE]" not in data
+    assert b"message_stop" not in data
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_beat_changes_nothing(stage, face):
+    """It may come anywhere, and the packages find the same answer."""
+    writer = FACES[face].writer(HEADING, ask(face, OPTIONS))
+    stage.data = writer.begin() + writer.beat()
+    for event in ANSWERS["calls"]:
+        stage.data += writer.write([event]) + writer.beat()
+    stage.data += writer.end()
+    stage.kind = "text/event-stream"
+    if face == "chat":
+        with stage.openai.chat.completions.stream(model="m", messages=HELLO["messages"]) as stream:
+            assert tidy(stream.get_final_completion()) == by_openai(stage, ANSWERS["calls"])[1]
+    else:
+        with stage.anthropic.messages.stream(model="m", max_tokens=9, messages=HELLO["messages"]) as stream:
+            found = stream.get_final_message().model_dump(exclude_none=True)
+        assert found == by_anthropic(stage, ANSWERS["calls"])[1]
+
+
+def test_lines_are_whole_for_readers_that_cut_at_any_line_end():
+    """httpx's line reader, which litellm uses, cuts where str.splitlines does."""
+    for face in FACES:
+        data = streamed(face, ask(face, {}), ANSWERS["letters"]).decode()
+        for line in data.splitlines():
+            assert line == "" or line.startswith(("event: ", "data: [DONE]")) or json.loads(line.removeprefix("data: "))
+
+
+def test_calls_that_interleave_stay_apart(stage):
+    collected, _ = by_anthropic(stage, ANSWERS["calls_interleaved"])
+    assert [block.get("input") for block in collected["content"]] == [{"x": 1}, {"y": 2}, None]
+    chat, _ = by_openai(stage, ANSWERS["calls_interleaved"])
+    assert [call["function"]["arguments"] for call in chat["choices"][0]["message"]["tool_calls"]] == ['{"x":1}', '{"y":2}']
+
+
+def test_legacy_functions(stage):
+    """One call only, in the form that the client knows."""
+    asked = ask("chat", {"functions": [{"name": "read"}, {"name": "write"}]})
+    events = [CallStart(0, "c1", "read"), CallDelta(0, '{"a":1}'), CallStart(1, "c2", "write"), CallDelta(1, "{}"), Stop("calls")]
+    stage.data, stage.kind = streamed("chat", asked, events), "text/event-stream"
+    with stage.openai.chat.completions.stream(model="m", messages=HELLO["messages"]) as stream:
+        choice = stream.get_final_completion().choices[0]
+    assert choice.finish_reason == "function_call"
+    assert (choice.message.function_call.name, choice.message.function_call.arguments) == ("read", '{"a":1}')
