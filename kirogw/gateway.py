@@ -12,21 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from kirogw import attachments, log, search, tokens
+from kirogw import attachments, log, tokens
 from kirogw.answer import BEAT, Beat, Stop, Usage
 from kirogw.auth import Logins
 from kirogw.catalog import Catalog
 from kirogw.conversation import Conversation, Text
-from kirogw.cuts import Cuts
 from kirogw.dialects.dialect import Ask, Login, Model, Refused, Verdict
 from kirogw.dialects.kiro import faults, request
-from kirogw.dialects.kiro import search as kiro_search
 from kirogw.dialects.kiro.answer import Reader
 from kirogw.errors import Forbidden, GatewayError, NeedsLogin, NotFound, ShuttingDown, UpstreamFailed
 from kirogw.fetch import Fetcher
 from kirogw.flow.limit import Limit, OneCall
 from kirogw.flow.stops import Stops
-from kirogw.flow.structured import structured
 from kirogw.pool import Account, Pool
 from kirogw.settings import Settings
 from kirogw.stream import Filter, Silence, Source, filtered, relayed
@@ -62,7 +59,7 @@ class _Tries:
         done = self.counts.get(verdict.rule, 0)
         self.counts[verdict.rule] = done + 1
         if verdict.again and done < verdict.tries:
-            pause = min(verdict.waits[1], verdict.waits[0] * 2**done) * random.uniform(1.0, 1.25) * self.pace
+            pause: float = min(verdict.waits[1], verdict.waits[0] * 2**done) * random.uniform(1.0, 1.25) * self.pace
             if now + pause <= self.deadline:
                 self.unsealed |= verdict.again == "unsealed"
                 self.plain |= verdict.again == "plain"
@@ -84,7 +81,6 @@ class Gateway:
     def __init__(self, settings: Settings, transport: Transport, logins: Logins, secret: bytes) -> None:
         self._settings, self._transport, self._logins, self._secret = settings, transport, logins, secret
         self._shape = request.Shape.of(settings)
-        self._cuts = Cuts()
         self._fetcher = Fetcher(settings)
         self._running: set[Exchange] = set()
         self._stopping = threading.Event()
@@ -98,10 +94,6 @@ class Gateway:
         hold = not ask.stream
         once = functools.partial(self._answer, estimate=estimate, entry=entry, hold=hold)
         source = once(conversation)
-        if conversation.format:
-            source = structured(conversation, functools.partial(once, hold=True))
-        if conversation.search and self._settings.web_search:
-            source = search.searching(conversation, once, self._searcher(entry))
         if filters := self._filters(conversation, estimate):
             source = filtered(source, filters)
         return self._observed(source, entry), estimate
@@ -270,8 +262,6 @@ class Gateway:
                 beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout,
             )  # fmt: skip
             account.learned = account.learned or reader.saw_metadata
-            if self._settings.truncation_recovery and (reader.cut_calls or reader.cut_text):
-                self._cuts.remember(reader.cut_calls, reader.cut_text)
         finally:
             self._running.discard(exchange)
             exchange.close()
@@ -304,21 +294,9 @@ class Gateway:
                 conversation, target, self._shape,
                 conversation_id=request.conversation_id(self._secret, conversation.session, first),
                 continuation_id=request.continuation_id(self._secret, conversation),
-                cut=self._cuts.known(conversation) if self._settings.truncation_recovery else frozenset(),
                 unsealed=tries.unsealed, plain=tries.plain,
             )  # fmt: skip
         return tries.prepared[key]
-
-    def _searcher(self, entry: log.Entry) -> Callable[[str], kiro_search.Found]:
-        """The upstream's own web search, on the account that serves."""
-
-        def find(query: str) -> kiro_search.Found:
-            account = self._pick(_Tries(entry, 0.0, 1), "")
-            login = self._login(account)
-            base = self._settings.kiro_runtime_urls[0].format(region=login.region)
-            return kiro_search.read(self.call(kiro_search.request(query, login, base, self._shape, str(uuid.uuid4()))))
-
-        return find
 
     def call(self, outgoing: Request) -> Reply:
         """A whole call, its failures in our words."""

@@ -47,7 +47,7 @@ def announce(settings: Settings, demo: bool, host: str, port: int) -> None:
     home = Path(settings.kirogw_home).expanduser()
     new = not settings.proxy_api_key and not keys.made(home)
     key = client_key(settings)
-    base = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104
+    base = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
     if demo:
         print("DEMO: the answers come from a built-in simulator, no model behind it. For the real one sign in with\n"
               "the Kiro IDE or kiro-cli, or set KIRO_API_KEY, and start again.")  # fmt: skip
@@ -58,8 +58,9 @@ def announce(settings: Settings, demo: bool, host: str, port: int) -> None:
 
 def start_demo() -> subprocess.Popen[str]:
     """The twin as a process of its own, with this process' settings pointed at it."""
-    command = [sys.executable, "-c", "from kirogw.twin import main; main()", "--accounts", "api_key"]
-    twin = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": _root()})  # noqa: S603
+    command = [sys.executable, "-c", "from kirogw.twin import main; main()", "--accounts", "api_key", "--until-eof"]
+    twin = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,  # noqa: S603
+                            env={**os.environ, "PYTHONPATH": _root()})  # fmt: skip
     assert twin.stdout  # noqa: S101
     _, url, _, token = twin.stdout.readline().split()[:4]
     os.environ.update(

@@ -238,10 +238,11 @@ class Transport:
         verify = self._settings.ca_bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH
         prepared = requests.Request("GET", origin).prepare()
         with self._lock:
-            pool = self._adapter.get_connection_with_tls_context(prepared, verify, proxies=proxies)
-            self._adapter.cert_verify(pool, origin, verify, None)
-            if not issubclass(pool.ConnectionCls, _Direct):  # type: ignore[arg-type]
-                pool.ConnectionCls = type("Direct", (_Direct, pool.ConnectionCls), {})  # type: ignore[misc,assignment]
+            adapter: Any = self._adapter
+            pool = adapter.get_connection_with_tls_context(prepared, verify, proxies=proxies)
+            adapter.cert_verify(pool, origin, verify, None)
+            if not issubclass(pool.ConnectionCls, _Direct):
+                pool.ConnectionCls = type("Direct", (_Direct, pool.ConnectionCls), {})
             route = _Route(pool, self._adapter.request_url(prepared, proxies).startswith("http"))
             self._routes[(scheme, netloc)] = route
         return route
