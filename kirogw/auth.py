@@ -30,7 +30,7 @@ from kirogw.settings import Settings
 class Account:
     """An account as people may see it. `name` says whose it is, masked; `source` where its login lies; `state` is
     ready, failing (renewals fail, but the token lives), waiting (nothing serves just now) or login (somebody must sign
-    in); `reason` says why. `expires_at` is the access token's end, None when unknown.
+    in, now or before the token ends); `reason` says why. `expires_at` is the access token's end, None when unknown.
     """
 
     id: str
@@ -93,8 +93,8 @@ class Logins:
         living = tokens.alive(held, self._now())
         state, reason = "ready", self._warning(keeper, held)
         if error := keeper.barred():
-            state = "failing" if living else "login" if isinstance(error, NeedsLogin) else "waiting"
-            reason = str(error)
+            state = "login" if isinstance(error, NeedsLogin) else "failing" if living else "waiting"
+            reason = f"{error} (until its token ends, it serves)" if living else str(error)
         elif not living and not held.refresh:
             state, reason = "login", f"its token has run out and can not be renewed; {keeper.source.mend}"
         return Account(keeper.id, held.kind, held.who, keeper.source.place, state, reason, held.expires_at)

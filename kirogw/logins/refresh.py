@@ -217,28 +217,23 @@ class Keeper:
 
     def _renew(self, spent: str, living: Credential | None) -> Credential:
         """Renew, or wait for whoever does. `living`: what serves meanwhile, so that nobody need wait."""
-        try:
-            with self._turn(0.0 if living else WAIT) as mine:
-                if mine:
-                    return self._renew_alone(spent)
-        except NoLease as error:
-            if living is None:
-                raise UpstreamFailed(f"account {self.id} can not be renewed: {error}") from error
+        seen, wait = self._view, 0.0 if living else WAIT
+        if self._lock.acquire(timeout=wait) if wait else self._lock.acquire(blocking=False):
+            try:
+                view = self._view
+                if view is not seen and view and self._serves(view.held, spent, self._now()):
+                    return view.held  # by another thread, while this one was waiting
+                with self._lease.held(wait, self._sleep) as mine:
+                    if mine:
+                        return self._renew_alone(spent)
+            except NoLease as error:
+                if living is None:
+                    raise UpstreamFailed(f"account {self.id} can not be renewed: {error}") from error
+            finally:
+                self._lock.release()
         if living:
             return living
         raise UpstreamFailed(f"another process has been renewing account {self.id} for long; try again", wait=2.0)
-
-    @contextlib.contextmanager
-    def _turn(self, wait: float) -> Iterator[bool]:
-        """Whether this thread of this process may renew; waits for its turn up to `wait` seconds. Raises NoLease."""
-        if not (self._lock.acquire(timeout=wait) if wait else self._lock.acquire(blocking=False)):
-            yield False
-            return
-        try:
-            with self._lease.held(wait, self._sleep) as mine:
-                yield mine
-        finally:
-            self._lock.release()
 
     def _renew_alone(self, spent: str) -> Credential:
         """Steps 1 to 5; the lock and the lease are ours."""

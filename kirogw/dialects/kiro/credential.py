@@ -29,7 +29,9 @@ METHODS: Final[Mapping[str, Kind]] = {
     "apikey": "key",
 }  # fmt: skip
 BUILDER_START: Final = "view.awsapps.com/start"
-NAMES: Final[Mapping[str, str]] = {"Github": "GitHub", "BuilderId": "Builder ID", "ExternalIdp": "external provider"}
+NAMES: Final[Mapping[str, str]] = {
+    "Github": "GitHub", "BuilderId": "Builder ID", "Enterprise": "Identity Center", "ExternalIdp": "external provider",
+}  # fmt: skip
 KINDS: Final[Mapping[Kind, str]] = {
     "social": "Google or GitHub", "idc": "Identity Center", "builder": "Builder ID", "external": "external provider",
     "key": "API key",

@@ -180,8 +180,8 @@ def _refusal(reply: Reply, body: Json) -> Refusal:
     by_words = next((cause for words, cause in WORDS if words in said), None)
     by_status = None if html and reply.status == 401 else STATUSES.get(reply.status)
     cause = CAUSES.get(code) or by_words or by_status
-    return Refusal(cause or "later", f"HTTP {reply.status}, {'an HTML page' if html else code or 'no reason given'}",
-                   _wait(reply, body))  # fmt: skip
+    what = "an HTML page, so it comes from a proxy or a block on the way" if html else code or "no reason given"
+    return Refusal(cause or "later", f"HTTP {reply.status}, {what}", _wait(reply, body))
 
 
 def _code(reply: Reply, body: Json) -> str:
