@@ -124,6 +124,20 @@ def test_compression_that_ends_early_is_told():
             fed([head("Content-Encoding: gzip", CHUNKED), chunks(whole[:n])])
 
 
+@pytest.mark.parametrize("coding", ["", "Content-Encoding: gzip"])
+def test_a_chunk_a_read(coding):
+    pieces = [b"one", b"two\r\n", b"three" * 99]
+    if coding:
+        squeeze = zlib.compressobj(wbits=31)
+        pieces = [squeeze.compress(p) + squeeze.flush(zlib.Z_SYNC_FLUSH) for p in pieces] + [squeeze.flush()]
+    for _ in range(2):  # the second time its lengths are known
+        response = Response()
+        assert response.receive(head(CHUNKED, *filter(None, [coding]))) == b""
+        got = [response.receive(b"%x\r\n%s\r\n" % (len(p), p)) for p in pieces]
+        assert [one for one in got if one] == [b"one", b"two\r\n", b"three" * 99]
+        assert response.receive(b"0\r\n\r\n") == b"" and response.reusable
+
+
 def test_headers_are_lower_case_and_joined():
     response, _ = fed([head("X-One: 1", "x-one:  2 ", "Folded: a", "\t b", "Empty:", "Umlaut: \xfc")])
     assert response.headers == {"x-one": "1, 2", "folded": "a b", "empty": "", "umlaut": "\xfc"}

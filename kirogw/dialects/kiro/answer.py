@@ -96,8 +96,6 @@ class Reader:
             raise Refused(self._failure)
         try:
             self._decoder.close()
-        except DamagedStream as error:
-            raise Refused(lost("damaged")) from error
         except StreamCut as error:
             raise Refused(lost("cut")) from error
         out: list[Event] = []

@@ -325,6 +325,15 @@ def test_later_what_came_before_a_failure_is_given_first(bad):
         reader.close()
 
 
+def test_damage_that_nobody_waited_for_is_told_at_the_end():
+    reader = new()
+    reader.receive(text("a"))
+    assert reader.receive(text("b") + b"\0" * 12) == [TextDelta(0, "b")]
+    with pytest.raises(Refused) as caught:
+        reader.close()
+    assert caught.value.verdict.rule == "damaged"
+
+
 def test_an_error_tells_kiros_words_and_the_model():
     _, verdict = refused([error("ValidationException", "Improperly formed request.")])
     assert verdict.rule == "malformed" and "Improperly formed request" in str(verdict.error)
