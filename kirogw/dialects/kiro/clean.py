@@ -14,7 +14,7 @@ def text(value: str) -> str:
     """`value` itself when it is clean. A NUL, which shows nothing, goes; half a pair becomes U+FFFD, two become one."""
     if "\0" in value:
         value = value.replace("\0", "")
-    if not value.isascii():
+    if not value.isascii():  # a flag of the string: nothing is read
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -28,6 +28,8 @@ def json(value: Any, depth: int = 0) -> Any:
     if kind is str:
         return text(value)
     if kind is not dict and kind is not list:
+        return value
+    if kind is dict and depth == 0 and _plain(value):
         return value
     if depth > DEEPEST:
         raise BadRequest(f"the arguments or the schema of a tool are nested deeper than {DEEPEST} levels; flatten them")
@@ -49,6 +51,17 @@ def is_base64(value: str) -> bool:
         return bool(binascii.a2b_base64(value, strict_mode=True))
     except ValueError:
         return False
+
+
+def _plain(value: dict[str, Any]) -> bool:
+    """What nearly all arguments are: a few members of ASCII text, numbers and so on. Seen at a glance."""
+    for name, item in value.items():
+        if not name or not name.isascii() or "\0" in name:
+            return False
+        kind = type(item)
+        if kind is dict or kind is list or (kind is str and (not item.isascii() or "\0" in item)):
+            return False
+    return True
 
 
 def _same(one: object, other: object) -> bool:

@@ -43,10 +43,15 @@ def _each(conversation: Conversation, change: Change) -> Conversation:
         for m, part in enumerate(turn.parts):
             at = f"messages.{n}.content.{m}"
             if type(part) is Result:
-                part = touch.within(part, [change(inner, f"{at}.content.{k}") for k, inner in enumerate(part.parts)])
+                part = _inside(part, change, at)
             parts.append(change(part, at))
         fresh.append(touch.with_parts(turn, parts))
     return touch.with_turns(conversation, fresh)
+
+
+def _inside(result: Result, change: Change, at: str) -> Result:
+    fresh = tuple(change(inner, f"{at}.content.{k}") for k, inner in enumerate(result.parts))
+    return result if all(map(touch.same, fresh, result.parts)) else Result(result.call, fresh, result.failed)
 
 
 def _holds_media(turn: Turn) -> bool:
@@ -219,7 +224,7 @@ def _hoisted(turn: Turn) -> Turn:
                     inside.append(inner)
                     continue
                 moved.append(inner)
-            parts.append(touch.within(part, inside))
+            parts.append(Result(part.call, tuple(inside), part.failed))
         else:
             parts.append(part)
     own = sum(1 for part in turn.parts if type(part) is Image)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Final, Generic, TypeVar
 
 import orjson
 
 from kirogw.conversation import Tool
+from kirogw.dialects.kiro import clean
 
 T = TypeVar("T")
 
@@ -17,11 +17,10 @@ LARGEST: Final = 32_768  # bytes of a tool that is kept; with the above at most 
 
 
 class ToolMemo(Generic[T]):
-    """Keeps the last few hundred. Reading takes no lock: a tuple is replaced, never changed."""
+    """Keeps the last few hundred. Needs no lock: what it holds is replaced, never changed; at worst some are lost."""
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[tuple[Tool, T], ...]] = {}
-        self._lock = threading.Lock()
 
     def get(self, tool: Tool) -> T | None:
         for known, value in self._kept.get(tool.name, ()):
@@ -30,10 +29,9 @@ class ToolMemo(Generic[T]):
         return None
 
     def keep(self, tool: Tool, value: T) -> T:
-        if len(tool.description) + len(orjson.dumps(tool.schema)) <= LARGEST:
-            with self._lock:
-                others = self._kept.pop(tool.name, ())
-                self._kept[tool.name] = ((tool, value), *others[: VARIANTS - 1])
-                if len(self._kept) > NAMES:
-                    del self._kept[next(iter(self._kept))]
+        if len(tool.description) + len(orjson.dumps(clean.json(tool.schema))) <= LARGEST:
+            others = self._kept.pop(tool.name, ())
+            self._kept[tool.name] = ((tool, value), *others[: VARIANTS - 1])
+            if len(self._kept) > NAMES:
+                self._kept = dict(list(self._kept.items())[NAMES // 2 :])
         return value

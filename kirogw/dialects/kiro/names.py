@@ -15,7 +15,7 @@ from kirogw.conversation import Call, Conversation
 
 LONGEST: Final = 64
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}").fullmatch
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
+is_id: Final = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _STRANGE: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _NAME_DIGITS: Final = 10
 _ID_DIGITS: Final = 16
@@ -58,7 +58,7 @@ def _candidates(name: str) -> Iterator[str]:
 
 def call_id(id_: str) -> str:
     """The id itself when Kiro takes it. Ids of other APIs hold bars, dots and colons, or are longer (kiro 3.7)."""
-    if _ID(id_):
+    if is_id(id_):
         return id_
     return f"{_STRANGE.sub('_', id_)[: LONGEST - _ID_DIGITS - 1]}_{_digest(id_, _ID_DIGITS)}"
 

@@ -33,7 +33,11 @@ def _object(part: Part) -> Part:
 
 def ids_are_plain(conversation: Conversation, terms: Terms) -> Conversation:
     """Ids of other APIs (`call_1|fc_2`, `functions.Write:0`) are refused and wedge the session. (kiro 3.7)"""
-    return touch.turns(conversation, lambda turn: touch.parts(turn, _plain))
+    plain = all(
+        (type(part) is not Call or names.is_id(part.id)) and (type(part) is not Result or names.is_id(part.call))
+        for turn in conversation.turns for part in turn.parts
+    )  # fmt: skip
+    return conversation if plain else touch.turns(conversation, lambda turn: touch.parts(turn, _plain))
 
 
 def _plain(part: Part) -> Part:
@@ -91,8 +95,11 @@ def every_result_says_something(conversation: Conversation, terms: Terms) -> Con
 
 
 def _spoken(part: Part) -> Part:
-    if type(part) is not Result or any(type(inner) is not Text or inner.text for inner in part.parts):
+    if type(part) is not Result:
         return part
+    for inner in part.parts:
+        if type(inner) is not Text or inner.text:
+            return part
     return Result(part.call, (SILENT,), part.failed)
 
 

@@ -59,10 +59,12 @@ def the_format_is_told(conversation: Conversation, terms: Terms) -> Conversation
     form = conversation.format
     if form is None:
         return conversation
-    shape = "be one JSON object" if form.schema is None else (
-        f"be JSON that fits this JSON schema:\n{orjson.dumps(clean.json(form.schema)).decode()}\n")  # fmt: skip
-    words = f"The text of your final answer must {shape}{' ' if form.schema is None else ''}and nothing else: no words"
-    return _saying(conversation, f"{words} around it and no code fence.", format=None)
+    if form.schema is None:
+        what = "one JSON object"
+    else:
+        what = f"JSON that fits the JSON schema {orjson.dumps(clean.json(form.schema)).decode()}"
+    words = f"The text of your final answer must be {what} and nothing else: no words around it and no code fence."
+    return _saying(conversation, words, format=None)
 
 
 def thinking_is_asked_for(conversation: Conversation, terms: Terms) -> Conversation:

@@ -136,7 +136,10 @@ def _with_tools(conversation: Conversation, tools: Iterable[Tool]) -> Conversati
 def _acceptable(tool: Tool) -> Tool:
     """Clients send the same tools with every request, so each is looked at once."""
     known = _ACCEPTED.get(tool)
-    return known if known is not None else _ACCEPTED.keep(tool, _rewritten(tool))
+    if known is None:
+        new = _rewritten(tool)
+        known = _ACCEPTED.keep(tool, () if new is tool else (new,))
+    return known[0] if known else tool
 
 
 def _rewritten(tool: Tool) -> Tool:
@@ -148,4 +151,5 @@ def _rewritten(tool: Tool) -> Tool:
     return Tool(tool.name, description, new)
 
 
-_ACCEPTED: Final[ToolMemo[Tool]] = ToolMemo()
+_ACCEPTED: Final[ToolMemo[tuple[Tool, ...]]] = ToolMemo()
+"""The tool that takes its place, or none when it is good as it is."""

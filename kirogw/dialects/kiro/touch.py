@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import is_ as same
 from typing import TypeAlias, TypeVar
@@ -19,26 +19,23 @@ def turns(conversation: Conversation, change: Change[Turn]) -> Conversation:
     return with_turns(conversation, [change(turn) for turn in conversation.turns])
 
 
-def with_turns(conversation: Conversation, changed: Iterable[Turn]) -> Conversation:
-    fresh = tuple(changed)
+def with_turns(conversation: Conversation, fresh: Sequence[Turn]) -> Conversation:
     if len(fresh) == len(conversation.turns) and all(map(same, fresh, conversation.turns)):
         return conversation
-    return replace(conversation, turns=fresh)
-
-
-def with_parts(turn: Turn, changed: Iterable[Part]) -> Turn:
-    fresh = tuple(changed)
-    if len(fresh) == len(turn.parts) and all(map(same, fresh, turn.parts)):
-        return turn
-    return Turn(turn.role, fresh)
+    return replace(conversation, turns=tuple(fresh))
 
 
 def parts(turn: Turn, change: Change[Part]) -> Turn:
     return with_parts(turn, [change(part) for part in turn.parts])
 
 
-def within(result: Result, changed: Iterable[Part]) -> Result:
-    fresh = tuple(changed)
-    if len(fresh) == len(result.parts) and all(map(same, fresh, result.parts)):
-        return result
-    return Result(result.call, fresh, result.failed)
+def with_parts(turn: Turn, fresh: Sequence[Part]) -> Turn:
+    if len(fresh) == len(turn.parts) and all(map(same, fresh, turn.parts)):
+        return turn
+    return Turn(turn.role, tuple(fresh))
+
+
+def within(result: Result, change: Change[Part]) -> Result:
+    """`change` for each part of the result."""
+    fresh = [change(part) for part in result.parts]
+    return result if all(map(same, fresh, result.parts)) else Result(result.call, tuple(fresh), result.failed)

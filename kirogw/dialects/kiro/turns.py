@@ -43,7 +43,7 @@ def _cleaned(part: Part) -> Part:
         text = clean.text(part.text)  # type: ignore[union-attr]
         return part if text is part.text else Text(text)  # type: ignore[union-attr]
     if isinstance(part, Result):
-        return touch.within(part, map(_cleaned, part.parts))
+        return touch.within(part, _cleaned)
     if isinstance(part, Call):
         input_, raw = clean.json(part.input), part.raw and clean.text(part.raw)
         return part if input_ is part.input and raw is part.raw else Call(part.id, part.name, input_, raw)
@@ -71,7 +71,7 @@ def parts_stand_with_who_may_say_them(conversation: Conversation, terms: Terms) 
         else _OF_THE_USER.issuperset(map(type, turn.parts))
         for turn in conversation.turns
     )  # fmt: skip
-    return conversation if fine else touch.with_turns(conversation, _sorted_turns(conversation.turns))
+    return conversation if fine else touch.with_turns(conversation, list(_sorted_turns(conversation.turns)))
 
 
 def _sorted_turns(turns: Iterable[Turn]) -> Iterator[Turn]:
