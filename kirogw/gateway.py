@@ -20,7 +20,7 @@ from kirogw.conversation import Conversation, Text
 from kirogw.dialects.dialect import Ask, Login, Model, Refused, Verdict
 from kirogw.dialects.kiro import faults, request
 from kirogw.dialects.kiro.answer import Reader
-from kirogw.errors import Forbidden, GatewayError, NeedsLogin, NotFound, ShuttingDown, UpstreamFailed
+from kirogw.errors import Forbidden, GatewayError, NeedsLogin, ShuttingDown, UnknownModel, UpstreamFailed
 from kirogw.fetch import Fetcher
 from kirogw.flow.limit import Limit, OneCall
 from kirogw.flow.stops import Stops
@@ -218,7 +218,7 @@ class Gateway:
                 "no Kiro account is set up: sign in with the Kiro IDE or kiro-cli or set KIRO_API_KEY, then start again"
             )
         if wait is None:
-            raise NotFound(f"no account has the model {model!r}; GET /v1/models lists those that work")
+            raise UnknownModel(f"no account has the model {model!r}; GET /v1/models lists those that work")
         raise Forbidden(f"no account can serve just now: {reason}", wait=wait)
 
     def _login(self, account: Account) -> Login:

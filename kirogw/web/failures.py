@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import orjson
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from kirogw import log
 from kirogw.convert import FACES
@@ -37,8 +39,13 @@ def gateway_error(error: GatewayError) -> Response:
 
 
 def http_error(error: HTTPException) -> Response:
-    """What Flask itself refuses."""
-    return gateway_error(_ours(error))
+    """What Flask itself refuses. The body is read first: whoever still sends it does not listen."""
+    with contextlib.suppress(HTTPException):
+        request.get_data(cache=False)
+    response = gateway_error(_ours(error))
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return response
 
 
 def _ours(error: HTTPException) -> GatewayError:

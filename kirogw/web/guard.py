@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from kirogw.errors import BadRequest, WrongKey
 from kirogw.web.state import state
@@ -30,7 +31,10 @@ def _bearer(header: str) -> str:
 
 def body() -> bytes:
     """The whole request body. Raises RequestEntityTooLarge."""
-    return request.get_data(cache=False)
+    data = request.get_data(cache=False)
+    if request.content_length is None and len(data) >= (request.max_content_length or len(data) + 1):
+        raise RequestEntityTooLarge  # werkzeug cuts a chunked body there, without a word
+    return data
 
 
 def parsed(data: bytes) -> Json:

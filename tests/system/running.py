@@ -38,9 +38,13 @@ class Running:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
     def stop(self, how=signal.SIGTERM, seconds=20):
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(how)
+        self.process.send_signal(how)  # does nothing when it has ended
         return self.process.wait(seconds)
+
+    def workers(self):
+        """The processes that answer, by their ids."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(child) for child in children.split()]
 
 
 def free_port():
@@ -50,16 +54,20 @@ def free_port():
 
 
 def environment(home, settings):
-    """A clean one: nothing of the machine's own accounts or proxies is seen."""
+    """A clean one: nothing of the machine's own accounts or proxies is seen. A setting that is None is not there."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "COVERAGE_PROCESS_START") if name in os.environ}
-    return {**kept, "HOME": str(home), "KIROGW_HOME": str(home / ".kirogw"), "PROXY_API_KEY": KEY, "PYTHONPATH": str(TOP),
-            "RETRY_PACE": "0.01", "LOG_FORMAT": "json", **{name: str(value) for name, value in settings.items()}}  # fmt: skip
+    usual = {"HOME": home, "KIROGW_HOME": home / ".kirogw", "PROXY_API_KEY": KEY, "PYTHONPATH": TOP, "RETRY_PACE": 0.01,
+             "LOG_FORMAT": "json"}  # fmt: skip
+    return {**kept, **{name: str(value) for name, value in {**usual, **settings}.items() if value is not None}}
 
 
 @contextlib.contextmanager
-def running(twin=None, *, command=(), wait=True, **settings):
-    """Start a gateway before `twin` (its first account is an API key or is given by `settings`), and stop it."""
-    with tempfile.TemporaryDirectory(prefix="kirogw-test-") as folder:
+def running(twin=None, *, command=(), wait=True, home=None, **settings):
+    """Start a gateway before `twin` (its first account is an API key or is given by `settings`), and stop it.
+
+    `home` is the folder that it takes for the user's own and works in; without it, an empty one that is gone afterwards.
+    """
+    with contextlib.nullcontext(home) if home else tempfile.TemporaryDirectory(prefix="kirogw-test-") as folder:
         home = Path(folder)
         port = free_port()
         words = [sys.executable, str(TOP / "kirogw.py")] if not command else list(command)
@@ -78,8 +86,10 @@ def running(twin=None, *, command=(), wait=True, **settings):
                 until_ready(gateway)
             yield gateway
         finally:
-            if process.poll() is None:
+            try:
                 gateway.stop()
+            finally:
+                process.kill()  # its workers leave by themselves then
 
 
 def until_ready(gateway, seconds=30):
