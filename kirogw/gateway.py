@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import random
 import threading
@@ -20,7 +21,7 @@ from kirogw.conversation import Conversation, Text
 from kirogw.dialects.dialect import Ask, Login, Model, Refused, Verdict
 from kirogw.dialects.kiro import faults, request
 from kirogw.dialects.kiro.answer import Reader
-from kirogw.errors import Forbidden, GatewayError, NeedsLogin, ShuttingDown, UnknownModel, UpstreamFailed
+from kirogw.errors import Forbidden, GatewayError, NeedsLogin, ShuttingDown, UpstreamFailed
 from kirogw.fetch import Fetcher
 from kirogw.flow.limit import Limit, OneCall
 from kirogw.flow.stops import Stops
@@ -45,6 +46,7 @@ class _Tries:
     hold: bool = False  # nothing is shown before the answer is whole
     shown: bool = False
     account: Account | None = None
+    error: GatewayError | None = None  # of the account that was tried last
     host: int = 0
     unsealed: bool = False
     plain: bool = False
@@ -67,6 +69,7 @@ class _Tries:
         if verdict.host and self.host + 1 < self.hosts:
             self.host += 1
             return 0.0
+        self.error = verdict.error
         if verdict.elsewhere and self.account and now < self.deadline:
             self.tried.add(self.account.id)
             self.account, self.host, self.fresh = None, 0, 0
@@ -212,14 +215,16 @@ class Gateway:
         account = self.pool.pick(tries.tried, model, time.time())
         if account:
             return account
-        wait, reason = self.pool.soonest(time.time())
-        if not self.pool.all():
+        if tries.error:
+            raise tries.error
+        resting = self.pool.soonest(time.time())
+        if resting is None:
             raise NeedsLogin(
                 "no Kiro account is set up: sign in with the Kiro IDE or kiro-cli or set KIRO_API_KEY, then start again"
             )
-        if wait is None:
-            raise UnknownModel(f"no account has the model {model!r}; GET /v1/models lists those that work")
-        raise Forbidden(f"no account can serve just now: {reason}", wait=wait)
+        error = copy.copy(resting.error) or Forbidden("no account can serve just now; try again later")
+        error.wait = max(1.0, resting.until - time.time())
+        raise error
 
     def _login(self, account: Account) -> Login:
         """A fresh login. A failure becomes a verdict: another account may do."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kirogw.dialects.dialect import Fate, Verdict
+from kirogw.errors import GatewayError
 
 RESTS: Final[dict[Fate, tuple[float, ...]]] = {
     # seconds of rest after the first, second... failure of the kind in a row; a hint of the upstream counts if longer
@@ -22,6 +23,7 @@ RESTS: Final[dict[Fate, tuple[float, ...]]] = {
     "attention": (30.0, 300.0, 1800.0),
 }
 LONGEST: Final = 6 * 3600.0
+LACKS: Final = 600.0  # seconds for which an account is not asked first for a model that it did not have
 SOFT: Final = frozenset({"slow", "attention", "login"})
 
 
@@ -34,13 +36,16 @@ class Account:
     name: str = ""
     until: float = 0.0
     fate: Fate = ""
-    reason: str = ""
+    error: GatewayError | None = None  # what the client heard when it began to rest
     failures: int = 0
     learned: bool = False  # has sent a metadataEvent once, so its absence means a cut
-    lacks: set[str] = field(default_factory=set)
+    lacks: dict[str, float] = field(default_factory=dict)  # model -> until
 
     def ready(self, now: float) -> bool:
         return now >= self.until
+
+    def has(self, model: str, now: float) -> bool:
+        return now >= self.lacks.get(model, 0.0)
 
 
 class Pool:
@@ -61,29 +66,30 @@ class Pool:
     def pick(self, tried: Collection[str], model: str, now: float) -> Account | None:
         """The account for the next try, none of those in `tried`; None when there is none left that may be asked."""
         with self._lock:
-            left = [a for a in self._accounts.values() if a.id not in tried and model not in a.lacks]
+            left = [a for a in self._accounts.values() if a.id not in tried]
+            left = [a for a in left if a.has(model, now)] or left
             ready = [a for a in left if a.ready(now)]
             resting = sorted((a for a in left if a.fate in SOFT), key=lambda a: a.until)
         return next(iter(ready or resting), None)
 
-    def soonest(self, now: float) -> tuple[float | None, str]:
-        """Seconds until some account is ready, and the reason of its rest."""
+    def soonest(self, now: float) -> Account | None:
+        """Of the accounts that rest, the one that is ready first."""
         with self._lock:
-            resting = sorted((a for a in self._accounts.values() if not a.ready(now)), key=lambda a: a.until)
-        return (resting[0].until - now, resting[0].reason) if resting else (None, "")
+            resting = [a for a in self._accounts.values() if not a.ready(now)]
+        return min(resting, key=lambda a: a.until, default=None)
 
     def served(self, account: Account) -> None:
         """A success heals."""
         with self._lock:
-            account.until, account.fate, account.reason, account.failures = 0.0, "", "", 0
+            account.until, account.fate, account.error, account.failures = 0.0, "", None, 0
 
     def failed(self, account: Account, verdict: Verdict, model: str, now: float) -> None:
         with self._lock:
             if verdict.fate == "lacks":
-                account.lacks.add(model)
+                account.lacks[model] = now + LACKS
             elif verdict.fate:
                 rests = RESTS[verdict.fate]
                 account.failures = account.failures + 1 if account.fate == verdict.fate else 1
                 rest = max(rests[min(account.failures, len(rests)) - 1], verdict.error.wait or 0.0)
                 account.until = now + min(rest, LONGEST)
-                account.fate, account.reason = verdict.fate, str(verdict.error)
+                account.fate, account.error = verdict.fate, verdict.error
