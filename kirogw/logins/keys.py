@@ -27,7 +27,9 @@ class Key:
         self._bytes = _encoded(key)
 
     def fits(self, given: str) -> bool:
-        return hmac.compare_digest(self._bytes, _encoded(given))
+        """`given` as typed, or as WSGI hands a header down: its bytes as if they were Latin-1."""
+        as_typed = hmac.compare_digest(self._bytes, _encoded(given))
+        return hmac.compare_digest(self._bytes, given.encode("latin-1", "replace")) or as_typed
 
 
 def _encoded(key: str) -> bytes:
