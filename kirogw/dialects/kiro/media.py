@@ -219,7 +219,7 @@ def _hoisted(turn: Turn) -> Turn:
                     lines.append(f"{count}. from the result of {part.call}")
                     inside.append(Text(f"(image {count} of this message)"))
                 elif type(inner) is Document:
-                    inside.append(Text(f"(the attached document {inner.name})"))
+                    inside.append(Text(f'(the attached document "{inner.name}")'))
                 else:
                     inside.append(inner)
                     continue

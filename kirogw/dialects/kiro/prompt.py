@@ -40,18 +40,16 @@ def missing_server_tools_are_told(conversation: Conversation, terms: Terms) -> C
 def the_choice_is_told(conversation: Conversation, terms: Terms) -> Conversation:
     """Kiro has neither tool choice nor a limit on parallel calls, so the model is asked. (kiro 3.1, 3.7)"""
     choice = conversation.choice
-    if choice.mode == "auto" and choice.parallel and not choice.allowed and not choice.name:
-        return conversation
     words = []
     if choice.mode == "any":
         words.append("Your next answer must call at least one tool.")
     elif choice.mode == "named":
         words.append(f"Your next answer must call the tool {choice.name}.")
-    elif choice.mode == "auto" and choice.allowed:
-        words.append(f"Call no other tools than these: {', '.join(choice.allowed)}.")
+    elif choice.mode == "auto" and {tool.name for tool in conversation.tools} - set(choice.allowed):
+        words += [f"Call no other tools than these: {', '.join(choice.allowed)}."] if choice.allowed else []
     if not choice.parallel and conversation.tools:
         words.append("Call at most one tool in an answer, and wait for its result.")
-    return _saying(conversation, " ".join(words), choice=Choice())
+    return _saying(conversation, " ".join(words), choice=Choice()) if words else conversation
 
 
 def the_format_is_told(conversation: Conversation, terms: Terms) -> Conversation:
@@ -72,10 +70,10 @@ def thinking_is_asked_for(conversation: Conversation, terms: Terms) -> Conversat
     (kiro 7.1)
     """
     thinking = conversation.thinking
-    if thinking == Thinking():
+    if not effort.emulated(thinking, terms.model, terms.shape):
         return conversation
-    asked = (effort.tags(thinking, terms.shape),) if effort.emulated(thinking, terms.model, terms.shape) else ()
-    return replace(conversation, system=asked + conversation.system, thinking=Thinking())
+    asked = effort.tags(thinking, terms.shape)
+    return replace(conversation, system=(asked, *conversation.system), thinking=Thinking())
 
 
 def the_system_text_begins_the_first_turn(conversation: Conversation, terms: Terms) -> Conversation:
@@ -93,5 +91,4 @@ def the_system_text_begins_the_first_turn(conversation: Conversation, terms: Ter
 
 def _saying(conversation: Conversation, words: str, **changes: object) -> Conversation:
     """`words` behind the system text, and `changes`, for what has been said need not be said again."""
-    system = (*conversation.system, words) if words else conversation.system
-    return replace(conversation, system=system, **changes)  # type: ignore[arg-type]
+    return replace(conversation, system=(*conversation.system, words), **changes)  # type: ignore[arg-type]

@@ -171,7 +171,7 @@ def thoughts_are_sealed_by_this_model(conversation: Conversation, terms: Terms) 
     """A thought goes back only with Kiro's own seal, under the model that thought it, and alone in its turn. (kiro 7.3)
 
     There is one slot a turn. Without its seal, with another's, or with its neighbour missing, it gets the whole request
-    refused. It can not become text either: models imitate what they find in their own turns.
+    refused; under `auto` nobody knows who thought it. It can not become text: models imitate what their turns say.
     """
     return touch.turns(conversation, lambda turn: _thinking(turn, terms))
 
@@ -185,7 +185,7 @@ def _thinking(turn: Turn, terms: Terms) -> Turn:
 
 def _believed(thought: Thought, model: str) -> bool:
     found = unseal(thought.seal) if thought.seal else None
-    if found is None or found[1] != model:
+    if found is None or found[1] != model or model == "auto":
         return False
     return found[0] == "s" or clean.is_base64(found[2])
 

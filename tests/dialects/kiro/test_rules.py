@@ -14,6 +14,7 @@ from kirogw.dialects.kiro.shape import Terms
 from kirogw.errors import BadRequest
 from tests.dialects.conversations import GIF, PDF, PNG, conversations, png
 from tests.dialects.kiro.talk import (
+    AUTO,
     BLIND,
     HAIKU,
     OPUS,
@@ -129,6 +130,8 @@ ROWS = [
     row(turns.thoughts_are_sealed_by_this_model, talk(model(Thought("Hm.", "EqMBCkYIBxgC"), "a")), talk(model("a")),
         "another's seal"),
     row(turns.thoughts_are_sealed_by_this_model, talk(model(SEALED, "a")), talk(model("a")), "another model's", terms(HAIKU)),
+    row(turns.thoughts_are_sealed_by_this_model, talk(model(Thought("Hm.", seal("s", "auto", "Ev")), "a")), talk(model("a")),
+        "by nobody knows whom", terms(AUTO)),
     row(turns.thoughts_are_sealed_by_this_model, talk(model(SEALED, "a", SEALED)), talk(model("a")), "two in a turn"),
     row(turns.thoughts_are_sealed_by_this_model, talk(model(Thought("", seal("r", OPUS.id, "no base64!")), "a")),
         talk(model("a")), "damaged"),
@@ -239,7 +242,7 @@ ROWS = [
     row(media.attachments_stand_beside_the_results, talk(user(result("a", "x", PIC), "see")),
         talk(user(result("a", "x", "(image 1 of this message)"), PIC, "see")), "one picture"),
     row(media.attachments_stand_beside_the_results, talk(user(GIF_PIC, result("a", PIC), result("b", GIF_PIC, FILE))),
-        talk(user(result("a", "(image 1 of this message)"), result("b", "(image 2 of this message)", "(the attached document report)"),
+        talk(user(result("a", "(image 1 of this message)"), result("b", "(image 2 of this message)", '(the attached document "report")'),
                   "Images of this message:\n1. from the result of a\n2. from the result of b\n3. from the user",
                   PIC, GIF_PIC, FILE, GIF_PIC)), "several, in the order of the results"),
 
@@ -249,9 +252,10 @@ ROWS = [
                                     " wait for its result.")), "any, one at a time"),
     row(prompt.the_choice_is_told, talk(tools=(READ,), choice=Choice("named", "read")),
         talk(tools=(READ,), system=("Your next answer must call the tool read.",)), "named"),
-    row(prompt.the_choice_is_told, talk(tools=(READ,), choice=Choice(allowed=("read",))),
-        talk(tools=(READ,), system=("Call no other tools than these: read.",)), "allowed"),
-    row(prompt.the_choice_is_told, talk(choice=Choice("none", parallel=False)), talk(), "none needs no words"),
+    row(prompt.the_choice_is_told, talk(tools=(READ, Tool("old")), choice=Choice(allowed=("read",))),
+        talk(tools=(READ, Tool("old")), system=("Call no other tools than these: read.",)), "allowed, and one of the history"),
+    same(prompt.the_choice_is_told, talk(tools=(READ,), choice=Choice(allowed=("read",))), "allowed is all that there is"),
+    same(prompt.the_choice_is_told, talk(choice=Choice("none", parallel=False)), "none needs no words"),
 
     same(prompt.the_format_is_told, talk(), "any text"),
     row(prompt.the_format_is_told, talk(format=Format()),
@@ -266,8 +270,8 @@ ROWS = [
         talk(system=("These tools are not available in this session: code_execution, web_fetch.",)), "two"),
 
     same(prompt.thinking_is_asked_for, talk(user("a")), "nobody asked", terms(HAIKU)),
-    row(prompt.thinking_is_asked_for, talk(thinking=Thinking("on", budget=9000)), talk(), "by itself"),
-    row(prompt.thinking_is_asked_for, talk(thinking=Thinking("off")), talk(), "unwanted", terms(HAIKU)),
+    same(prompt.thinking_is_asked_for, talk(thinking=Thinking("on", budget=9000)), "by itself"),
+    same(prompt.thinking_is_asked_for, talk(thinking=Thinking("off")), "unwanted", terms(HAIKU)),
     row(prompt.thinking_is_asked_for, talk(thinking=Thinking("on", budget=9000), system=("S",)),
         talk(system=(effort.tags(Thinking("on", budget=9000), SHAPE), "S")), "emulated", terms(HAIKU)),
 
