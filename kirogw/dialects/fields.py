@@ -7,7 +7,7 @@ an error go after the path: "messages.3.role: is required".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -58,6 +58,14 @@ def choice(box: Json, name: str, known: Iterable[str], at: str = "") -> str:
     if value in known:
         return value
     raise BadRequest(f"must be one of {', '.join(known)}, not {value[:40]!r}", param=at + name)
+
+
+def pick(box: Json, name: str, table: Mapping[str, T], at: str = "") -> T:
+    """What `table` has for the word in the member `name`."""
+    value = box.get(name)
+    if value.__class__ is str and value in table:
+        return table[value]
+    return table[choice(box, name, table, at)]  # raises
 
 
 def objects(box: Json, name: str, at: str = "") -> list[Json]:

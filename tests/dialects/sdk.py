@@ -4,10 +4,12 @@ Names: `thinking:enabled.budget_tokens` is the member of the object that has thi
 named by their kind alone (`image.source:url.url`), as they stand in several places. Dates of kinds are left off.
 """
 
+import collections.abc
 import types
 import typing
 from typing import NotRequired, Required
 
+from hypothesis import strategies as st
 from typing_extensions import get_type_hints, is_typeddict
 
 BY_KIND = {"content", "system", "tools", "messages", "definition", "tool_changes", "tool_references", "tool"}
@@ -82,3 +84,44 @@ def boxes(hint):
     if is_typeddict(hint):
         return [hint]
     return [box for inner in typing.get_args(hint) for box in boxes(inner)]
+
+
+def requests(request):
+    """Requests at random, as the TypedDict `request` allows them."""
+    return _values(request, {})
+
+
+def _values(hint, known):
+    """Values of a type hint; nothing() for what JSON can not hold, such as open files and the packages' own models."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if is_typeddict(hint):
+        if hint not in known:
+            known[hint] = st.deferred(lambda: _boxes(hint, known))
+        return known[hint]
+    if origin is typing.Literal:
+        return st.sampled_from(inner)
+    if origin in (Required, NotRequired, typing.Annotated):
+        return _values(inner[0], known)
+    if origin in (typing.Union, types.UnionType):
+        return st.one_of([_values(one, known) for one in inner])
+    if origin in (dict, collections.abc.Mapping):
+        return st.dictionaries(WORDS, _values(inner[1], known), max_size=2)
+    if isinstance(origin, type) and issubclass(origin, collections.abc.Iterable):
+        return st.lists(_values(inner[0], known), max_size=3)
+    if getattr(hint, "__name__", "") == "SequenceNotStr":
+        return st.lists(WORDS, max_size=2)
+    return PLAIN.get(hint, st.nothing())
+
+
+def _boxes(box, known):
+    hints = get_type_hints(box, include_extras=True)
+    must = {name: _values(hint, known) for name, hint in hints.items() if typing.get_origin(hint) is Required}
+    free = {name: _values(hint, known) for name, hint in hints.items() if name not in must}
+    return st.fixed_dictionaries(must, optional={name: value for name, value in free.items() if not value.is_empty})
+
+
+WORDS = st.text(st.characters(codec="utf-8"), max_size=8)
+PLAIN = {
+    str: WORDS, int: st.integers(-1, 3000), bool: st.booleans(), float: st.floats(0, 2), type(None): st.none(),
+    object: st.none() | WORDS | st.integers(0, 9), typing.Any: st.none() | WORDS,
+}  # fmt: skip

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from kirogw.conversation import Call, Document, Image, Part, Result, Text, Thought, Turn
-from kirogw.dialects.fields import arguments, choice, data_url, may, need, objects
+from kirogw.dialects.fields import arguments, data_url, may, need, objects, pick
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
 Readers: TypeAlias = dict[str, Callable[[Json, str], Part | None]]
 
 INSTRUCTIONS: Final = ("system", "developer")
+RESULTS: Final = ("tool", "function")
 
 
 def read_messages(body: Json) -> tuple[tuple[str, ...], tuple[Turn, ...]]:
@@ -33,23 +34,16 @@ def read_messages(body: Json) -> tuple[tuple[str, ...], tuple[Turn, ...]]:
 def _turns(messages: list[Json], first: int) -> tuple[Turn, ...]:
     turns: list[Turn] = []
     functions: dict[str, str] = {}  # the id that we gave to the last call of each function, in the legacy form
-    results: list[Part] = []
+    after = False  # the message before was a result
     for n in range(first, len(messages)):
         message, at = messages[n], f"messages.{n}."
-        role = message.get("role")
-        if role in ("tool", "function"):
-            results.append(RESULTS[role](message, at, functions))
-            continue
-        if results:
-            turns.append(Turn("user", tuple(results)))
-            results = []
-        read = ROLES.get(role)  # type: ignore[arg-type]
-        if read is None:
-            choice(message, "role", (*ROLES, *RESULTS), at)
+        turn = pick(message, "role", ROLES, at)(message, at, functions)
+        result = message["role"] in RESULTS
+        if result and after:
+            turns[-1] = Turn("user", turns[-1].parts + turn.parts)
         else:
-            turns.append(read(message, at, functions))
-    if results:
-        turns.append(Turn("user", tuple(results)))
+            turns.append(turn)
+        after = result
     return tuple(turns)
 
 
@@ -98,22 +92,18 @@ def _function_call(call: Json, at: str, functions: dict[str, str]) -> Call:
     return Call(functions[name], name, *arguments(may(call, "arguments", str, "", inside)))
 
 
-def _tool_result(message: Json, at: str, functions: dict[str, str]) -> Result:
-    return Result(need(message, "tool_call_id", str, at), _parts(message, at, CONTENT))
+def _tool_result(message: Json, at: str, functions: dict[str, str]) -> Turn:
+    return Turn("user", (Result(need(message, "tool_call_id", str, at), _parts(message, at, CONTENT)),))
 
 
-def _function_result(message: Json, at: str, functions: dict[str, str]) -> Result:
+def _function_result(message: Json, at: str, functions: dict[str, str]) -> Turn:
+    """Answers the last call of its function; where the client has cut the call away, one that is not there."""
     name = need(message, "name", str, at)
-    if name not in functions:
-        raise BadRequest("names a function that was not called before", param=at + "name")
-    return Result(functions[name], _parts(message, at, CONTENT))
+    return Turn("user", (Result(functions.get(name, f"call_of_{name}"), _parts(message, at, CONTENT)),))
 
 
 ROLES: Final[dict[str, Callable[[Json, str, dict[str, str]], Turn]]] = {
     "user": _user, "assistant": _model, "system": _instruction, "developer": _instruction,
-}  # fmt: skip
-
-RESULTS: Final[dict[str, Callable[[Json, str, dict[str, str]], Result]]] = {
     "tool": _tool_result, "function": _function_result,
 }  # fmt: skip
 
@@ -126,10 +116,7 @@ def _parts(message: Json, at: str, known: Readers) -> tuple[Part, ...]:
     found = []
     for n, part in enumerate(objects(message, "content", at)):
         inside = f"{at}content.{n}."
-        read = known.get(part.get("type", ""))
-        if read is None:
-            choice(part, "type", known, inside)
-        elif (value := read(part, inside)) is not None:
+        if (value := pick(part, "type", known, inside)(part, inside)) is not None:
             found.append(value)
     return tuple(found)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from kirogw.conversation import Call, Document, Image, Part, Result, Text, Thought
-from kirogw.dialects.fields import arguments, choice, compact, data_url, may, need, objects
+from kirogw.dialects.fields import arguments, choice, compact, data_url, may, need, objects, pick
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
@@ -40,11 +40,8 @@ def _content(box: Json, at: str, known: Blocks) -> tuple[Part, ...]:
         return (Text(content),) if content else ()
     found: list[Part] = []
     for n, block in enumerate(objects(box, "content", at)):
-        read = known.get(block.get("type", ""))
-        if read is None:
-            choice(block, "type", known, f"{at}content.{n}.")
-        else:
-            found += read(block, f"{at}content.{n}.")
+        inside = f"{at}content.{n}."
+        found += pick(block, "type", known, inside)(block, inside)
     return tuple(found)
 
 
@@ -69,9 +66,8 @@ def _image(block: Json, at: str) -> tuple[Part, ...]:
 def _document(block: Json, at: str) -> tuple[Part, ...]:
     """`title` is its name; `context` is text for the model about it, so it goes before."""
     source, inside = need(block, "source", dict, at), at + "source."
-    kind = choice(source, "type", SOURCES, inside)
     context = may(block, "context", str, "", at)
-    found = SOURCES[kind](source, inside, may(block, "title", str, "", at))
+    found = pick(source, "type", SOURCES, inside)(source, inside, may(block, "title", str, "", at))
     return (Text(context), *found) if context else found
 
 

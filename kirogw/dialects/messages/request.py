@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
 from kirogw.conversation import Conversation, Format, Role, Thinking, Turn
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.dialect import Ask
-from kirogw.dialects.fields import choice, count, may, need, objects, stop_strings
+from kirogw.dialects.fields import choice, count, may, need, objects, pick, stop_strings
 from kirogw.dialects.messages.blocks import parts, texts
 from kirogw.dialects.messages.tools import read_choice, read_tools
 from kirogw.errors import BadRequest, UnsupportedThread
@@ -22,7 +22,9 @@ from kirogw.wire import Json
 
 ROLES: Final[dict[str, Role]] = {"user": "user", "assistant": "model", "system": "system"}
 EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
-MODES: Final = {"enabled": "on", "adaptive": "adaptive", "between_tools": "adaptive", "disabled": "off"}
+MODES: Final[dict[str, Literal["on", "adaptive", "off"]]] = {
+    "enabled": "on", "adaptive": "adaptive", "between_tools": "adaptive", "disabled": "off",
+}  # fmt: skip
 
 
 def read(body: Json, headers: Mapping[str, str]) -> Ask:
@@ -55,16 +57,14 @@ def read_turns(body: Json) -> tuple[Turn, ...]:
     turns = []
     for n, message in enumerate(messages):
         at = f"messages.{n}."
-        role = message.get("role")
+        role = pick(message, "role", ROLES, at)
         if role == "system" and _is_over(messages, n):
             continue
-        if role not in ROLES:
-            choice(message, "role", ROLES, at)
         if "content" not in message and "output_config" not in message:
             raise BadRequest("is required", param=at + "content")
         said = parts(message, at)
         if said or role != "system":  # one without words only sets the effort
-            turns.append(Turn(ROLES[role], said))  # type: ignore[index]
+            turns.append(Turn(role, said))
     if not turns:
         raise BadRequest("must hold at least one message", param="messages")
     return tuple(turns)
@@ -85,7 +85,7 @@ def read_thinking(body: Json) -> Thinking:
     if not config:
         return Thinking(effort=effort)
     return Thinking(
-        mode=MODES[choice(config, "type", MODES, "thinking.")],  # type: ignore[arg-type]
+        mode=pick(config, "type", MODES, "thinking."),
         effort=effort,
         budget=count(config, "budget_tokens", "thinking.", least=0),
         shown=may(config, "display", str, "summarized", "thinking.") != "omitted",

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from kirogw.conversation import Choice, Search, Tool
-from kirogw.dialects.fields import choice, compact, count, may, need, objects, strings
+from kirogw.dialects.fields import compact, count, may, need, objects, pick, strings
 from kirogw.dialects.messages.known import KNOWN
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
@@ -102,7 +102,9 @@ def _server_name(tool: Json, kind: str, at: str) -> str:
     return may(tool, "name", str, kind, at)
 
 
-MODES: Final = {"auto": "auto", "any": "any", "tool": "named", "none": "none"}
+Mode: TypeAlias = Literal["auto", "none", "any", "named"]
+
+MODES: Final[dict[str, Mode]] = {"auto": "auto", "any": "any", "tool": "named", "none": "none"}
 
 
 def read_choice(body: Json, offer: Offer) -> tuple[Choice, bool]:
@@ -111,7 +113,7 @@ def read_choice(body: Json, offer: Offer) -> tuple[Choice, bool]:
     if not given:
         return Choice(), False
     at = "tool_choice."
-    mode = MODES[choice(given, "type", MODES, at)]
+    mode = pick(given, "type", MODES, at)
     parallel = not may(given, "disable_parallel_tool_use", bool, False, at)
     name = need(given, "name", str, at) if mode == "named" else ""
     if offer.search and not offer.tools and (mode == "any" or name == "web_search"):
@@ -122,7 +124,7 @@ def read_choice(body: Json, offer: Offer) -> tuple[Choice, bool]:
         raise BadRequest("names a tool that `tools` does not hold", param="tool_choice.name")
     if mode == "any" and not _callable(offer):
         mode = "auto"
-    return Choice(mode, name, parallel), False  # type: ignore[arg-type]
+    return Choice(mode, name, parallel), False
 
 
 def _callable(offer: Offer) -> set[str]:
