@@ -264,7 +264,7 @@ class Reader:
         if self._calls.any_whole():
             return Stop("calls")
         reason = REASONS.get(ending.reason, "end")
-        if self._learned and not self.saw_metadata and not ending.reason:
+        if self._learned and not self.saw_metadata:
             reason = "max_tokens"
         if reason == "end" and ending.share >= FULL:
             reason = "window"

@@ -106,8 +106,6 @@ _PRIVATE: Final = re.compile(
 
 def quoted(fault: Fault) -> str:
     """Kiro's own words, as far as they may be shown: one line, short, without ids and anything like a secret."""
-    if fault.page:
-        return ""
     words = " ".join(_PRIVATE.sub("...", clean(fault.message[:2000])).split()).replace('"', "'").rstrip(".")
     return words if len(words) <= 200 else f"{words[:197]}..."
 

@@ -100,6 +100,9 @@ ROWS = [
                  id="three dots of Claude's are thinking"),
     pytest.param([thought(signature="S"), text("Hi"), *TAIL],
                  [ThoughtSeal(0, "kgw1:s:claude-sonnet-4.6:S"), TextDelta(1, "Hi"), END], id="a seal without text"),
+    pytest.param([text("a"), thought(signature="S"), text("b"), *TAIL],
+                 [TextDelta(0, "a"), ThoughtSeal(1, "kgw1:s:claude-sonnet-4.6:S"), TextDelta(2, "b"), END],
+                 id="a seal between texts"),
     pytest.param([thought(text="a", signature="S"), thought(text="b", signature="T"), text("Hi"), *TAIL],
                  [ThoughtDelta(0, "a"), ThoughtSeal(0, "kgw1:s:claude-sonnet-4.6:S"), ThoughtDelta(1, "b"),
                   ThoughtSeal(1, "kgw1:s:claude-sonnet-4.6:T"), TextDelta(2, "Hi"), END], id="two thoughts"),
@@ -131,6 +134,10 @@ ROWS = [
     pytest.param([tool("t1", "f", input="{}"), tool("t1", stop=True), tool("t1", "f", input="{}", stop=True),
                   tool(stop=True), *TAIL],
                  [CallStart(0, "t1", "f"), CallDelta(0, "{}"), Stop("calls")], id="a call once more"),
+    pytest.param([tool("t1", "f", stop=True), tool("t2", "g", input="{"), tool("t1", "f", stop=True), tool(input="}"),
+                  tool(stop=True), *TAIL],
+                 [CallStart(0, "t1", "f"), CallStart(1, "t2", "g"), CallDelta(1, "{"), CallDelta(1, "}"),
+                  Stop("calls")], id="a call once more, inside another"),
     pytest.param([tool("t1", "f", input='{"a":NaN,"b":"\\ud800"}'), tool("t1", stop=True), *TAIL],
                  [CallStart(0, "t1", "f"), CallDelta(0, '{"a":NaN,"b":"\\ud800"}'), Stop("calls")],
                  id="JSON that only some read"),
@@ -232,6 +239,8 @@ STOPS = [
                  Stop("refusal", detail="CYBER"), [], "", id="refusal"),
     pytest.param([metadata("CONTENT_FILTERED", stopDetails={"refusal": {"category": "C", "explanation": "No."}})], True,
                  Stop("refusal", detail="No."), [], "", id="refusal, explained"),
+    pytest.param([text("a"), event("contextUsageEvent", {"contextUsagePercentage": 100}), metadata("CONTENT_FILTERED")],
+                 True, Stop("refusal"), [], "", id="refusal in a full window"),
     pytest.param([text("a"), metadata("PAUSE_TURN")], True, Stop("pause"), [], "", id="pause"),
     pytest.param([text("a"), metadata("UNKNOWN")], True, END, [], "", id="unknown"),
     pytest.param([text("a"), event("metadataEvent", {})], True, END, [], "", id="metadata without a reason"),
@@ -485,5 +494,5 @@ def test_any_stream_read_in_any_cut_ends_alike(made, step, tags):
 
 
 def test_strings_of_a_frame_that_is_no_event_are_no_text():
-    odd = frame(strings(event_type="assistantResponseEvent", message_type="exception"), b'{"content":"x"}')
+    odd = frame(strings(exception_type="assistantResponseEvent", message_type="exception"), b'{"content":"x"}')
     assert refused([text("a"), odd])[1].rule == "strange"
