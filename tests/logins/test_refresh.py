@@ -1,0 +1,649 @@
+import json
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from kirogw.dialects.kiro.credential import fingerprint
+from kirogw.errors import NeedsLogin, UpstreamFailed
+from kirogw.logins import refresh, sources
+from kirogw.logins.lease import Lease
+from kirogw.logins.record import Record
+from kirogw.logins.refresh import Keeper
+from kirogw.logins.sources import Changed
+from kirogw.twin import Twin
+from tests.logins import support
+
+
+class House:
+    """One account, its twin, and gateways on one disk; the clock is ours."""
+
+    def __init__(self, twin, folder, **settings):
+        self.twin, self.folder, self.clock = twin, folder, time.time()
+        self.file = support.write_ide_file(folder / "token.json", twin.account, support.stamp(self.clock + 3600))
+        self.network, self.pauses = support.Network(), []
+        self.settings = support.settings(twin, folder / "home", kiro_creds_file=self.file, **settings)
+
+    def keeper(self, post=None, **settings):
+        """Another process, as it were."""
+        with_these = replace(self.settings, **settings)
+        (source,) = sources.find(with_these, self.folder, "linux")
+        return Keeper(source, with_these, self.folder / "home", post or self.network, now=lambda: self.clock, sleep=self.pauses.append)
+
+    def on_disk(self):
+        return json.loads(self.file.read_text())
+
+    def record(self):
+        (path,) = (self.folder / "home" / "logins").glob("*.json")
+        return json.loads(path.read_text())
+
+    def sign_in(self, left=3600.0):
+        """The owner signs in anew."""
+        self.twin.accounts.issue(self.twin.account, None)
+        support.write_ide_file(self.file, self.twin.account, support.stamp(self.clock + left))
+
+    @property
+    def sent(self):
+        return len(self.network.sent)
+
+
+@pytest.fixture
+def twin():
+    with Twin() as made:
+        yield made
+
+
+@pytest.fixture
+def house(twin, tmp_path):
+    return House(twin, tmp_path)
+
+
+def test_a_token_that_lives_is_given_out_as_it_is(house):
+    keeper = house.keeper()
+    assert keeper.fresh().access == house.twin.account.access_token
+    assert keeper.fresh() is keeper.fresh() and house.sent == 0
+
+
+def test_a_token_near_its_end_is_renewed_and_is_on_the_disk_by_then(house):
+    keeper = house.keeper()
+    house.clock += 3001
+    got = keeper.fresh()
+    assert got.access == house.twin.account.access_token == house.on_disk()["accessToken"]
+    assert house.on_disk()["refreshToken"] == house.twin.account.refresh_token == got.refresh
+    assert got.expires_at == pytest.approx(house.clock + 3600) and house.sent == 1
+    assert house.record()["tokens"] == {} and house.record()["sent"] == ""
+    assert keeper.fresh() == got and house.keeper().fresh().access == got.access and house.sent == 1
+
+
+def test_a_token_of_unknown_end_is_used_until_it_is_refused(house):
+    support.write_ide_file(house.file, house.twin.account, "NaN")
+    keeper = house.keeper()
+    spent = keeper.fresh().access
+    assert house.sent == 0
+    assert keeper.renew(spent).access != spent and house.sent == 1
+
+
+def test_renewing_does_nothing_if_it_is_done_already(house):
+    one, other = house.keeper(), house.keeper()
+    spent = other.fresh().access
+    new = one.renew(spent)
+    assert other.renew(spent).access == new.access and house.sent == 1
+
+
+def test_many_threads_redeem_once(house):
+    keeper, got = house.keeper(), []
+    keeper.fresh()
+    house.clock += 4000
+    threads = [threading.Thread(target=lambda: got.append(keeper.fresh().access)) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(got) == {house.twin.account.access_token} and len(got) == 12 and house.sent == 1
+
+
+# while a renewal fails
+
+
+def test_traffic_goes_on_with_the_token_that_lives_and_nobody_hammers(house):
+    keeper = house.keeper()
+    old = keeper.fresh()
+    house.twin.faults.add(operation="refresh", status=500, count=None)
+    house.clock += 3010
+    tried = []
+    for _ in range(580):
+        assert keeper.fresh().access == old.access
+        tried.append(house.sent)
+        house.clock += 1
+    assert tried[0] == 1 and tried[299] == 1 and tried[301] == 2 and tried[-1] == 2
+
+
+def test_other_processes_know_of_the_failure(house):
+    house.twin.faults.add(operation="refresh", status=429, count=1)
+    house.clock += 3010
+    house.keeper().fresh()
+    house.keeper().fresh()
+    assert house.sent == 1 and house.record()["sent"] == "", "after a 429 it is sure that the token was not redeemed"
+
+
+def test_with_nothing_that_lives_it_is_tried_again_at_once_and_then_ever_more_rarely(house):
+    keeper = house.keeper()
+    house.twin.faults.add(operation="refresh", status=503, count=None)
+    house.clock += 4000
+    with pytest.raises(UpstreamFailed, match="tries again by itself") as caught:
+        keeper.fresh()
+    assert house.sent == 3 and house.pauses == [0.5, 1.0] and caught.value.wait == 2.0
+    with pytest.raises(UpstreamFailed):
+        keeper.fresh()
+    assert house.sent == 3
+    house.clock += 2.1
+    with pytest.raises(UpstreamFailed) as caught:
+        keeper.fresh()
+    assert house.sent == 6 and caught.value.wait == 5.0
+    house.twin.faults.clear()
+    house.clock += 5.1
+    assert keeper.fresh().access == house.twin.account.access_token
+    assert house.record()["failures"] == 0
+
+
+def test_an_answer_that_gets_lost_is_asked_for_again(tmp_path):
+    with Twin(rotation="grace") as twin:
+        house = House(twin, tmp_path)
+        twin.faults.add(operation="refresh", hangup="reset", late=True)
+        house.clock += 4000
+        assert house.keeper().fresh().access == twin.account.access_token
+        assert [entry.outcome for entry in twin.ledger] == ["ok", "again"]
+
+
+def test_where_a_token_works_once_an_answer_that_gets_lost_is_the_login_lost(house):
+    house.twin.faults.add(operation="refresh", hangup="reset", late=True)
+    house.clock += 4000
+    with pytest.raises(NeedsLogin, match="the new token was lost on the way; sign in again"):
+        house.keeper().fresh()
+
+
+def test_a_hint_to_wait_is_obeyed(house):
+    house.twin.faults.add(operation="refresh", status=429, headers={"retry-after": "40"}, count=1)
+    keeper = house.keeper()
+    house.clock += 4000
+    with pytest.raises(UpstreamFailed) as caught:
+        keeper.fresh()
+    assert caught.value.wait == 40 and house.sent == 1
+
+
+def test_no_network_at_all(house):
+    house.twin.close()
+    house.clock += 4000
+    with pytest.raises(UpstreamFailed, match="no answer"):
+        house.keeper().fresh()
+    assert house.record()["sent"] == fingerprint(house.twin.account.refresh_token)
+
+
+def test_a_page_from_a_proxy_kills_nobody(house):
+    house.twin.faults.add("html_403", operation="refresh")
+    house.clock += 4000
+    with pytest.raises(UpstreamFailed, match="an HTML page"):
+        house.keeper().fresh()
+
+
+# dead
+
+
+def test_a_dead_login_says_what_to_do_and_is_not_sent_again(house):
+    house.twin.accounts.revoke(house.twin.account.name)
+    house.clock += 4000
+    for _ in range(2):
+        with pytest.raises(NeedsLogin, match=rf"needs a login.*\(HTTP 401.*renew {house.file}") as caught:
+            house.keeper().fresh()
+    assert house.sent == 1 and "lost" not in str(caught.value)
+
+
+def test_a_new_login_heals_without_a_restart(house):
+    keeper = house.keeper()
+    house.twin.accounts.revoke(house.twin.account.name)
+    house.clock += 4000
+    with pytest.raises(NeedsLogin):
+        keeper.fresh()
+    house.sign_in()
+    assert keeper.fresh().access == house.twin.account.access_token and house.sent == 1
+
+
+def test_a_dead_login_serves_while_its_token_lives(house):
+    keeper = house.keeper()
+    house.twin.accounts.revoke(house.twin.account.name)
+    house.clock += 3100
+    assert keeper.fresh() == keeper.fresh() and house.sent == 1
+    assert isinstance(keeper.barred(), NeedsLogin)
+    house.clock += 600
+    with pytest.raises(NeedsLogin):
+        keeper.fresh()
+    assert house.sent == 1
+
+
+def test_what_was_called_dead_gets_another_chance_in_the_end(house):
+    house.twin.faults.add(operation="refresh", status=401, body='{"message":"Unauthorized"}', count=1)
+    house.clock += 4000
+    with pytest.raises(NeedsLogin):
+        house.keeper().fresh()
+    house.clock += 5 * 3600
+    with pytest.raises(NeedsLogin):
+        house.keeper().fresh()
+    house.clock += 3601
+    assert house.keeper().fresh().access == house.twin.account.access_token
+
+
+def test_the_source_is_read_again_before_a_login_is_called_dead(house):
+    """The IDE renews at the same moment: our token is used up, and the file has a newer one."""
+    house.clock += 4000
+
+    def post(request):
+        house.twin.accounts.redeem(house.twin.account.refresh_token, ("social",))
+        support.write_ide_file(house.file, house.twin.account, support.stamp(house.clock + 3600))
+        return house.network(request)
+
+    got = house.keeper(post).fresh()
+    assert got.access == house.twin.account.access_token and house.sent == 1
+    assert [entry.outcome for entry in house.twin.ledger] == ["reused"]
+
+
+def test_a_login_that_was_changed_while_ours_was_renewed_wins(house):
+    house.clock += 4000
+
+    def post(request):
+        reply = house.network(request)
+        house.sign_in()
+        return reply
+
+    got = house.keeper(post).fresh()
+    assert got.access == house.twin.account.access_token == house.on_disk()["accessToken"] and house.sent == 1
+
+
+def test_a_source_that_never_rests(house):
+    house.clock += 4000
+
+    def post(request):
+        reply = house.network(request)
+        house.sign_in(left=-1)
+        return reply
+
+    with pytest.raises(UpstreamFailed, match="keeps changing the login"):
+        house.keeper(post).fresh()
+    assert house.sent == refresh.ROUNDS
+
+
+def test_without_a_refresh_token(house):
+    members = house.on_disk()
+    del members["refreshToken"]
+    house.file.write_text(json.dumps(members))
+    keeper = house.keeper()
+    assert keeper.fresh().access == members["accessToken"]
+    house.clock += 4000
+    with pytest.raises(NeedsLogin, match="no refresh token"):
+        keeper.fresh()
+    assert house.sent == 0
+
+
+# regions and clients
+
+
+def idc(tmp_path, **settings):
+    twin = Twin(accounts=[{"kind": "idc", "sso_region": "ap-southeast-1"}])
+    twin.start()
+    return House(twin, tmp_path, **settings)
+
+
+def test_dead_is_only_what_failed_in_its_own_region(tmp_path):
+    house = idc(tmp_path, kiro_sso_region="eu-west-1")
+    house.clock += 4000
+    assert house.keeper().fresh().access == house.twin.account.access_token
+    assert [seen.host for seen in house.twin.seen("token")] == ["oidc.eu-west-1.amazonaws.com", "oidc.ap-southeast-1.amazonaws.com"]
+    house.twin.close()
+
+
+def test_a_region_of_its_own_that_does_not_answer_leaves_it_open(tmp_path):
+    house = idc(tmp_path, kiro_sso_region="eu-west-1")
+    house.twin.faults.add(operation="token", host="ap-southeast-1", status=503, count=None)
+    house.clock += 4000
+    with pytest.raises(UpstreamFailed):
+        house.keeper().fresh()
+    house.twin.close()
+
+
+def test_refused_in_one_region_it_is_tried_once_another_is_set(tmp_path):
+    house = idc(tmp_path)
+    members = house.on_disk()
+    house.file.write_text(json.dumps({**members, "region": "us-west-2"}))
+    house.clock += 4000
+    for _ in range(2):
+        with pytest.raises(NeedsLogin, match="HTTP 400, invalidrequest"):
+            house.keeper().fresh()
+    assert house.sent == 1
+    assert house.keeper(kiro_sso_region="ap-southeast-1").fresh().access == house.twin.account.access_token
+    house.twin.close()
+
+
+def test_a_client_registration_that_has_run_out_sends_nothing(tmp_path):
+    house = idc(tmp_path)
+    house.clock += 9e6
+    with pytest.raises(NeedsLogin, match="client registration has run out"):
+        house.keeper().fresh()
+    assert house.sent == 0
+    house.twin.close()
+
+
+# sources that are not written
+
+
+@pytest.mark.parametrize("how", ["switched off", "impossible"])
+def test_a_login_that_can_not_go_back_is_kept_beside(house, monkeypatch, how):
+    settings = {"write_back": False} if how == "switched off" else {}
+    if how == "impossible":
+        monkeypatch.setattr(sources.files, "replace", only_under(house.folder / "home"))
+    before = house.file.read_bytes()
+    house.clock += 4000
+    first = house.keeper(**settings).fresh()
+    house.clock += 3500
+    second = house.keeper(**settings).fresh()
+    assert second.access == house.twin.account.access_token != first.access and house.sent == 2
+    assert house.file.read_bytes() == before
+    assert house.record()["tokens"]["refresh"] == house.twin.account.refresh_token
+    assert house.keeper(**settings).fresh() == second and house.sent == 2
+    house.sign_in()
+    assert house.keeper(**settings).fresh().access == house.twin.account.access_token and house.sent == 2
+
+
+def only_under(folder):
+    """Another disk is read-only."""
+    replace_file = sources.files.replace
+
+    def replace(path, data):
+        if folder not in path.parents:
+            raise OSError(30, "Read-only file system")
+        replace_file(path, data)
+
+    return replace
+
+
+def test_it_goes_back_as_soon_as_that_is_possible(house, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sources.files, "replace", only_under(house.folder / "home"))
+        house.clock += 4000
+        house.keeper().fresh()
+    house.clock += 3500
+    house.keeper().fresh()
+    assert house.on_disk()["refreshToken"] == house.twin.account.refresh_token and house.record()["tokens"] == {}
+
+
+# crashes: what a process that died has left
+
+
+def died(house, answer=None, sent=True):
+    """Another process has sent the token and was killed; perhaps it had noted the answer."""
+    account = house.twin.account
+    old = account.refresh_token
+    grant = house.twin.accounts.redeem(old, ("social",))
+    keeper = house.keeper()
+    keeper.held()
+    keeper.note(sent=fingerprint(old) if sent else "")
+    if answer is not None:
+        body = {"accessToken": grant.access.token, "refreshToken": grant.refresh.token, "expiresIn": 3600, **answer}
+        note = {"of": fingerprint(old), "at": house.clock, "answer": json.dumps(body)}
+        next((house.folder / "home" / "logins").glob("*.json")).with_suffix(".answer").write_text(json.dumps(note))
+    return grant
+
+
+def test_an_answer_that_was_noted_is_taken(house):
+    grant = died(house, answer={})
+    house.clock += 3500
+    got = house.keeper().fresh()
+    assert got.access == house.twin.account.access_token, "it was old by then, so it was renewed at once"
+    assert [entry.outcome for entry in house.twin.ledger] == ["ok"] and house.sent == 1
+    assert house.on_disk()["refreshToken"] == got.refresh != grant.refresh.token
+    assert not list((house.folder / "home" / "logins").glob("*.answer"))
+
+
+def test_an_answer_that_was_noted_just_now_serves_as_it_is(house):
+    support.write_ide_file(house.file, house.twin.account)
+    grant = died(house, answer={})
+    got = house.keeper().fresh()
+    assert (got.access, house.sent) == (grant.access.token, 0)
+    assert house.on_disk()["refreshToken"] == grant.refresh.token
+
+
+@pytest.mark.parametrize("note", ["", "{", "{}", '{"of": "another", "at": 1, "answer": "{}"}'])
+def test_without_a_note_the_login_is_lost_and_says_so(house, note):
+    died(house)
+    next((house.folder / "home" / "logins").glob("*.json")).with_suffix(".answer").write_text(note)
+    house.clock += 4000
+    with pytest.raises(NeedsLogin, match=r"cut off before its answer was on the disk.*the new token was lost on the way"):
+        house.keeper().fresh()
+
+
+def test_a_note_without_tokens_is_no_note(house):
+    died(house, answer={"accessToken": ""})
+    house.clock += 4000
+    with pytest.raises(NeedsLogin, match="lost on the way"):
+        house.keeper().fresh()
+
+
+def test_where_the_service_gives_grace_nothing_is_lost(tmp_path):
+    with Twin(rotation="grace") as twin:
+        house = House(twin, tmp_path)
+        died(house)
+        house.clock += 4000
+        assert house.keeper().fresh().refresh == twin.account.refresh_token
+
+
+def test_where_tokens_do_not_rotate_a_note_brings_nothing(tmp_path):
+    with Twin(rotation="none") as twin:
+        house = House(twin, tmp_path)
+        died(house, answer={})
+        house.clock += 4000
+        assert house.keeper().fresh().access == twin.account.access_token and house.sent == 1
+
+
+# a disk that fails
+
+
+def break_disk(house):
+    """From now on it takes no records."""
+    place = house.folder / "home" / "logins"
+    if place.is_dir():
+        place.rename(house.folder / "aside")
+    house.folder.joinpath("home").mkdir(exist_ok=True)
+    place.write_text("no folder")
+
+
+def mend_disk(house):
+    place = house.folder / "home" / "logins"
+    place.unlink()
+    (house.folder / "aside").rename(place)
+
+
+def test_what_could_not_be_kept_is_not_sent(house):
+    keeper = house.keeper()
+    keeper.fresh()
+    break_disk(house)
+    house.clock += 3010
+    assert keeper.fresh().access == house.twin.account.access_token, "it lives"
+    house.clock += 600
+    with pytest.raises(UpstreamFailed, match=r"is not renewed, because .* takes no files"):
+        keeper.fresh()
+    assert house.sent == 0
+
+
+def test_what_was_sent_and_can_not_be_kept_is_not_used_but_not_lost_either(tmp_path):
+    """The disk fills up between the note and the answer, and later there is room again."""
+    with Twin() as twin:
+        house = House(twin, tmp_path, write_back=False)
+
+        def post(request):
+            reply = house.network(request)
+            break_disk(house)
+            return reply
+
+        keeper = house.keeper(post)
+        house.clock += 4000
+        for _ in range(2):
+            with pytest.raises(UpstreamFailed, match="could not be saved"):
+                keeper.fresh()
+        assert house.sent == 1
+        mend_disk(house)
+        assert keeper.fresh().access == twin.account.access_token
+        assert house.sent == 1 and twin.ledger.redeemed == 1
+        assert house.keeper().fresh().refresh == twin.account.refresh_token
+
+
+def test_a_login_at_its_source_is_used_even_if_the_record_can_not_be_written(house):
+    def post(request):
+        reply = house.network(request)
+        break_disk(house)
+        return reply
+
+    house.clock += 4000
+    assert house.keeper(post).fresh().access == house.on_disk()["accessToken"] == house.twin.account.access_token
+
+
+def test_a_damaged_record_is_put_aside(house):
+    keeper = house.keeper()
+    keeper.machine()
+    path = next((house.folder / "home" / "logins").glob("*.json"))
+    path.write_text("{")
+    assert len(house.keeper().machine()) == 64
+    assert path.with_suffix(".damaged").read_text() == "{" and house.record()["machine"]
+
+
+def test_a_failure_that_can_not_be_noted_is_a_failure_all_the_same(house):
+    def post(request):
+        break_disk(house)
+        raise UpstreamFailed("no answer")
+
+    house.clock += 4000
+    with pytest.raises(UpstreamFailed, match="no answer"):
+        house.keeper(post).fresh()
+
+
+# a source that goes away
+
+
+def test_a_source_that_is_damaged_serves_as_it_was_last_read(house):
+    keeper = house.keeper()
+    old = keeper.fresh()
+    house.file.write_text("{")
+    house.clock += 100
+    assert keeper.fresh() == old and "not valid JSON" in keeper.problem
+    house.clock += 3000
+    assert keeper.fresh() == old
+    house.clock += 1000
+    with pytest.raises(NeedsLogin, match=r"has no login: .* is not valid JSON"):
+        keeper.fresh()
+
+
+def test_nobody_signed_in(house):
+    house.file.unlink()
+    keeper = house.keeper()
+    with pytest.raises(NeedsLogin, match="does not exist; sign in again"):
+        keeper.fresh()
+    assert keeper.missing and keeper.held() is None and not keeper.due() and keeper.barred() is None
+    house.sign_in()
+    assert keeper.fresh().access == house.twin.account.access_token and not keeper.missing
+
+
+def test_what_the_ide_renews_is_noticed_within_seconds(house):
+    keeper = house.keeper()
+    keeper.fresh()
+    house.sign_in()
+    assert keeper.fresh().access != house.twin.account.access_token
+    house.clock += refresh.LOOK
+    assert keeper.fresh().access == house.twin.account.access_token and house.sent == 0
+
+
+# locks
+
+
+def lease_of(house):
+    (source,) = sources.find(house.settings, house.folder, "linux")
+    return Lease(house.folder / "home" / "locks" / f"{source.id}.lock")
+
+
+def test_while_another_process_renews_the_token_that_lives_serves(house):
+    keeper = house.keeper()
+    old = keeper.fresh()
+    house.clock += 3010
+    with lease_of(house).held(0) as mine:
+        assert mine and keeper.fresh() == old
+    assert house.sent == 0 and house.pauses == []
+
+
+def test_with_nothing_that_lives_another_process_is_waited_for(house):
+    keeper = house.keeper()
+    house.clock += 4000
+    with lease_of(house).held(0), pytest.raises(UpstreamFailed, match="another process has been renewing"):
+        keeper.fresh()
+    assert sum(house.pauses) == pytest.approx(refresh.WAIT, abs=0.1) and house.sent == 0
+    assert keeper.fresh().access == house.twin.account.access_token
+
+
+def test_while_another_thread_renews_the_token_that_lives_serves(house):
+    house.twin.faults.add(operation="refresh", slow=0.5)
+    keeper = house.keeper()
+    old = keeper.fresh()
+    house.clock += 3010
+    thread = threading.Thread(target=keeper.fresh)
+    thread.start()
+    while not house.sent:
+        time.sleep(0.01)
+    assert keeper.fresh() == old and house.sent == 1
+    thread.join()
+    assert keeper.fresh() != old and house.sent == 1
+
+
+def test_a_place_without_locks(house):
+    keeper = house.keeper()
+    old = keeper.fresh()
+    (house.folder / "home").mkdir(exist_ok=True)
+    (house.folder / "home" / "locks").write_text("no folder")
+    house.clock += 3010
+    assert keeper.fresh() == old
+    house.clock += 600
+    with pytest.raises(UpstreamFailed, match=r"can not be renewed: .*lock can not be made"):
+        keeper.fresh()
+    assert len(keeper.machine()) == 64, "it is known at least to this process"
+
+
+# what is remembered
+
+
+def test_the_machine_id_outlives_the_token_it_is_made_of(house):
+    machine = house.keeper().machine()
+    house.clock += 4000
+    house.keeper().fresh()
+    house.sign_in()
+    assert house.keeper().machine() == machine and len(machine) == 64
+
+
+def test_what_is_noted_survives_a_renewal(house):
+    keeper = house.keeper()
+    keeper.fresh()
+    keeper.note(profile="arn:x", identity="i")
+    house.clock += 4000
+    house.keeper().fresh()
+    assert (house.record()["profile"], house.record()["identity"]) == ("arn:x", "i")
+
+
+def test_members_of_a_newer_version_survive_a_renewal(house):
+    house.keeper().machine()
+    path = next((house.folder / "home" / "logins").glob("*.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "of tomorrow": [1]}))
+    house.clock += 4000
+    house.keeper().fresh()
+    assert house.record()["of tomorrow"] == [1]
+
+
+def test_memory_before_anything_is_read(house):
+    assert house.keeper().memory == Record()
+
+
+def test_changed_is_no_error_of_ours():
+    assert not isinstance(Changed(), (UpstreamFailed, NeedsLogin))
