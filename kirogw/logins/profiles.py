@@ -30,7 +30,7 @@ class Profiles:
 
     def __init__(self, settings: Settings, post: Post, now: Callable[[], float]) -> None:
         self._settings, self._post, self._now = settings, post, now
-        self._asked: dict[str, float] = {}
+        self._asked: dict[tuple[str, str], float] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def of(self, keeper: Keeper, credential: Credential) -> str:
@@ -63,8 +63,8 @@ class Profiles:
             rung = (self._rung(keeper, credential) + 1) % len(rungs)
             keeper.note(rung=rung, identity=credential.identity)
             return rungs[rung] if rung else None
-        self._asked.pop(keeper.id, None)
-        found = self._found(keeper, credential, passed_over=sent)
+        self._asked.pop((keeper.id, credential.identity), None)
+        found = self._found(keeper, credential, disliked=sent)
         return found if found and found != sent else None
 
     def _rung(self, keeper: Keeper, credential: Credential) -> int:
@@ -77,21 +77,22 @@ class Profiles:
         known = keeper.memory
         return str(getattr(known, name)) if known.identity == credential.identity else ""
 
-    def _found(self, keeper: Keeper, credential: Credential, passed_over: str = "") -> str:
+    def _found(self, keeper: Keeper, credential: Credential, disliked: str = "") -> str:
         """What the service says, else the well-known. One thread asks, the others wait for what it hears."""
         with self._locks[keeper.id]:
-            found = "" if passed_over else self._known(keeper, credential, "profile")
-            if not found and self._may_ask(keeper.id):
+            found = "" if disliked else self._known(keeper, credential, "profile")
+            if not found and self._may_ask(keeper.id, credential.identity):
                 found = self._asked_for(keeper, credential)
-                if found:
+                if found and found != disliked:
+                    passed_over = credential.profile if disliked else ""
                     keeper.note(profile=found, identity=credential.identity, passed_over=passed_over, rung=0)
         return found or (self._settings.kiro_social_arn if credential.kind == "social" else "")
 
-    def _may_ask(self, account: str) -> bool:
+    def _may_ask(self, account: str, identity: str) -> bool:
         now = self._now()
-        if 0 <= now - self._asked.get(account, -AGAIN) < AGAIN:
+        if 0 <= now - self._asked.get((account, identity), -AGAIN) < AGAIN:
             return False
-        self._asked[account] = now
+        self._asked[account, identity] = now
         return True
 
     def _asked_for(self, keeper: Keeper, credential: Credential) -> str:

@@ -1,0 +1,81 @@
+"""Under gevent no wait of ours may stop the other greenlets of the worker."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from kirogw.logins.lease import Lease
+from tests.logins import support
+from tests.logins.test_sources import SOCIAL
+
+ROOT = Path(__file__).parents[2]
+
+WORKER = """
+from gevent import monkey
+monkey.patch_all()
+import json, sys, threading, time
+from pathlib import Path
+from kirogw.logins.lease import Lease
+from kirogw.logins.sources import Database
+
+gaps, done = [], []
+
+def tick():
+    last = time.monotonic()
+    while not done:
+        time.sleep(0.005)
+        now = time.monotonic()
+        gaps.append(now - last)
+        last = now
+
+def work():
+    begun = time.monotonic()
+    if sys.argv[1] == "lease":
+        with Lease(Path(sys.argv[2])).held(10) as mine:
+            result = mine
+    else:
+        result = Database("a", Path(sys.argv[2])).read().refresh
+    done.append((result, time.monotonic() - begun))
+
+ticker = threading.Thread(target=tick)
+ticker.start()
+time.sleep(0.05)
+print("ready", flush=True)
+worker = threading.Thread(target=work)
+worker.start()
+worker.join()
+ticker.join()
+print(json.dumps({"result": done[0][0], "seconds": done[0][1], "gap": max(gaps)}))
+"""
+
+
+def waited(what, path, release):
+    """What a gevent worker says of its wait, the lock being released after a second."""
+    process = subprocess.Popen([sys.executable, "-c", WORKER, what, str(path)], stdout=subprocess.PIPE, text=True,
+                               cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
+    with process:
+        assert process.stdout.readline() == "ready\n"
+        try:
+            process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            release()
+        return json.loads(process.stdout.read())
+
+
+def test_waiting_for_the_lease(tmp_path):
+    lease = Lease(tmp_path / "a.lock")
+    assert lease.take()
+    said = waited("lease", tmp_path / "a.lock", lease.drop)
+    assert said["result"] is True and said["seconds"] > 0.8 and said["gap"] < 0.4
+
+
+def test_waiting_for_a_locked_database(tmp_path):
+    path = support.write_database(tmp_path / "data.sqlite3", SOCIAL, wal=False)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    said = waited("database", path, lambda: holder.execute("COMMIT"))
+    holder.close()
+    assert said["result"] == "aor0" and said["seconds"] > 0.8 and said["gap"] < 0.4
