@@ -34,19 +34,35 @@ Change: TypeAlias = Callable[[Part, str], Part]
 
 
 def _each(conversation: Conversation, change: Change) -> Conversation:
-    """`change` for each part, also inside results; it is told the part's path for a message."""
+    """`change` for each part, also inside results; it is told the part's path for a message.
+
+    What it refuses is an error only behind the model's last turn. In older turns it becomes text: the client was told
+    once, and if it kept the part all the same, its session would end here.
+    """
     if not any(_holds_media(turn) for turn in conversation.turns):
         return conversation
+    answered = max((n for n, turn in enumerate(conversation.turns) if turn.role == "model"), default=-1)
     fresh = []
     for n, turn in enumerate(conversation.turns):
+        careful = change if n > answered else _excused(change)
         parts: list[Part] = []
         for m, part in enumerate(turn.parts):
             at = f"messages.{n}.content.{m}"
             if type(part) is Result:
-                part = _inside(part, change, at)
-            parts.append(change(part, at))
+                part = _inside(part, careful, at)
+            parts.append(careful(part, at))
         fresh.append(touch.with_parts(turn, parts))
     return touch.with_turns(conversation, fresh)
+
+
+def _excused(change: Change) -> Change:
+    def careful(part: Part, at: str) -> Part:
+        try:
+            return change(part, at)
+        except BadRequest as error:
+            return Text(f"[Left out of an earlier message: {error}]")
+
+    return careful
 
 
 def _inside(result: Result, change: Change, at: str) -> Result:
@@ -161,6 +177,8 @@ def _document(part: Part, at: str, terms: Terms, taken: set[str]) -> Part:
         kept = (name, media, base) == (part.name, part.media, part.data)
         return part if kept else replace(part, name=name, media=media, data=base)
     text = part.text or _as_text(part, content)
+    if not text and not terms.model.images:
+        return Text(f"[A document, {part.name}. The model {terms.model.id} takes no documents.]")
     if not text and part.url:
         return Text(f"[A document that could not be loaded: {part.name} {part.url}]")
     if not text:

@@ -78,6 +78,9 @@ ROWS = [
         talk(user(PIC)), "line breaks, no padding"),
     row(media.pictures_are_what_they_say, talk(user(Image(url="http://x/a.png"))),
         talk(user("[An image that could not be loaded: http://x/a.png]")), "not fetched"),
+    row(media.pictures_are_what_they_say, talk(user("a", result("a", Image("AAAA"))), model("b"), user(PIC)),
+        talk(user("a", result("a", "[Left out of an earlier message: the image is neither PNG, JPEG, GIF nor WebP; convert it"
+                                   " to one of them]")), model("b"), user(PIC)), "an old one that was refused before"),
     row(media.pictures_are_what_they_say, talk(user(PIC)), talk(user("[An image. The model glm-5 takes no images.]")),
         "a model that can not see", terms(BLIND)),
 
@@ -95,6 +98,12 @@ ROWS = [
         talk(user(*files(5, text="t"), '<document name="f6">\nt\n</document>')), "the sixth"),
     row(media.documents_are_files_or_text, talk(user(replace(FILE, text="t"))),
         talk(user('<document name="report">\nt\n</document>')), "a model that reads no files", terms(BLIND)),
+    row(media.documents_are_files_or_text, talk(user(FILE)),
+        talk(user("[A document, report. The model glm-5 takes no documents.]")), "and there is no text of it", terms(BLIND)),
+    row(media.documents_are_files_or_text, talk(user(Document("a", "a/b", "/w==")), model("b"), user(FILE)),
+        talk(user("[Left out of an earlier message: the document 'a' (a/b, 1 bytes) can not be sent: Kiro takes 5 a"
+                  " conversation, up to 4,500,000 bytes each, of these formats: csv, doc, html, md, pdf, txt, xls, docx, xlsx;"
+                  " send its text]"), model("b"), user(FILE)), "an old one that was refused before"),
     row(media.documents_are_files_or_text, talk(user(Document("a", url="http://x/a.pdf"))),
         talk(user("[A document that could not be loaded: a http://x/a.pdf]")), "not fetched"),
 
