@@ -14,14 +14,14 @@ FLOORS = [
     {"wire", "settings", "redact"},
     {"errors", "debug"},
     {"log"},
-    {"conversation"},
+    {"conversation", "bpe"},
     {"answer"},
     {"tokens"},
     {"flow"},
     {"dialects"},
     {"convert"},
     {"stream"},
-    {"transport", "fetch", "store"},
+    {"transport", "fetch", "store", "pdf", "pdftext"},
     {"auth", "logins", "pool", "catalog", "attachments", "search", "cuts", "usage"},
     {"gateway", "background"},
     {"web"},
@@ -32,6 +32,7 @@ FLOOR_OF = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 DOORS = {
     "flask": {"web"}, "werkzeug": {"web"}, "requests": {"transport"}, "urllib3": {"transport", "fetch"},
     "sqlite3": {"logins", "store"}, "tiktoken": {"tokens"}, "gevent": {"serve"}, "gunicorn": {"serve"},
+    "pypdf": {"pdftext"},
 }  # fmt: skip
 PURE = {"wire", "errors", "conversation", "answer", "flow", "dialects", "convert", "stream"}
 IMPURE = {"time", "random", "secrets", "socket", "logging", "threading", "subprocess", "requests", "urllib3"}
