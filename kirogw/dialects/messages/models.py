@@ -39,14 +39,13 @@ def anthropic_models(models: Sequence[Model], query: Mapping[str, str] | None = 
         first = _place(ids, after, "after_id") + 1
     if before := query.get("before_id"):
         last = _place(ids, before, "before_id")
-        first = max(first, last - limit)  # the page that ends before it
-    page = models[first:last][:limit]
-    more = first > 0 if query.get("before_id") else first + len(page) < last
+    between = models[first:last]
+    page = between[-limit:] if before else between[:limit]  # the page that ends before it, or the first one
     return {
         "data": [anthropic_model(model, created) for model in page],
         "first_id": page[0].id if page else None,
         "last_id": page[-1].id if page else None,
-        "has_more": more,
+        "has_more": len(page) < len(between),
     }
 
 

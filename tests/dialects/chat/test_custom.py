@@ -1,0 +1,57 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kirogw.dialects.chat.custom import Unwrapped, unwrapped
+
+TEXTS = st.text(st.characters(codec="utf-8"))
+
+
+def fed(pieces):
+    custom = Unwrapped()
+    return "".join([*map(custom.receive, pieces), custom.close()])
+
+
+@given(TEXTS, st.booleans(), st.integers(1, 5))
+def test_any_text_in_any_cut(text, ascii_only, size):
+    whole = json.dumps({"input": text}, ensure_ascii=ascii_only)
+    assert fed([whole[n:n + size] for n in range(0, len(whole), size)]) == text
+
+
+@given(TEXTS, st.integers(0, 200))
+def test_a_stump_gives_the_beginning(text, end):
+    whole = json.dumps({"input": text})
+    stump = whole[:end]
+    head = '{"input": "'
+    if stump.startswith(head):
+        assert text.startswith(unwrapped(stump))
+    else:
+        assert unwrapped(stump) == stump
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        pytest.param('{"input":"a"}', "a", id="usual"),
+        pytest.param('{ "input" : "a\nb" }', "a\nb", id="bare line break"),
+        pytest.param('{"x": 1, "input": "a"}', "a", id="not the first member"),
+        pytest.param('{"command": "ls"}', '{"command": "ls"}', id="another member"),
+        pytest.param('{"input": 5}', '{"input": 5}', id="no text"),
+        pytest.param("ls -l", "ls -l", id="no JSON"),
+        pytest.param("[1]", "[1]", id="no object"),
+        pytest.param("", "", id="nothing"),
+        pytest.param('{"input": "\\ud83d"}', "?", id="half a letter"),
+        pytest.param('{"input": "a"} trailing', "a", id="more behind"),
+    ],
+)
+def test_unwrapped(data, text):
+    assert unwrapped(data) == text
+
+
+def test_text_goes_out_as_it_comes():
+    custom = Unwrapped()
+    given_out = [custom.receive(piece) for piece in ('{"in', 'put": "one ', "two\\", 'n", ', '"more": 1}')]
+    assert given_out == ["", "one ", "two", "\n", ""]
+    assert custom.close() == ""

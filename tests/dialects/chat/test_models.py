@@ -1,0 +1,15 @@
+from openai.types import Model as OpenAIModel
+
+from kirogw.dialects.chat.models import openai_model, openai_models
+from kirogw.dialects.dialect import Model
+
+
+def test_models():
+    body = openai_models([Model("a", "A", 200_000, 64_000), Model("b")], 5)
+    assert body == {"object": "list", "data": [
+        {"id": "a", "object": "model", "created": 5, "owned_by": "kiro", "name": "A", "context_window": 200_000,
+         "max_output_tokens": 64_000},
+        {"id": "b", "object": "model", "created": 5, "owned_by": "kiro", "name": "b", "context_window": 200_000,
+         "max_output_tokens": None},
+    ]}  # fmt: skip
+    OpenAIModel.model_validate(openai_model(Model("a")))
