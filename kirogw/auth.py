@@ -157,7 +157,7 @@ class Logins:
     def _login(self, keeper: Keeper, held: Credential) -> Login:
         """The same object as long as nothing changes: it is asked for with every request."""
         made = self._made.get(keeper.id)
-        if made and made[0] is held and made[1] is keeper.memory and made[2].profile:
+        if made and made[0] is held and made[1] is keeper.memory and (made[2].profile or held.kind == "key"):
             return made[2]
         profile, machine = self._profiles.of(keeper, held), keeper.machine()
         login = Login(held.kind, held.access, profile, api_region(held, profile, self._settings), machine)
