@@ -19,6 +19,7 @@ from kirogw.dialects.kiro.credential import Credential, fingerprint
 from kirogw.dialects.kiro.login import api_region
 from kirogw.errors import GatewayError, NeedsLogin
 from kirogw.logins import files, sources, tokens
+from kirogw.logins.lease import pause
 from kirogw.logins.profiles import Profiles
 from kirogw.logins.record import Record
 from kirogw.logins.redeem import Post
@@ -50,7 +51,7 @@ class Logins:
     """
 
     def __init__(self, settings: Settings, post: Post, now: Callable[[], float] = time.time, *,
-                 home: Path | None = None, sleep: Callable[[float], None] = time.sleep) -> None:  # fmt: skip
+                 home: Path | None = None, sleep: Callable[[float], None] = pause) -> None:  # fmt: skip
         self._settings, self._post, self._now, self._sleep = settings, post, now, sleep
         self._user = home or Path.home()
         self._home = files.folder(Path(settings.kirogw_home).expanduser())

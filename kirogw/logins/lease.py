@@ -30,6 +30,11 @@ else:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def pause(seconds: float) -> None:
+    """time.sleep, looked up late: gunicorn's arbiter imports this before its workers are patched."""
+    time.sleep(seconds)
+
+
 class NoLease(Exception):
     """The lock file can not be made, or the file system knows no locks. The message is one line and names it."""
 
@@ -60,7 +65,7 @@ class Lease:
         return True
 
     @contextlib.contextmanager
-    def held(self, seconds: float, sleep: Callable[[float], None] = time.sleep) -> Iterator[bool]:
+    def held(self, seconds: float, sleep: Callable[[float], None] = pause) -> Iterator[bool]:
         """Whether it could be had within about `seconds`; inside, it is ours if so. Raises NoLease."""
         left = seconds
         while not (mine := self.take()) and left > 0:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from kirogw.dialects.kiro.credential import Credential, fingerprint, machine_id
 from kirogw.dialects.kiro.login import Refusal
 from kirogw.errors import GatewayError, NeedsLogin, UpstreamFailed
 from kirogw.logins import files, record, tokens
-from kirogw.logins.lease import Lease, NoLease
+from kirogw.logins.lease import Lease, NoLease, pause
 from kirogw.logins.record import Record
 from kirogw.logins.redeem import Failed, Post, Redeemer
 from kirogw.logins.sources import Changed, Source
@@ -59,7 +58,7 @@ class Keeper:
     """
 
     def __init__(self, source: Source, settings: Settings, home: Path, post: Post, *, now: Callable[[], float],
-                 sleep: Callable[[float], None] = time.sleep, chance: float = 0.0) -> None:  # fmt: skip
+                 sleep: Callable[[float], None] = pause, chance: float = 0.0) -> None:  # fmt: skip
         self.source = source
         self.problem = ""  # why the source gives no login
         self.missing = False  # nobody is signed in there

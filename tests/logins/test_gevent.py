@@ -14,12 +14,12 @@ from tests.logins.test_sources import SOCIAL
 ROOT = Path(__file__).parents[2]
 
 WORKER = """
+from kirogw.logins.lease import Lease  # as gunicorn's arbiter does, before its workers are patched
+from kirogw.logins.sources import Database
 from gevent import monkey
 monkey.patch_all()
 import json, sys, threading, time
 from pathlib import Path
-from kirogw.logins.lease import Lease
-from kirogw.logins.sources import Database
 
 gaps, done = [], []
 
