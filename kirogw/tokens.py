@@ -35,7 +35,7 @@ PAGE_BYTES: Final = 50_000  # of a PDF that does not show its pages
 PACKED: Final = 8  # bytes a token of an office file
 HEADER: Final = 262_144  # bytes of a JPEG in which its size must stand, after EXIF and colour profiles
 TEXTS: Final = ("text/", "application/json", "application/xml")
-LEARNED: Final = 256  # models
+LEARNED: Final = 256  # models and families
 LEAST: Final = 1000  # tokens; in less, the upstream's own additions weigh too much to learn from
 LOWEST, HIGHEST = 0.5, 2.5
 
@@ -98,23 +98,33 @@ def count_conversation(conversation: Conversation) -> int:
         tokens += A_TURN
         for part in turn.parts:
             tokens += COUNTERS[type(part)](part)
-    return max(1, round(tokens * _factors.get(conversation.model, 1.0)))
+    return max(1, round(tokens * _factor(conversation.model)))
 
 
 def learn(model: str, estimated: int, reported: int) -> None:
-    """The upstream counted `reported` input tokens where `count_conversation` had said `estimated`.
+    """The upstream counted `reported` input tokens where `count_conversation` had said `estimated` of the same
+    conversation; `model` is that conversation's.
 
-    `model` is the conversation's. The first figure is believed at once, later ones move the estimate by a third.
+    The first figure is believed at once, later ones move the estimate by a third. A model of which nothing is known
+    yet is taken to be like the last one of its family.
     """
     if estimated < LEAST or reported <= 0:
         return
-    old = _factors.get(model)
-    factor = (old or 1.0) * reported / estimated
-    if old is not None:
+    factor = _factor(model) * reported / estimated
+    if (old := _factors.get(model)) is not None:
         factor = old + (factor - old) / 3
     elif len(_factors) >= LEARNED:
         _factors.clear()
-    _factors[model] = min(HIGHEST, max(LOWEST, factor))
+    _factors[model] = _factors[_family(model)] = min(HIGHEST, max(LOWEST, factor))
+
+
+def _factor(model: str) -> float:
+    return _factors.get(model) or _factors.get(_family(model), 1.0)
+
+
+def _family(model: str) -> str:
+    """`claude-` of claude-opus-4-8: with the hyphen, so that it is no model's own name."""
+    return f"{model.partition('-')[0]}-"
 
 
 def forget() -> None:

@@ -236,6 +236,17 @@ def test_what_is_learnt(estimated, reported, factor):
     assert tokens._factors.get("m") == factor
 
 
+def test_an_unknown_model_is_taken_to_be_like_the_last_of_its_family():
+    conversations = [Conversation(name, long_one(60).turns) for name in ("claude-a", "claude-b", "gpt-a")]
+    before = [tokens.count_conversation(conversation) for conversation in conversations]
+    tokens.learn("claude-a", 10_000, 12_000)
+    after = [tokens.count_conversation(conversation) for conversation in conversations]
+    assert after == [round(before[0] * 1.2), round(before[1] * 1.2), before[2]]
+    tokens.learn("claude-b", 12_000, 11_000)  # the estimate was already one by the family's factor
+    assert tokens._factors["claude-b"] == pytest.approx(1.1)
+    assert tokens._factors["claude-a"] == 1.2
+
+
 def test_one_odd_figure_moves_an_estimate_only_by_a_third():
     tokens.learn("m", 10_000, 12_000)
     tokens.learn("m", 12_000, 24_000)
@@ -245,4 +256,4 @@ def test_one_odd_figure_moves_an_estimate_only_by_a_third():
 def test_models_that_are_made_up_do_not_fill_the_memory():
     for n in range(2 * tokens.LEARNED):
         tokens.learn(f"m{n}", 5000, 6000)
-        assert len(tokens._factors) <= tokens.LEARNED
+        assert len(tokens._factors) <= tokens.LEARNED + 1
