@@ -3,7 +3,11 @@ import orjson
 import pytest
 
 from kirogw import errors
+from kirogw.answer import CallDelta, CallStart, Stop, TextDelta, collect
+from kirogw.conversation import Result
+from kirogw.dialects.messages import FACE
 from kirogw.dialects.messages.errors import error, error_body
+from tests.dialects.answers import HEADING
 from tests.loopback import read_request, server
 
 ROWS = [
@@ -62,20 +66,60 @@ def test_in_a_stream_there_is_no_request_id():
     assert error_body(errors.Busy("b")) == {"type": "error", "error": {"type": "rate_limit_error", "message": "b"}}
 
 
+class Answering:
+    """Reads each request as the face does, and answers it or says what is wrong with it."""
+
+    def __init__(self):
+        self.statuses = []
+
+    def __call__(self, connection):
+        while True:
+            _, body = read_request(connection)
+            try:
+                asked = FACE.read(orjson.loads(body), {})
+                self.send(connection, 200, FACE.whole(collect(self.events(asked.conversation)), HEADING, asked))
+            except errors.GatewayError as refused:
+                told = error(refused, "other", "req_1")
+                self.send(connection, told.status, told.body)
+
+    def events(self, conversation):
+        if any(isinstance(part, Result) for turn in conversation.turns for part in turn.parts):
+            return [TextDelta(0, "Done."), Stop("end")]
+        return [CallStart(0, "t1", "add"), CallDelta(0, "{}"), Stop("calls")]
+
+    def send(self, connection, status, body):
+        self.statuses.append(status)
+        data = orjson.dumps(body)
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+        connection.sendall(head.encode() + data)
+
+
+def client(port):
+    return anthropic.Anthropic(base_url=f"http://127.0.0.1:{port}", api_key="k", max_retries=0)
+
+
 def test_the_package_hears_that_there_are_no_threads():
-    """Its tool runner acts on this code: it sends the whole conversation again, without a thread."""
-    reply = error(errors.UnsupportedThread("no threads", param="thread"), "other", "req_1")
-    body = orjson.dumps(reply.body)
-
-    def refuse(connection):
-        read_request(connection)
-        connection.sendall(b"HTTP/1.1 400 Bad\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-
-    with (
-        server(refuse) as port,
-        anthropic.Anthropic(base_url=f"http://127.0.0.1:{port}", api_key="k", max_retries=0) as client,
-        pytest.raises(anthropic.BadRequestError) as caught,
-    ):
-        client.messages.create(model="m", max_tokens=1, messages=[{"role": "user", "content": "Hi"}])
+    with server(Answering()) as port, client(port) as package, pytest.raises(anthropic.BadRequestError) as caught:
+        package.beta.messages.create(
+            model="m", max_tokens=1, messages=[{"role": "user", "content": "Hi"}], thread={"type": "create"}
+        )
     assert caught.value.error_code == "thread_unsupported_request"
-    assert reply.body["error"]["details"]["unsupported"] == ["thread"]
+    assert caught.value.body["error"]["details"]["unsupported"] == ["thread"]
+
+
+def test_the_tool_runner_of_the_package_goes_on_without_threads():
+    """It begins with a thread; on our code it sends the whole conversation again, and the loop goes to its end."""
+    calls, upstream = [], Answering()
+
+    @anthropic.beta_tool
+    def add() -> str:
+        """Adds."""
+        calls.append(1)
+        return "1"
+
+    with server(upstream) as port, client(port) as package:
+        runner = package.beta.messages.tool_runner(
+            model="m", max_tokens=9, tools=[add], messages=[{"role": "user", "content": "Add"}]
+        )
+        assert (runner.until_done().content[0].text, calls) == ("Done.", [1])
+    assert upstream.statuses == [400, 200, 200]
