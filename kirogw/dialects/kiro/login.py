@@ -31,6 +31,7 @@ TOKEN_TYPES: Final[Mapping[Kind, str]] = {
 BUILDER_REGION: Final = "us-east-1"
 API_REGIONS: Final = ("us-east-1", "eu-central-1")
 GOV_REGIONS: Final = ("us-gov-west-1", "us-gov-east-1")
+ALONE: Final = {"Connection": "close"}  # a kept connection that dies makes one send again, and that costs the login
 LIFE: Final = 3600.0  # seconds, when the answer does not say
 LONGEST_LIFE: Final = 30 * 86400.0  # more than that was meant as milliseconds
 
@@ -66,7 +67,7 @@ def refresh_requests(credential: Credential, settings: Settings, machine: str) -
 def _social(credential: Credential, settings: Settings, machine: str) -> tuple[Request, ...]:
     headers = {
         "Content-Type": "application/json", "Accept": "application/json, text/plain, */*",
-        "User-Agent": f"KiroIDE-{settings.kiro_version}-{machine}",
+        "User-Agent": f"KiroIDE-{settings.kiro_version}-{machine}", **ALONE,
     }  # fmt: skip
     body = _json({"refreshToken": credential.refresh})
     return (Request("POST", f"{settings.kiro_auth_url.rstrip('/')}/refreshToken", headers, body),)
@@ -82,7 +83,7 @@ def _oidc(credential: Credential, settings: Settings, machine: str) -> tuple[Req
         "clientId": credential.client_id, "clientSecret": credential.client_secret,
         "refreshToken": credential.refresh, "grantType": "refresh_token",
     })  # fmt: skip
-    headers = {"Content-Type": "application/json", "Accept": "*/*"}
+    headers = {"Content-Type": "application/json", "Accept": "*/*", **ALONE}
     bases = [_at(settings.aws_oidc_url, region).rstrip("/") for region in sso_regions(credential, settings)]
     return tuple(Request("POST", f"{base}/token", headers, body) for base in bases)
 
@@ -104,7 +105,7 @@ def _external(credential: Credential, settings: Settings, machine: str) -> tuple
     form = {"grant_type": "refresh_token", "client_id": credential.client_id, "refresh_token": credential.refresh}
     form |= {"scope": " ".join(credential.scopes)} if credential.scopes else {}
     form |= {"audience": credential.audience} if credential.audience else {}
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json", **ALONE}
     return (Request("POST", credential.token_endpoint, headers, urlencode(form).encode()),)
 
 

@@ -31,7 +31,7 @@ def test_social_refresh():
     assert json.loads(request.body) == {"refreshToken": "r1"}
     assert request.headers == {
         "Content-Type": "application/json", "Accept": "application/json, text/plain, */*",
-        "User-Agent": f"KiroIDE-0.12.333-{MACHINE}",
+        "User-Agent": f"KiroIDE-0.12.333-{MACHINE}", "Connection": "close",
     }  # fmt: skip
 
 
