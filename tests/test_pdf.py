@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -130,6 +131,12 @@ def test_the_process_has_little_memory():
     done = subprocess.run([sys.executable, "-c", code, "5", "100"], input=TWO, capture_output=True, check=True,
                           cwd=Path(pdf.__file__).parents[1])  # fmt: skip
     assert done.stdout.endswith(f"({pdftext.MEMORY}, {pdftext.MEMORY})\n".encode())
+
+
+def test_a_lower_limit_of_the_system_is_left_as_it_is():
+    command = ["sh", "-c", 'ulimit -v 900000; exec "$0" -P "$1" 5 100', sys.executable, pdf.PROGRAM]
+    done = subprocess.run(command, input=TWO, capture_output=True, check=True)
+    assert json.loads(done.stdout)["pages"] == 2
 
 
 def test_the_worker_does_not_load_the_library():
