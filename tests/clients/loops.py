@@ -14,6 +14,7 @@ from tests.clients.programs import Hands, Json, Place
 WORD: Final = "héron-喜"
 NOTE: Final = f"A note, in two lines.\nword: {WORD}\n"
 ANSWER: Final = f'The word is {WORD}, as the note says: "quoted", back\\slash.\n'
+PROVEN: Final = "so it is proven"
 DONE: Final = f"Done: the word is {WORD}."
 PROMPT: Final = "Find the word in the note, write it into an answer, and prove it."
 
@@ -25,18 +26,18 @@ def note(place: Place) -> Path:
 
 
 def agent(hands: Hands, place: Place) -> list[Json]:
-    """Read the note, write the answer, run a command over it, finish."""
+    """Read the note, write the answer, run a command over it, finish; writing is repeated until it is done."""
     answer = place.work / "answer.txt"
     found = _found(r"word: ?([^\s\"'\\<]+)", ANSWER, "There was no word.\n")
     proven = _found(r"The word is ([^\s,]+), as", DONE, "Not done.")
     read = _step(*hands.read(str(note(place))), pieces=7)
     write = _step(*hands.write(str(answer), found), pieces=[1, 2, 9])
-    run = _step(*hands.run(f"cat '{answer}' | tee '{place.work}/proof.txt'"), pieces=3)
+    run = _step(*hands.run(f"cat '{answer}' | tee '{place.work}/proof.txt'; echo {PROVEN}"), pieces=3)
     return [
+        {"match": PROVEN, "steps": [{"text": proven}]},
+        {"match": hands.wrote, "steps": [{"thinking": "And now the proof."}, run]},
         {"round": 0, "steps": [{"thinking": "The note first."}, {"text": "I read the note."}, read]},
-        {"round": 1, "steps": [{"text": "Now I write the answer."}, write]},
-        {"round": 2, "steps": [{"thinking": "And now the proof."}, run]},
-        {"round": 3, "steps": [{"text": proven}]},
+        {"tools": True, "repeat": True, "steps": [{"text": "Now I write the answer."}, write]},
     ]
 
 

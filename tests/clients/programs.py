@@ -27,11 +27,15 @@ ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @dataclass(frozen=True)
 class Hands:
-    """A client's own tools: name and arguments of the call that does it. Texts may be placeholders of the twin."""
+    """A client's own tools: name and arguments of the call that does it. Texts may be placeholders of the twin.
+
+    `wrote` is in what the client tells the model after a file was written.
+    """
 
     read: Callable[[str], Call]
     write: Callable[[str, Any], Call]
     run: Callable[[str], Call]
+    wrote: str
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,7 @@ CLAUDE_HANDS: Final = Hands(
     read=lambda path: ("Read", {"file_path": path}),
     write=lambda path, content: ("Write", {"file_path": path, "content": content}),
     run=lambda command: ("Bash", {"command": command, "description": "Run it"}),
+    wrote="File created successfully",
 )
 
 
@@ -192,6 +197,7 @@ OPENCODE_HANDS: Final = Hands(
     read=lambda path: ("read", {"filePath": path}),
     write=lambda path, content: ("write", {"filePath": path, "content": content}),
     run=lambda command: ("bash", {"command": command, "description": "Run it"}),
+    wrote="Wrote file successfully",
 )
 
 
@@ -227,6 +233,7 @@ CLINE_HANDS: Final = Hands(
     read=lambda path: ("read_files", {"files": [{"path": path}]}),
     write=lambda path, content: ("editor", {"path": path, "new_text": content}),
     run=lambda command: ("run_commands", {"commands": [command]}),
+    wrote="File created successfully",
 )
 
 MESSAGES: Final = "/v1/messages"

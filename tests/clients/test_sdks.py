@@ -24,6 +24,7 @@ HANDS = Hands(
     read=lambda path: ("read_file", {"path": path}),
     write=lambda path, content: ("write_file", {"path": path, "content": content}),
     run=lambda command: ("run_command", {"command": command}),
+    wrote="The file is written.",
 )
 
 
@@ -35,7 +36,7 @@ def read_file(path: str) -> str:
 def write_file(path: str, content: str) -> str:
     """Write a file."""
     Path(path).write_text(content, encoding="utf-8")
-    return "written"
+    return HANDS.wrote
 
 
 def run_command(command: str) -> str:
