@@ -151,6 +151,8 @@ class Gateway:
         limit = entry.began + self._settings.retry_budget
         tries = _Tries(entry, limit, len(self._settings.kiro_runtime_urls), self._settings.retry_pace, hold)
         while True:
+            if self._stopping.is_set():
+                raise _stopped()
             account = tries.account = tries.account or self._pick(tries, conversation.model)
             entry.account, entry.tries = account.name or account.id, entry.tries + 1
             login: Login | None = None
@@ -163,6 +165,7 @@ class Gateway:
                         yield batch
                     else:
                         held.append(batch)
+                        yield []  # whoever waits may look at the clock
                 self.pool.served(account)
                 yield from held
                 return
@@ -176,7 +179,7 @@ class Gateway:
         tries.entry.upstream = verdict.error.upstream_id or tries.entry.upstream
         log.logger.debug("a try failed", extra={"fields": {"request": tries.entry.id, "rule": verdict.rule}})
         if self._stopping.is_set():
-            raise ShuttingDown("the gateway is being stopped or restarted; try again", wait=1.0)
+            raise _stopped()
         if tries.shown:
             self.pool.failed(account, verdict, model, time.time())
             raise verdict.error
@@ -205,7 +208,7 @@ class Gateway:
     def _beats(self, pause: float) -> Source:
         """Wait, and let the client hear that we do."""
         beat = self._settings.heartbeat
-        while pause > 0:
+        while pause > 0 and not self._stopping.is_set():
             time.sleep(min(pause, beat))
             pause -= beat
             if pause > 0:
@@ -309,6 +312,10 @@ class Gateway:
             return self._transport.call(outgoing)
         except Lost as error:
             raise faults.lost(error.kind).error from error
+
+
+def _stopped() -> ShuttingDown:
+    return ShuttingDown("the gateway is being stopped or restarted; try again", wait=1.0)
 
 
 def _record(entry: log.Entry, outgoing: Request) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import secrets
 import string
@@ -28,7 +29,8 @@ from kirogw.web.failures import unexpected
 from kirogw.web.state import state
 from kirogw.wire import Json
 
-LETTERS: Final = string.ascii_letters + string.digits
+_ALPHABET: Final = (string.ascii_letters + string.digits).encode()
+LETTERS: Final = bytes(_ALPHABET[n % len(_ALPHABET)] for n in range(256))  # what each random byte becomes
 STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -83,7 +85,7 @@ def _record(data: bytes) -> Record | None:
 
 def identifier() -> str:
     """24 letters and digits, as both APIs have in their ids."""
-    return "".join(secrets.choice(LETTERS) for _ in range(24))
+    return secrets.token_bytes(24).translate(LETTERS).decode()
 
 
 def _public(view: Callable[..., Response]) -> Callable[..., Response]:
@@ -110,16 +112,27 @@ def generate(face: Face, data: bytes) -> Response:
     heading = Heading(identifier(), ask.conversation.model, int(time.time()), estimate)
     if ask.stream:
         return _streamed(face, ask, heading, source, entry)
-    answer = collect(events(source))
+    answer = collect(events(_watched(source)))
     return _json(face.whole(answer, heading, ask))
+
+
+def _watched(source: Source) -> Source:
+    """`source`, until the client leaves: nothing is written to it before the end, so no write can tell."""
+    with contextlib.closing(source):
+        seen = time.monotonic()
+        for batch in source:
+            if time.monotonic() - seen >= state().settings.heartbeat / 2:
+                seen = time.monotonic()
+                guard.still_there()
+            yield batch
 
 
 def _streamed(face: Face, ask: Ask, heading: Heading, source: Source, entry: log.Entry) -> Response:
     """The first event or the first beat decides the status; what fails before has one of its own."""
+    writer, beat, since = face.writer(heading, ask), state().settings.heartbeat, time.monotonic()
     first = next(source, BEAT)
-    while not first:
-        first = next(source, BEAT)
-    writer, beat = face.writer(heading, ask), state().settings.heartbeat
+    while not first:  # what comes may be held back, and the client should hear that we live
+        first = next(source, BEAT) if time.monotonic() - since < beat else BEAT
     chunks = written(source, first, writer, beat=beat, clock=time.monotonic, lost=_told(entry))
     response = Response(_logged(chunks, entry), mimetype="text/event-stream", headers=STREAM_HEADERS)
     response.call_on_close(source.close)

@@ -6,7 +6,7 @@ import contextlib
 
 import orjson
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from kirogw import log
 from kirogw.convert import FACES
@@ -43,6 +43,8 @@ def http_error(error: HTTPException) -> Response:
     with contextlib.suppress(HTTPException):
         request.get_data(cache=False)
     response = gateway_error(_ours(error))
+    if isinstance(error, ClientDisconnected) and (entry := g.get("entry")):
+        entry.outcome, entry.failed = "client left", False
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
     return response

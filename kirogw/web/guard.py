@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import orjson
 from flask import request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from kirogw.errors import BadRequest, WrongKey
 from kirogw.web.state import state
@@ -35,6 +36,23 @@ def body() -> bytes:
     if request.content_length is None and len(data) >= (request.max_content_length or len(data) + 1):
         raise RequestEntityTooLarge  # werkzeug cuts a chunked body there, without a word
     return data
+
+
+def still_there() -> None:
+    """Raises ClientDisconnected when the client has closed its connection, where the server lets us see that."""
+    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+    if connection is None:
+        return
+    before = connection.gettimeout()
+    try:
+        connection.settimeout(0.0)
+        left = not connection.recv(1, socket.MSG_PEEK)
+    except (OSError, ValueError):  # nothing to be read, so it is there; or a TLS socket, which has no peek
+        return
+    finally:
+        connection.settimeout(before)
+    if left:
+        raise ClientDisconnected
 
 
 def parsed(data: bytes) -> Json:
