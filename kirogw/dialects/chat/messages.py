@@ -127,7 +127,8 @@ def _text(part: Json, at: str) -> Part | None:
 
 
 def _refusal(part: Json, at: str) -> Part | None:
-    return Text(need(part, "refusal", str, at))
+    refusal = need(part, "refusal", str, at)
+    return Text(refusal) if refusal else None
 
 
 def _image(part: Json, at: str) -> Part | None:

@@ -55,6 +55,7 @@ def test_results_that_follow_each_other_are_one_turn():
         pytest.param({"content": "x", "reasoning": "hm"}, (Thought("hm"), Text("x")), id="reasoning"),
         pytest.param({"content": [{"type": "text", "text": "a"}, {"type": "refusal", "refusal": "no"}]},
                      (Text("a"), Text("no")), id="refusal as a part"),
+        pytest.param({"content": [{"type": "refusal", "refusal": ""}]}, (), id="empty refusal"),
         pytest.param({"content": None, "refusal": "no"}, (Text("no"),), id="refusal"),
         pytest.param({"content": "x", "tool_calls": None, "function_call": None, "audio": None, "refusal": None},
                      (Text("x"),), id="nulls"),
