@@ -4,12 +4,19 @@ Only kirogw.settings is imported here, which imports nothing but small parts of 
 sockets and locks for gevent after it has forked, and what was imported before then would keep the blocking ones.
 """
 
+import contextlib
+import mmap
 import resource
 import signal
+import socket
+import sys
 
-from kirogw.settings import load
+from kirogw.settings import WrongSetting, load
 
-_settings = load()
+try:
+    _settings = load()
+except WrongSetting as error:
+    sys.exit(f"kirogw: {error}")
 
 wsgi_app = "kirogw:create_app()"
 bind = f"{_settings.server_host}:{_settings.server_port}"
@@ -25,16 +32,76 @@ proc_name = "kirogw"
 control_socket_disable = True  # it would lie in the user's home, for all gunicorns of the user
 
 
+LONG = 3600  # seconds for the streams of a worker that SIGHUP has replaced
+
+
+def on_starting(server):
+    """SIGHUP replaces the workers; with a wrong setting it does nothing. They can see whether all is to stop."""
+    reload, stop = server.reload, server.stop
+    server.stopping = mmap.mmap(-1, 1)  # shared with the workers
+
+    def careful_reload():
+        try:
+            load()
+        except WrongSetting as error:
+            server.log.error("the settings stay as they were: %s", error)
+        else:
+            reload()
+
+    def telling_stop(graceful=True):
+        server.stopping[0] = 1
+        stop(graceful)
+
+    server.reload, server.stop = careful_reload, telling_stop
+
+
+def post_fork(server, worker):
+    worker.stopping = server.stopping
+
+
 def post_worker_init(worker):
-    """SIGTERM: running answers get their time, and just before it is over the rest are told so in-band."""
-    gateway = worker.wsgi.extensions["kirogw"]
-    ours, theirs = gateway.stop, signal.getsignal(signal.SIGTERM)
+    """SIGTERM: running answers get their time, and when it is over the rest are told so in-band.
+
+    Connections on which nothing is asked are closed at once: nobody needs to wait for their clients.
+    """
+    import gevent  # not before the worker has patched
+
+    gateway, theirs = worker.wsgi.extensions["kirogw"], signal.getsignal(signal.SIGTERM)
+    connections = _watch(worker)
+
+    def leave():
+        for connection in [connection for connection, busy in connections.items() if not busy]:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)  # a request that lies there already is still read
+        if worker.stopping[0]:
+            gateway.stop(_settings.shutdown_grace)
 
     def handle(number, frame):
-        ours(_settings.shutdown_grace)
+        worker.cfg.set("graceful_timeout", graceful_timeout if worker.stopping[0] else LONG)
         theirs(number, frame)
+        gevent.spawn(leave)  # which waits, and that is not allowed here: this may run in the event loop itself
 
     signal.signal(signal.SIGTERM, handle)
+def _watch(worker):
+    """The worker's connections, and whether there is a request on each just now."""
+    connections, serve, answer = {}, worker.handle, worker.handle_request
+
+    def handle(listener, client, addr):
+        connections[client] = False
+        try:
+            serve(listener, client, addr)
+        finally:
+            del connections[client]
+
+    def handle_request(listener_name, req, sock, addr):
+        connections[sock] = True
+        try:
+            return answer(listener_name, req, sock, addr)
+        finally:
+            connections[sock] = False
+
+    worker.handle, worker.handle_request = handle, handle_request
+    return connections
 
 
 def _more_files():

@@ -15,6 +15,7 @@ from pathlib import Path
 import requests
 
 TOP = Path(__file__).parents[2]
+GUNICORN = (str(Path(sys.executable).with_name("gunicorn")), "-c", str(TOP / "gunicorn.conf.py"))
 KEY = "kgw_for-the-tests-only-0123456789abcdef"
 
 
