@@ -266,7 +266,7 @@ class Gateway:
                 learned=account.learned,
             )  # fmt: skip
             yield from relayed(
-                _taped(exchange.read, tries.entry), reader,
+                _taped(exchange.read, tries.entry), exchange.ended, reader,
                 beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout,
             )  # fmt: skip
             account.learned = account.learned or reader.saw_metadata

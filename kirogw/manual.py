@@ -55,8 +55,8 @@ def env_example() -> str:
 
 
 def markdown() -> str:
-    lines = ["# Settings", "", "Precedence: command line, environment, `.env`, default. A wrong value stops the start with",
-             "one line that names the setting. Durations are in seconds, sizes in bytes."]  # fmt: skip
+    lines = ["# Settings", "", "Precedence: command line, environment, `.env`, default. A wrong value stops the start",
+             "with one line that names the setting. Durations are in seconds, sizes in bytes."]  # fmt: skip
     for group, fields in _by_group():
         lines += ["", f"## {GROUPS[group]}", "", "| setting | flag | default | meaning |", "|---|---|---|---|"]
         for field in fields:

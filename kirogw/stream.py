@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Protocol, TypeAlias
 
-from kirogw.answer import BEAT, Beat, Event
+from kirogw.answer import BEAT, Beat, Event, Stop
 from kirogw.dialects.dialect import Reader, Writer
 from kirogw.errors import GatewayError
 
@@ -31,8 +31,10 @@ class Filter(Protocol):
     def feed(self, events: list[Event]) -> list[Event]: ...
 
 
-def relayed(read: Callable[[float], bytes | None], reader: Reader, *, beat: float, limit: float) -> Source:
-    """The events of each read, as they come. `read(seconds)` gives bytes, b"" at the end, None when none came in time.
+def relayed(read: Callable[[float], bytes | None], ended: Callable[[], bool], reader: Reader, *,
+            beat: float, limit: float) -> Source:  # fmt: skip
+    """The events of each read, as they come. `read(seconds)` gives bytes, b"" at the end, None when none came in time;
+    `ended()` may tell already that the next read would give b"", so that the last events go with those before them.
 
     Raises Silence after `limit` seconds without bytes, and what `read` and `reader` raise.
     """
@@ -41,7 +43,11 @@ def relayed(read: Callable[[float], bytes | None], reader: Reader, *, beat: floa
         data = read(beat)
         if data:
             silent = 0.0
-            yield reader.receive(data)
+            events = reader.receive(data)
+            if ended():
+                yield events + reader.close()
+                return
+            yield events
         elif data is None:
             silent += beat
             if silent >= limit:
@@ -79,20 +85,25 @@ def written(source: Source, first: Batch, writer: Writer, *, beat: float, clock:
             lost: Callable[[Exception], GatewayError]) -> Iterator[bytes]:  # fmt: skip
     """The bytes for the client: all that one read brought in one piece. `first` was taken off `source` before.
 
-    A beat is also due when events come but give the client nothing for `beat` seconds (they are being held back). An
-    error is told in-band and never looks like a finished answer; `lost` turns any exception into what the client hears.
+    What ends the answer leaves with its last events. A beat is also due when events come but give the client nothing
+    for `beat` seconds (they are being held back). An error is told in-band and never looks like a finished answer;
+    `lost` turns any exception into what the client hears.
     """
     with contextlib.closing(source):
         last = clock()
         try:
-            yield writer.begin() + (writer.beat() if isinstance(first, Beat) else writer.write(first))
+            yield writer.begin() + (writer.beat() if isinstance(first, Beat) else _said(writer, first))
             for batch in source:
-                data = b"" if isinstance(batch, Beat) else writer.write(batch)
+                data = b"" if isinstance(batch, Beat) else _said(writer, batch)
                 if not data and (isinstance(batch, Beat) or clock() - last >= beat):
                     data = writer.beat()
                 if data:
                     yield data
                     last = clock()
-            yield writer.end()
         except Exception as error:
             yield writer.fail(lost(error))
+
+
+def _said(writer: Writer, events: list[Event]) -> bytes:
+    data = writer.write(events)
+    return data + writer.end() if events and type(events[-1]) is Stop else data

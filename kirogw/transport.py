@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -29,6 +30,8 @@ from kirogw.wire import Reply, Request
 
 READ: Final = 65536
 WHOLE_LIMIT: Final = 64 * 1024 * 1024  # bytes of an answer that is read whole
+IDLE: Final = 512  # connections to one origin that are kept
+SURE: Final = 1.0  # seconds for which an idle connection is not looked at before it is used
 WAITS: Final = (TimeoutError, socket.timeout)
 
 
@@ -55,7 +58,6 @@ class _Pending:
 class _Direct:
     """Mixed into a urllib3 connection: the request leaves in one write, and the answer is left to Exchange."""
 
-    seen: Any = None  # the socket that has carried a request before
 
     def request(self: Any, method: str, url: str, body: bytes | None = None, headers: Any = None, **_: Any) -> None:
         if self.sock is None:
@@ -87,15 +89,14 @@ class Exchange:
     One thread at a time reads; `abort` may be called by any.
     """
 
-    def __init__(self, pool: HTTPConnectionPool, connection: Any) -> None:
-        self._pool, self._connection = pool, connection
+    def __init__(self, route: _Route, connection: Any, *, reused: bool) -> None:
+        self._route, self._connection = route, connection
         self._sock: Any = connection.sock
+        self.reused = reused
         self._response = http1.Response()
         self._early: list[bytes] = []
         self._wait: float | None = None
-        self.reused = connection.seen is self._sock
         self.answered = False  # has a byte of the answer come
-        connection.seen = self._sock
 
     @property
     def status(self) -> int:
@@ -149,6 +150,10 @@ class Exchange:
             raise Lost("damaged", str(error)) from error
         return b""
 
+    def ended(self) -> bool:
+        """Whether the whole body has been read."""
+        return self._response.done and not self._early
+
     def whole(self, seconds: float) -> bytes:
         """The rest of the body at once. Raises Lost, also when there is silence for `seconds` or too much."""
         pieces, size = [], 0
@@ -171,16 +176,30 @@ class Exchange:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if not (self._response.done and self._response.reusable):
+        if self._response.reusable and len(self._route.idle) < IDLE:
+            self._route.idle.append((connection, time.monotonic()))
+        else:
             self.abort()
             connection.close()
-        self._pool._put_conn(connection)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Route:
+    """How to reach an origin, and the connections to it that wait for their next request, with since when they do."""
+
     pool: HTTPConnectionPool
     absolute: bool  # a plain HTTP proxy wants the whole URL
+    idle: list[tuple[Any, float]] = field(default_factory=list)
+
+    def kept(self) -> Any:
+        """The connection that was used last, if its peer has not closed it; None when there is none."""
+        while self.idle:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                connection, since = self.idle.pop()
+                if time.monotonic() - since < SURE or connection.is_connected:
+                    return connection
+                connection.close()
+        return None
 
 
 class Transport:
@@ -199,12 +218,21 @@ class Transport:
         path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         target = f"{parts.scheme}://{parts.netloc}{path}" if route.absolute else path
         with _our_errors():
+            if connection := route.kept():
+                return self._again(request, target, route, connection)
             pending: Any = route.pool.urlopen(
                 request.method, target, body=request.body, headers=request.headers, redirect=False, retries=False,
                 assert_same_host=False, preload_content=False, decode_content=False,
                 timeout=urllib3.Timeout(self._settings.connect_timeout, self._settings.first_token_timeout),
             )  # fmt: skip
-        return Exchange(route.pool, pending._connection)
+            return Exchange(route, pending._connection, reused=False)
+
+    def _again(self, request: Request, target: str, route: _Route, connection: Any) -> Exchange:
+        """The request on a connection that carried one before. If it died meanwhile, reading the answer will tell."""
+        connection.timeout = self._settings.connect_timeout
+        with contextlib.suppress(ConnectionError):
+            connection.request(request.method, target, request.body, request.headers)
+        return Exchange(route, connection, reused=True)
 
     def post(self, request: Request) -> Reply:
         """A whole call for the sign-in services. Raises UpstreamFailed."""

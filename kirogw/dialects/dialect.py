@@ -47,7 +47,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class ErrorReply:
-    """An error as HTTP. `headers` hold what belongs to the error (Retry-After, x-should-retry), not the content type."""
+    """An error as HTTP. `headers` are those that belong to the error (Retry-After, x-should-retry)."""
 
     status: int
     body: Json
@@ -91,8 +91,8 @@ class Face:
 class Login:
     """What a provider may see of an account: a bearer token that is fresh, and where it belongs.
 
-    `kind` decides the TokenType header; `profile` is the profile ARN or ""; `region` the API region; `machine` the 64 hex
-    digits of the account's one machine id.
+    `kind` decides the TokenType header; `profile` is the profile ARN or ""; `region` the API region; `machine` the 64
+    hex digits of the account's one machine id.
     """
 
     kind: Literal["social", "idc", "builder", "external", "key"]
@@ -132,8 +132,8 @@ look at it; it lacks this model."""
 class Verdict:
     """What a failed call means. The error is what the client hears if nothing else helps.
 
-    `again` up to `tries` times after a pause between `waits[0]` and `waits[1]` seconds (doubling); then, if `host`, once
-    at the next host; then, if `elsewhere`, with another account. Only while nothing has reached the client.
+    `again` up to `tries` times after a pause between `waits[0]` and `waits[1]` seconds (doubling); then, if `host`,
+    once at the next host; then, if `elsewhere`, with another account. Only while nothing has reached the client.
     """
 
     error: GatewayError

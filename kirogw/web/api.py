@@ -25,6 +25,7 @@ from kirogw.dialects.messages.models import anthropic_model, anthropic_models, t
 from kirogw.errors import GatewayError, NotFound
 from kirogw.stream import Source, events, written
 from kirogw.web import guard
+from kirogw.web.cork import Cork
 from kirogw.web.failures import unexpected
 from kirogw.web.state import state
 from kirogw.wire import Json
@@ -134,9 +135,23 @@ def _streamed(face: Face, ask: Ask, heading: Heading, source: Source, entry: log
     while not first:  # what comes may be held back, and the client should hear that we live
         first = next(source, BEAT) if time.monotonic() - since < beat else BEAT
     chunks = written(source, first, writer, beat=beat, clock=time.monotonic, lost=_told(entry))
-    response = Response(_logged(chunks, entry), mimetype="text/event-stream", headers=STREAM_HEADERS)
+    cork = Cork(request.environ.get("gunicorn.socket"))
+    body = _logged(_packed(chunks, entry, cork), entry)
+    response = Response(body, mimetype="text/event-stream", headers=STREAM_HEADERS)
     response.call_on_close(source.close)
+    response.call_on_close(cork.release)
     return response
+
+
+def _packed(chunks: Iterator[bytes], entry: log.Entry, cork: Cork) -> Iterator[bytes]:
+    """The head leaves with the first chunk, and the end with the last; all others at once."""
+    cork.hold()
+    for chunk in chunks:
+        if entry.outcome:
+            cork.hold()
+        yield chunk
+        if not entry.outcome:
+            cork.release()
 
 
 def _told(entry: log.Entry) -> Callable[[Exception], GatewayError]:

@@ -7,7 +7,6 @@ writing the payload anew. Source: kiro 2.2 to 2.4 and 3.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import uuid
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
@@ -241,5 +240,5 @@ def continuation_id(secret: bytes, conversation: Conversation) -> str:
 
 
 def _uuid(secret: bytes, text: str) -> str:
-    digest = hmac.digest(secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
-    return str(uuid.UUID(bytes=digest[:16], version=4))
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=secret[:64], digest_size=16).digest()
+    return str(uuid.UUID(bytes=digest, version=4))
