@@ -19,7 +19,8 @@ except WrongSetting as error:
     sys.exit(f"kirogw: {error}")
 
 wsgi_app = "kirogw:create_app()"
-bind = f"{_settings.server_host}:{_settings.server_port}"
+_host = f"[{_settings.server_host}]" if ":" in _settings.server_host else _settings.server_host
+bind = f"{_host}:{_settings.server_port}"
 workers = _settings.server_workers
 worker_class = "gevent"
 worker_connections = 20_000
@@ -82,6 +83,8 @@ def post_worker_init(worker):
         gevent.spawn(leave)  # which waits, and that is not allowed here: this may run in the event loop itself
 
     signal.signal(signal.SIGTERM, handle)
+    if worker.stopping[0]:  # the signal came before there was a handler for it
+        worker.alive = False
 def _watch(worker):
     """The worker's connections, and whether there is a request on each just now."""
     connections, serve, answer = {}, worker.handle, worker.handle_request

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from kirogw import manual
-from kirogw.logins import keys, sources
-from kirogw.settings import Settings
+from kirogw.logins import files, keys, sources
+from kirogw.settings import Settings, WrongSetting, load
 
 CONF: Final = Path(__file__).parent.parent / "gunicorn.conf.py"
 DEMO_MODEL: Final = "claude-sonnet-4.6"
@@ -25,11 +25,12 @@ DEMO_MODEL: Final = "claude-sonnet-4.6"
 
 def run(settings: Settings) -> int:
     """Serve until stopped. Offers the demo upstream when a person starts this and there is no account."""
-    demo = None
+    demo, new = None, _new_key(settings)
     if settings.demo or not sources.find(settings, Path.home()):
         demo = start_demo()
+        settings = load()
     try:
-        announcing = functools.partial(announce, settings, demo is not None)
+        announcing = functools.partial(announce, settings, demo is not None, new)
         return _gunicorn(announcing) if os.name == "posix" else _pywsgi(settings, announcing)
     finally:
         if demo:
@@ -42,12 +43,20 @@ def client_key(settings: Settings) -> str:
     return settings.proxy_api_key or keys.read(Path(settings.kirogw_home).expanduser())
 
 
-def announce(settings: Settings, demo: bool, host: str, port: int) -> None:
-    """What a person should know once we listen. A key is shown only when it has just been made."""
+def _new_key(settings: Settings) -> bool:
+    """Whether this start is to make the key. Raises WrongSetting where the gateway can keep nothing."""
     home = Path(settings.kirogw_home).expanduser()
-    new = not settings.proxy_api_key and not keys.made(home)
+    try:
+        return not keys.made(files.folder(home)) and not settings.proxy_api_key
+    except OSError as error:
+        raise WrongSetting(f"KIROGW_HOME is {str(home)!r}, but that can not be used: {error.strerror}") from None
+
+
+def announce(settings: Settings, demo: bool, new: bool, host: str, port: int) -> None:
+    """What a person should know once we listen. A `new` key is shown, once."""
     key = client_key(settings)
-    base = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     if demo:
         print("DEMO: the answers come from a built-in simulator, no model behind it. For the real one sign in with\n"
               "the Kiro IDE or kiro-cli, or set KIRO_API_KEY, and start again.")  # fmt: skip

@@ -149,6 +149,17 @@ def test_sigterm_in_the_middle_of_work_always_ends_it(twin, round_):
         assert "Traceback" not in gateway.log.read_text()
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.1, 0.3])
+def test_sigterm_while_workers_start(twin, pause):
+    """A worker that has no handler yet must not miss it."""
+    with running(twin, wait=False, SERVER_WORKERS=6) as gateway:
+        assert eventually(lambda: "kirogw listens on" in gateway.log.read_text())
+        time.sleep(pause)
+        began = time.monotonic()
+        assert gateway.stop() == 0
+        assert time.monotonic() - began < 8
+
+
 # SIGHUP
 
 
