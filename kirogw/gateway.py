@@ -5,77 +5,39 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import random
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
-from kirogw import attachments, log, tokens
+from kirogw import attachments, log, search, tokens
 from kirogw.answer import BEAT, Beat, Stop, Usage
 from kirogw.auth import Logins
 from kirogw.catalog import Catalog
-from kirogw.conversation import Conversation, Text
+from kirogw.conversation import Choice, Conversation, Text
+from kirogw.cuts import Cuts
 from kirogw.dialects.dialect import Ask, Login, Model, Refused, Verdict
 from kirogw.dialects.kiro import faults, request
+from kirogw.dialects.kiro import search as kiro_search
 from kirogw.dialects.kiro.answer import Reader
 from kirogw.errors import Forbidden, GatewayError, NeedsLogin, ShuttingDown, UpstreamFailed
 from kirogw.fetch import Fetcher
 from kirogw.flow.limit import Limit, OneCall
 from kirogw.flow.stops import Stops
+from kirogw.flow.structured import structured
 from kirogw.pool import Account, Pool
 from kirogw.settings import Settings
 from kirogw.stream import Filter, Silence, Source, filtered, relayed
 from kirogw.transport import Exchange, Lost, Transport
+from kirogw.tries import Tries
 from kirogw.wire import Reply, Request
 
+FORMATS: Final = {"chat": "response_format.json_schema.schema", "messages": "output_config.format.schema"}
 EVENTS: Final = "application/vnd.amazon.eventstream"
+SEARCH_TOOL: Final = "web_search"
 FRESH_TRIES: Final = 2  # a kept connection that was closed meanwhile is replaced, at no cost to the verdict's tries
-
-
-@dataclass(slots=True)
-class _Tries:
-    """What one request has tried so far. `shown`: the client has got something, so nothing can be tried any more."""
-
-    entry: log.Entry
-    deadline: float
-    hosts: int
-    pace: float = 1.0
-    hold: bool = False  # nothing is shown before the answer is whole
-    shown: bool = False
-    account: Account | None = None
-    error: GatewayError | None = None  # of the account that was tried last
-    host: int = 0
-    unsealed: bool = False
-    plain: bool = False
-    fresh: int = 0
-    tried: set[str] = field(default_factory=set)
-    counts: dict[str, int] = field(default_factory=dict)
-    prepared: dict[tuple[str, bool, bool], request.Prepared] = field(default_factory=dict)
-    invocation: str = field(default_factory=lambda: str(uuid.uuid4()))
-
-    def next(self, verdict: Verdict, now: float) -> float:
-        """Seconds to pause before the next try, which this sets up. Raises the verdict's error if there is none."""
-        done = self.counts.get(verdict.rule, 0)
-        self.counts[verdict.rule] = done + 1
-        if verdict.again and done < verdict.tries:
-            pause: float = min(verdict.waits[1], verdict.waits[0] * 2**done) * random.uniform(1.0, 1.25) * self.pace
-            if now + pause <= self.deadline:
-                self.unsealed |= verdict.again == "unsealed"
-                self.plain |= verdict.again == "plain"
-                return pause
-        if verdict.host and self.host + 1 < self.hosts:
-            self.host += 1
-            return 0.0
-        self.error = verdict.error
-        if verdict.elsewhere and self.account and now < self.deadline:
-            self.tried.add(self.account.id)
-            self.account, self.host, self.fresh = None, 0, 0
-            self.counts.clear()
-            return 0.0
-        raise verdict.error
 
 
 class Gateway:
@@ -85,6 +47,7 @@ class Gateway:
         self._settings, self._transport, self._logins, self._secret = settings, transport, logins, secret
         self._shape = request.Shape.of(settings)
         self._fetcher = Fetcher(settings)
+        self._cuts = Cuts()
         self._running: set[Exchange] = set()
         self._stopping = threading.Event()
         self.catalog = Catalog(settings, transport.call)
@@ -93,17 +56,28 @@ class Gateway:
     def open(self, ask: Ask, entry: log.Entry) -> tuple[Source, int]:
         """The answer as it comes, and the estimate of its input tokens. Both may raise GatewayError."""
         conversation = attachments.resolve(ask.conversation, self._fetcher)
+        if conversation.search and not self._settings.web_search:
+            conversation = _without_search(conversation)
         estimate = tokens.count_conversation(conversation)
-        hold = not ask.stream
-        once = functools.partial(self._answer, estimate=estimate, entry=entry, hold=hold)
-        source = once(conversation)
+        model: Callable[[Conversation], Source] = functools.partial(
+            self._answer, estimate=estimate, entry=entry, hold=not ask.stream or conversation.format is not None
+        )
+        ask_model = model
+        if conversation.format:
+            ask_model = functools.partial(structured, stream=model, param=FORMATS[entry.face])
+        if conversation.search:
+            beat = self._settings.heartbeat
+            source = search.searching(conversation, ask_model, self._searcher(entry), beat=beat)
+        else:
+            source = ask_model(conversation)
         if filters := self._filters(conversation, estimate):
             source = filtered(source, filters)
-        return self._observed(source, entry), estimate
+        plain = not (conversation.format or conversation.search)  # one question, one answer
+        return self._observed(source, entry, conversation.model if plain else "", estimate), estimate
 
     def count(self, conversation: Conversation) -> int:
         """The estimate of the input's tokens, as an answer's first event would tell it."""
-        return tokens.count_conversation(attachments.resolve(conversation, self._fetcher))
+        return tokens.count_conversation(conversation)
 
     def models(self) -> list[Model]:
         """All models of all accounts, asked for where they are not known yet."""
@@ -136,20 +110,20 @@ class Gateway:
             filters.append(Limit(conversation.max_tokens, tokens.count, estimate))
         return filters
 
-    def _observed(self, source: Source, entry: log.Entry) -> Source:
-        """`source` as it is, with what the log wants to know of it."""
+    def _observed(self, source: Source, entry: log.Entry, model: str, estimate: int) -> Source:
+        """`source` as it is, with what the log wants to know of it, and what the counting of tokens can learn."""
         with contextlib.closing(source):
             for batch in source:
                 if batch and not isinstance(batch, Beat):
                     entry.events += len(batch)
                     entry.first = entry.first or time.monotonic()
-                    _note(entry, batch)
+                    _note(entry, batch, model, estimate)
                 yield batch
 
     def _answer(self, conversation: Conversation, *, estimate: int, entry: log.Entry, hold: bool) -> Source:
         """One answer of the upstream, with as many tries as the verdicts allow and the client sees none of."""
         limit = entry.began + self._settings.retry_budget
-        tries = _Tries(entry, limit, len(self._settings.kiro_runtime_urls), self._settings.retry_pace, hold)
+        tries = Tries(entry, limit, len(self._settings.kiro_runtime_urls), self._settings.retry_pace, hold)
         while True:
             if self._stopping.is_set():
                 raise _stopped()
@@ -174,7 +148,7 @@ class Gateway:
             pause = self._after(verdict, account, login, tries, conversation.model)
             yield from self._beats(pause)
 
-    def _after(self, verdict: Verdict, account: Account, login: Login | None, tries: _Tries, model: str) -> float:
+    def _after(self, verdict: Verdict, account: Account, login: Login | None, tries: Tries, model: str) -> float:
         """Note what a failure says of the account, and prepare the next try. Raises when there is none."""
         tries.entry.upstream = verdict.error.upstream_id or tries.entry.upstream
         log.logger.debug("a try failed", extra={"fields": {"request": tries.entry.id, "rule": verdict.rule}})
@@ -190,10 +164,10 @@ class Gateway:
         if again == "refresh" and login:
             self._renew(account, login, verdict, tries)
         elif again == "profile":
-            self._logins.next_rung(account.id)
+            self._logins.next_rung(account.id, login.profile if login else None)
         return pause
 
-    def _verdict(self, failure: Exception, tries: _Tries) -> Verdict:
+    def _verdict(self, failure: Exception, tries: Tries) -> Verdict:
         if isinstance(failure, Refused):
             return failure.verdict
         if isinstance(failure, Silence):
@@ -214,7 +188,7 @@ class Gateway:
             if pause > 0:
                 yield BEAT
 
-    def _pick(self, tries: _Tries, model: str) -> Account:
+    def _pick(self, tries: Tries, model: str) -> Account:
         account = self.pool.pick(tries.tried, model, time.time())
         if account:
             return account
@@ -238,14 +212,14 @@ class Gateway:
         except UpstreamFailed as error:
             raise Refused(Verdict(error, "refresh-failed", elsewhere=True)) from error
 
-    def _renew(self, account: Account, login: Login, verdict: Verdict, tries: _Tries) -> None:
+    def _renew(self, account: Account, login: Login, verdict: Verdict, tries: Tries) -> None:
         try:
             self._logins.renew(account.id, login.token)
         except GatewayError as error:
             self.pool.failed(account, replace(verdict, error=error, fate="login"), "", time.time())
             tries.next(Verdict(error, "renew-failed", elsewhere=True), time.monotonic())
 
-    def _once(self, conversation: Conversation, account: Account, login: Login, tries: _Tries, estimate: int) -> Source:
+    def _once(self, conversation: Conversation, account: Account, login: Login, tries: Tries, estimate: int) -> Source:
         """One try: send, wait for the head, and give the events. Raises Refused, Lost or Silence."""
         target = self.catalog.resolve(conversation.model, self.catalog.models(account.id, lambda: login))
         tries.entry.model = target.model.id
@@ -270,6 +244,8 @@ class Gateway:
                 beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout,
             )  # fmt: skip
             account.learned = account.learned or reader.saw_metadata
+            if self._settings.truncation_recovery and (reader.cut_calls or reader.cut_text):
+                self._cuts.remember(reader.cut_calls, reader.cut_text)
         finally:
             self._running.discard(exchange)
             exchange.close()
@@ -293,7 +269,7 @@ class Gateway:
         if not exchange.headers.get("content-type", "").startswith(EVENTS):
             raise Lost("damaged", "the answer is no event stream")
 
-    def _prepared(self, conversation: Conversation, target: request.Target, tries: _Tries) -> request.Prepared:
+    def _prepared(self, conversation: Conversation, target: request.Target, tries: Tries) -> request.Prepared:
         """The payload; made once for all tries that differ only in account or host."""
         key = (target.model.id, tries.unsealed, tries.plain)
         if key not in tries.prepared:
@@ -302,16 +278,41 @@ class Gateway:
                 conversation, target, self._shape,
                 conversation_id=request.conversation_id(self._secret, conversation.session, first),
                 continuation_id=request.continuation_id(self._secret, conversation),
+                cut=self._cuts.known(conversation) if self._settings.truncation_recovery else frozenset(),
                 unsealed=tries.unsealed, plain=tries.plain,
             )  # fmt: skip
         return tries.prepared[key]
 
-    def call(self, outgoing: Request) -> Reply:
+    def _searcher(self, entry: log.Entry) -> search.Find:
+        """The upstream's own web search, on the account that would serve."""
+
+        def find(query: str) -> kiro_search.Found:
+            account = self._pick(Tries(entry, 0.0, 1), "")
+            try:
+                login = self._logins.fresh(account.id)
+            except GatewayError:
+                return kiro_search.Found(error="unavailable")
+            base = self._settings.kiro_runtime_urls[0].format(region=login.region)
+            outgoing = kiro_search.request(query, login, base, self._shape, str(uuid.uuid4()))
+            return kiro_search.read(self.call(outgoing, kiro_search.SECONDS))
+
+        return find
+
+    def call(self, outgoing: Request, seconds: float) -> Reply:
         """A whole call, its failures in our words."""
         try:
-            return self._transport.call(outgoing)
+            return self._transport.call(outgoing, seconds)
         except Lost as error:
             raise faults.lost(error.kind).error from error
+
+
+def _without_search(conversation: Conversation) -> Conversation:
+    """WEB_SEARCH is off: the server tool is left out, the model is told so, and need not use it."""
+    choice = conversation.choice
+    if choice.mode == "named" and all(tool.name != choice.name for tool in conversation.tools):
+        choice = Choice(parallel=choice.parallel)
+    left_out = (*conversation.left_out, SEARCH_TOOL)
+    return replace(conversation, search=None, choice=choice, left_out=left_out)
 
 
 def _stopped() -> ShuttingDown:
@@ -340,11 +341,13 @@ def _taped(read: Callable[[float], bytes | None], entry: log.Entry) -> Callable[
     return taped
 
 
-def _note(entry: log.Entry, batch: Sequence[object]) -> None:
-    for event in batch[-3:]:  # Usage and Stop come last
-        if isinstance(event, Usage):
+def _note(entry: log.Entry, batch: Sequence[object], model: str, estimate: int) -> None:
+    for event in batch[-2:]:  # Usage and Stop come last
+        if type(event) is Usage:
+            if model and event.source != "estimated":
+                tokens.learn(model, estimate, event.input)
             entry.usage = {"in": event.input, "out": event.output, "credits": event.credits, "figures": event.source}
-        elif isinstance(event, Stop):
+        elif type(event) is Stop:
             entry.outcome = event.reason
 
 

@@ -23,6 +23,7 @@ FLOORS = [
     {"stream"},
     {"transport", "fetch", "store", "pdf", "pdftext"},
     {"auth", "logins", "pool", "catalog", "attachments", "search", "cuts", "usage"},
+    {"tries"},
     {"gateway", "background"},
     {"web"},
     {"manual", "serve", "cli"},

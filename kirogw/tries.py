@@ -1,0 +1,56 @@
+"""What one request has tried so far, and what the verdict on a failed try allows next."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from dataclasses import dataclass, field
+
+from kirogw import log
+from kirogw.dialects.dialect import Verdict
+from kirogw.dialects.kiro.request import Prepared
+from kirogw.errors import GatewayError
+from kirogw.pool import Account
+
+
+@dataclass(slots=True)
+class Tries:
+    """What one request has tried so far. `shown`: the client has got something, so nothing can be tried any more."""
+
+    entry: log.Entry
+    deadline: float
+    hosts: int
+    pace: float = 1.0
+    hold: bool = False  # nothing is shown before the answer is whole
+    shown: bool = False
+    account: Account | None = None
+    error: GatewayError | None = None  # of the account that was tried last
+    host: int = 0
+    unsealed: bool = False
+    plain: bool = False
+    fresh: int = 0
+    tried: set[str] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=dict)
+    prepared: dict[tuple[str, bool, bool], Prepared] = field(default_factory=dict)
+    invocation: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def next(self, verdict: Verdict, now: float) -> float:
+        """Seconds to pause before the next try, which this sets up. Raises the verdict's error if there is none."""
+        done = self.counts.get(verdict.rule, 0)
+        self.counts[verdict.rule] = done + 1
+        if verdict.again and done < verdict.tries:
+            pause: float = min(verdict.waits[1], verdict.waits[0] * 2**done) * random.uniform(1.0, 1.25) * self.pace
+            if now + pause <= self.deadline:
+                self.unsealed |= verdict.again == "unsealed"
+                self.plain |= verdict.again == "plain"
+                return pause
+        if verdict.host and self.host + 1 < self.hosts:
+            self.host += 1
+            return 0.0
+        self.error = verdict.error
+        if verdict.elsewhere and self.account and now < self.deadline:
+            self.tried.add(self.account.id)
+            self.account, self.host, self.fresh = None, 0, 0
+            self.counts.clear()
+            return 0.0
+        raise verdict.error
