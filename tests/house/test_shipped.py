@@ -84,7 +84,10 @@ def test_make_targets_in_pages_exist(page: Path):
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.M)) <= targets
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+WRITTEN = [page for page in PAGES if page.name != "settings.md"]  # that one is made from the settings
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
 def test_settings_in_pages_exist(page: Path):
     """A name in capitals that is set in a page is a setting, or the variable of another program."""
     named = set(re.findall(r"\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)(?==|`)", page.read_text(encoding="utf-8")))
