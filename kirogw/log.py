@@ -9,7 +9,7 @@ import logging
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import orjson
 
@@ -68,6 +68,13 @@ class _JsonLines(logging.Formatter):
         return text if hasattr(record, "safe") else clean(text)
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    """Standard error, a JSON object a line."""
+
+    def write(self, line: dict[str, Any]) -> None:
+        self.stream.write(orjson.dumps(line, default=str).decode() + "\n")
+
+
 def _said(record: logging.LogRecord) -> str:
     said = record.getMessage()
     if record.exc_info and record.exc_info[0]:
@@ -81,8 +88,8 @@ def set_up(level: str, form: str) -> None:
     if logger.handlers:
         logger.setLevel(level.upper())
         return
-    handler = logging.StreamHandler(sys.stderr)
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    handler = logging.StreamHandler(sys.stderr) if text else _Lines(sys.stderr)
     handler.setFormatter(_Text() if text else _JsonLines())
     logger.addHandler(handler)
     logger.setLevel(level.upper())
@@ -91,6 +98,11 @@ def set_up(level: str, form: str) -> None:
 
 def request(entry: Entry, now: float) -> None:
     """The one line of a request. What came from the client in it is clean already: looking twice costs as much as all
-    the rest of the line."""
-    if logger.isEnabledFor(logging.INFO):
+    the rest of the line, and so does the way through `logging`, which a handler of our own needs not."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    handler = logger.handlers[0] if len(logger.handlers) == 1 else None
+    if isinstance(handler, _Lines):
+        handler.write({"time": round(time.time(), 3), "level": "info", "message": "request", **entry.fields(now)})
+    else:
         logger.info("request", extra={"fields": entry.fields(now), "safe": True})

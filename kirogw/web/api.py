@@ -228,7 +228,10 @@ def ready() -> Response:
 
 
 def _headers() -> dict[str, str]:
-    return {name.lower(): value for name, value in request.headers.items()}
+    """The client's own headers, their names in lower case."""
+    return {
+        name[5:].lower().replace("_", "-"): value for name, value in request.environ.items() if name[:5] == "HTTP_"
+    }  # fmt: skip
 
 
 def _json(body: Json, status: int = 200) -> Response:
