@@ -31,8 +31,6 @@ def gateway_error(error: GatewayError) -> Response:
     reply = face_of_request().error(error, client_of(request.headers.get("User-Agent", "")), g.request_id)
     response = Response(orjson.dumps(reply.body), reply.status, mimetype="application/json")
     response.headers.update(reply.headers)
-    if isinstance(error, BodyTooLarge):
-        response.headers["Connection"] = "close"
     if entry := g.get("entry"):
         entry.outcome, entry.failed = f"{type(error).__name__} {reply.status}", True
     return response

@@ -40,7 +40,9 @@ def body() -> bytes:
 
 def still_there() -> None:
     """Raises ClientDisconnected when the client has closed its connection, where the server lets us see that."""
-    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+    environ = request.environ
+    connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    connection = connection or getattr(environ["wsgi.input"], "socket", None)  # gevent's pywsgi
     if connection is None:
         return
     before = connection.gettimeout()

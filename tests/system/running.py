@@ -63,15 +63,16 @@ def environment(home, settings):
 
 
 @contextlib.contextmanager
-def running(twin=None, *, command=(), wait=True, home=None, **settings):
+def running(twin=None, *, command=(), wait=True, home=None, cwd=None, **settings):
     """Start a gateway before `twin` (its first account is an API key or is given by `settings`), and stop it.
 
-    `home` is the folder that it takes for the user's own and works in; without it, an empty one that is gone afterwards.
+    `home` is the folder that it takes for the user's own, and works in unless `cwd` is another; without it, an empty one
+    that is gone afterwards.
     """
     with contextlib.nullcontext(home) if home else tempfile.TemporaryDirectory(prefix="kirogw-test-") as folder:
         home = Path(folder)
         port = free_port()
-        words = [sys.executable, str(TOP / "kirogw.py")] if not command else list(command)
+        words = [word.format(port=port) for word in command] or [sys.executable, str(TOP / "kirogw.py")]
         if twin:
             settings = {**twin.settings(), **settings}
             if twin.account.api_key:
@@ -79,7 +80,7 @@ def running(twin=None, *, command=(), wait=True, home=None, **settings):
         log = home / "log.txt"
         with log.open("w") as out:
             process = subprocess.Popen(
-                words, cwd=home, env=environment(home, {"SERVER_PORT": port, **settings}), stdout=out, stderr=out
+                words, cwd=cwd or home, env=environment(home, {"SERVER_PORT": port, **settings}), stdout=out, stderr=out
             )
         gateway = Running(f"http://127.0.0.1:{port}", home, process, log)
         try:
