@@ -104,7 +104,12 @@ def _pywsgi(settings: Settings, announcing: Callable[[str, int], None]) -> int:
     monkey.patch_all()
     pywsgi: Any = importlib.import_module("gevent.pywsgi")
     app = importlib.import_module("kirogw.web").create_app(settings)
-    server = pywsgi.WSGIServer((settings.server_host, settings.server_port), app, log=None)
+
+    class Handler(pywsgi.WSGIHandler):
+        def get_environ(self) -> Any:
+            return {**super().get_environ(), "kirogw.socket": self.socket}  # to see whether the client is there
+
+    server = pywsgi.WSGIServer((settings.server_host, settings.server_port), app, log=None, handler_class=Handler)
     server.start()
     announcing(settings.server_host, server.server_port)
     server.serve_forever()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from flask import request
@@ -13,6 +13,8 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from kirogw.errors import BadRequest, WrongKey
 from kirogw.web.state import state
 from kirogw.wire import Json
+
+SOCKETS: Final = ("gunicorn.socket", "werkzeug.socket", "kirogw.socket")  # the last is serve's own, for pywsgi
 
 
 def caller() -> str:
@@ -40,9 +42,7 @@ def body() -> bytes:
 
 def still_there() -> None:
     """Raises ClientDisconnected when the client has closed its connection, where the server lets us see that."""
-    environ = request.environ
-    connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
-    connection = connection or getattr(environ["wsgi.input"], "socket", None)  # gevent's pywsgi
+    connection = next((request.environ[name] for name in SOCKETS if name in request.environ), None)
     if connection is None:
         return
     before = connection.gettimeout()

@@ -133,8 +133,8 @@ def test_a_delta_leaves_before_the_next_one_comes(twin, place, face):
     with Connection(place.url) as connection:
         post(connection, place, face, stream=True)
         frames = [twin.seen()[0].frames for chunk in connection.chunks() if b"word" in chunk]
-    assert frames[0] <= 2
-    assert len(frames) >= 8 and frames[:8] == sorted(set(frames[:8]))
+    assert len(frames) >= 6
+    assert all(number <= n + 3 for n, number in enumerate(frames[:6])), "words were kept until more had come"
 
 
 @pytest.mark.parametrize("face", FACES)
