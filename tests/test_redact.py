@@ -1,0 +1,33 @@
+"""What looks like a secret is taken out, the rest stays, and no text takes long."""
+
+import time
+
+import pytest
+
+from kirogw.redact import clean
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+
+ROWS = [
+    pytest.param("aoaAAAAAGk1234567:abc+/=", "***", id="access token"),
+    pytest.param("key ksk_abcdef", "key ***", id="Kiro's key"),
+    pytest.param("kgw_abcdef and sk-abcdefgh", "*** and ***", id="clients' keys"),
+    pytest.param(f"Bearer {TOKEN}", "Bearer ***", id="bearer"),
+    pytest.param(f"a\\n{TOKEN}, b", "a\\n***, b", id="JSON web token"),
+    pytest.param("http://user:pass@host/", "http://***@host/", id="proxy"),
+    pytest.param('{"refreshToken":"abc","x":1}', '{"refreshToken":"***","x":1}', id="member"),
+    pytest.param("they-sk-abcdefghij", "they-***", id="behind what begins like a token"),
+    pytest.param("eyeglasses-and-more. Nothing else.", "eyeglasses-and-more. Nothing else.", id="a word"),
+]
+
+
+@pytest.mark.parametrize(("text", "cleaned"), ROWS)
+def test_clean(text, cleaned):
+    assert clean(text) == cleaned
+
+
+@pytest.mark.parametrize("piece", ["ey", "eyJ", "://", "://a:", "aoa", "sk-", "api_key ", "bearer ", '"token":', "ksk_"])
+def test_no_text_takes_long(piece):
+    began = time.monotonic()
+    clean(piece * 200_000)
+    assert time.monotonic() - began < 2
