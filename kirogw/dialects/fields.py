@@ -7,6 +7,7 @@ an error go after the path: "messages.3.role: is required".
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -17,6 +18,7 @@ from kirogw.wire import Json
 
 T = TypeVar("T")
 
+LONGEST_NAME: Final = 256  # characters, as Anthropic has it
 WORDS: Final = {str: "a string", int: "an integer", bool: "true or false", list: "an array", dict: "an object"}
 
 
@@ -36,6 +38,14 @@ def may(box: Json, name: str, kind: type[T], default: T, at: str = "") -> T:
     if value is None:
         return default
     raise BadRequest(f"must be {WORDS[kind]}", param=at + name)
+
+
+def model_name(body: Json) -> str:
+    """The member `model`. It stands in answers and in the log, so it is one short line."""
+    name = need(body, "model", str)
+    if name.strip() and len(name) <= LONGEST_NAME and name.isprintable():
+        return name
+    raise BadRequest(f"must be the name of a model, up to {LONGEST_NAME} characters", param="model")
 
 
 def count(box: Json, name: str, at: str = "", least: int = 1) -> int | None:
@@ -118,4 +128,11 @@ def arguments(text: str) -> tuple[Json, str | None]:
 
 def compact(value: object) -> str:
     """`value` as JSON, for the model to read."""
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # halves of surrogate pairs, which a rule takes out; or more levels than orjson writes
+        pass
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        raise BadRequest("the request is nested too deeply; flatten it") from None

@@ -110,3 +110,30 @@ def test_arguments_are_never_lost(text):
 
 def test_compact():
     assert fields.compact({"a": ["é", 1]}) == '{"a":["é",1]}'
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[31m", "\ud800", "m" * 257])
+def test_a_model_has_a_name_that_can_be_shown(name):
+    param, words = refusal(fields.model_name, {"model": name})
+    assert (param, words) == ("model", "must be the name of a model, up to 256 characters")
+    assert fields.model_name({"model": "kiro/Claude opus 4.8[1m]"}) == "kiro/Claude opus 4.8[1m]"
+
+
+def nested(levels):
+    value = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [({"a": "ä"}, '{"a":"ä"}'), ({"a": ["\ud800"]}, '{"a":["\ud800"]}'), (nested(300), '{"a":' * 300 + "1" + "}" * 300)],
+    ids=["plain", "half a pair", "deep"],
+)
+def test_compact_writes_what_orjson_does_not(value, text):
+    assert fields.compact(value) == text
+
+
+def test_compact_refuses_what_is_too_deep():
+    assert refusal(fields.compact, nested(100_000)) == ("", "the request is nested too deeply; flatten it")

@@ -10,7 +10,7 @@ from kirogw.dialects.chat.messages import read_messages
 from kirogw.dialects.chat.tools import Offer, read_choice, read_tools
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.dialect import Ask
-from kirogw.dialects.fields import choice, count, may, need, stop_strings
+from kirogw.dialects.fields import choice, count, may, model_name, need, stop_strings
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
@@ -25,7 +25,7 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
     options = may(body, "stream_options", dict, {})
     return Ask(
         Conversation(
-            model=need(body, "model", str),
+            model=model_name(body),
             turns=turns,
             system=system,
             tools=offer.tools,

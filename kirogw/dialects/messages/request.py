@@ -14,7 +14,7 @@ import orjson
 from kirogw.conversation import Conversation, Format, Role, Thinking, Turn
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.dialect import Ask
-from kirogw.dialects.fields import choice, count, may, need, objects, pick, stop_strings
+from kirogw.dialects.fields import choice, count, may, model_name, need, objects, pick, stop_strings
 from kirogw.dialects.messages.blocks import parts, texts
 from kirogw.dialects.messages.tools import read_choice, read_tools
 from kirogw.errors import BadRequest, UnsupportedThread
@@ -34,7 +34,7 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
     search = replace(offer.search, forced=True) if offer.search and forced else offer.search
     return Ask(
         Conversation(
-            model=need(body, "model", str),
+            model=model_name(body),
             turns=read_turns(body),
             system=texts(body, "system", ""),
             tools=tuple(offer.tools),
