@@ -122,20 +122,22 @@ class Gateway:
 
     def _answer(self, conversation: Conversation, *, estimate: int, entry: log.Entry, hold: bool) -> Source:
         """One answer of the upstream, with as many tries as the verdicts allow and the client sees none of."""
-        limit = entry.began + self._settings.retry_budget
-        tries = Tries(entry, limit, len(self._settings.kiro_runtime_urls), self._settings.retry_pace, hold)
+        limit, hosts = entry.began + self._settings.retry_budget, len(self._settings.kiro_runtime_urls)
+        tries = Tries(entry, conversation, limit, hosts, self._settings.retry_pace, hold)
+        del conversation  # `tries` lets it go as soon as it may
         while True:
             if self._stopping.is_set():
                 raise _stopped()
-            account = tries.account = tries.account or self._pick(tries, conversation.model)
+            account = tries.account = tries.account or self._pick(tries)
             entry.account, entry.tries = account.name or account.id, entry.tries + 1
             login: Login | None = None
             held = []
             try:
                 login = self._login(account)
-                for batch in self._once(conversation, account, login, tries, estimate):
+                for batch in self._once(account, login, tries, estimate):
                     if isinstance(batch, Beat) or not tries.hold:
-                        tries.shown |= bool(batch) and not isinstance(batch, Beat)
+                        if not tries.shown and batch and not isinstance(batch, Beat):
+                            tries.show()
                         yield batch
                     else:
                         held.append(batch)
@@ -145,21 +147,21 @@ class Gateway:
                 return
             except (Refused, Lost, Silence) as failure:
                 verdict = self._verdict(failure, tries)
-            pause = self._after(verdict, account, login, tries, conversation.model)
+            pause = self._after(verdict, account, login, tries)
             yield from self._beats(pause)
 
-    def _after(self, verdict: Verdict, account: Account, login: Login | None, tries: Tries, model: str) -> float:
+    def _after(self, verdict: Verdict, account: Account, login: Login | None, tries: Tries) -> float:
         """Note what a failure says of the account, and prepare the next try. Raises when there is none."""
         tries.entry.upstream = verdict.error.upstream_id or tries.entry.upstream
         log.logger.debug("a try failed", extra={"fields": {"request": tries.entry.id, "rule": verdict.rule}})
         if self._stopping.is_set():
             raise _stopped()
         if tries.shown:
-            self.pool.failed(account, verdict, model, time.time())
+            self.pool.failed(account, verdict, "", time.time())
             raise verdict.error
         again = verdict.again if tries.counts.get(verdict.rule, 0) < verdict.tries else ""
         if not again:
-            self.pool.failed(account, verdict, model, time.time())
+            self.pool.failed(account, verdict, tries.model, time.time())
         pause = tries.next(verdict, time.monotonic())
         if again == "refresh" and login:
             self._renew(account, login, verdict, tries)
@@ -175,7 +177,6 @@ class Gateway:
         kind = failure.kind if isinstance(failure, Lost) else "reset"
         verdict = faults.lost(kind)
         if kind == "stale":
-            tries.fresh += 1
             return replace(faults.lost("reset"), again="same", tries=FRESH_TRIES, waits=(0.0, 0.0), rule="stale")
         return verdict
 
@@ -188,8 +189,8 @@ class Gateway:
             if pause > 0:
                 yield BEAT
 
-    def _pick(self, tries: Tries, model: str) -> Account:
-        account = self.pool.pick(tries.tried, model, time.time())
+    def _pick(self, tries: Tries) -> Account:
+        account = self.pool.pick(tries.tried, tries.model, time.time())
         if account:
             return account
         if tries.error:
@@ -219,23 +220,16 @@ class Gateway:
             self.pool.failed(account, replace(verdict, error=error, fate="login"), "", time.time())
             tries.next(Verdict(error, "renew-failed", elsewhere=True), time.monotonic())
 
-    def _once(self, conversation: Conversation, account: Account, login: Login, tries: Tries, estimate: int) -> Source:
+    def _once(self, account: Account, login: Login, tries: Tries, estimate: int) -> Source:
         """One try: send, wait for the head, and give the events. Raises Refused, Lost or Silence."""
-        target = self.catalog.resolve(conversation.model, self.catalog.models(account.id, lambda: login))
+        target = self.catalog.resolve(tries.model, self.catalog.models(account.id, lambda: login))
         tries.entry.model = target.model.id
-        prepared = self._prepared(conversation, target, tries)
-        tries.entry.rules = prepared.notes
-        base = self._settings.kiro_runtime_urls[tries.host].format(region=login.region)
-        outgoing = request.address(
-            prepared.body, login, base, self._shape, invocation_id=tries.invocation, attempt=tries.entry.tries
-        )
-        _record(tries.entry, outgoing)
-        exchange = self._transport.open(outgoing)
+        exchange, emulation = self._sent(login, target, tries)
         self._running.add(exchange)
         try:
             yield from self._head(exchange, target.model.id)
             reader = Reader(
-                target.model, names=prepared.emulation.names, thinking_tags=prepared.emulation.thinking_tags,
+                target.model, names=emulation.names, thinking_tags=emulation.thinking_tags,
                 handling=self._settings.fake_reasoning_handling, count=tokens.count, estimate=estimate,
                 learned=account.learned,
             )  # fmt: skip
@@ -249,6 +243,17 @@ class Gateway:
         finally:
             self._running.discard(exchange)
             exchange.close()
+
+    def _sent(self, login: Login, target: request.Target, tries: Tries) -> tuple[Exchange, request.Emulation]:
+        """The request on its way. The payload ends here: it may be large, and a stream may be long."""
+        prepared = self._prepared(target, tries)
+        tries.entry.rules = prepared.notes
+        base = self._settings.kiro_runtime_urls[tries.host].format(region=login.region)
+        outgoing = request.address(
+            prepared.body, login, base, self._shape, invocation_id=tries.invocation, attempt=tries.entry.tries
+        )
+        _record(tries.entry, outgoing)
+        return self._transport.open(outgoing), prepared.emulation
 
     def _head(self, exchange: Exchange, model: str) -> Source:
         """Beats until the answer's head is here. Raises Refused when it is no event stream."""
@@ -269,10 +274,11 @@ class Gateway:
         if not exchange.headers.get("content-type", "").startswith(EVENTS):
             raise Lost("damaged", "the answer is no event stream")
 
-    def _prepared(self, conversation: Conversation, target: request.Target, tries: Tries) -> request.Prepared:
+    def _prepared(self, target: request.Target, tries: Tries) -> request.Prepared:
         """The payload; made once for all tries that differ only in account or host."""
         key = (target.model.id, tries.unsealed, tries.plain)
-        if key not in tries.prepared:
+        conversation = tries.conversation
+        if conversation and key not in tries.prepared:
             first = _first_text(conversation)
             tries.prepared[key] = request.prepare(
                 conversation, target, self._shape,
@@ -287,7 +293,7 @@ class Gateway:
         """The upstream's own web search, on the account that would serve."""
 
         def find(query: str) -> kiro_search.Found:
-            account = self._pick(Tries(entry, 0.0, 1), "")
+            account = self._pick(Tries(entry, None, 0.0, 1))
             try:
                 login = self._logins.fresh(account.id)
             except GatewayError:

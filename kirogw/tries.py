@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass, field
 
 from kirogw import log
+from kirogw.conversation import Conversation
 from kirogw.dialects.dialect import Verdict
 from kirogw.dialects.kiro.request import Prepared
 from kirogw.errors import GatewayError
@@ -18,6 +19,7 @@ class Tries:
     """What one request has tried so far. `shown`: the client has got something, so nothing can be tried any more."""
 
     entry: log.Entry
+    conversation: Conversation | None  # None once it can not be asked again: a long one should not outlive its use
     deadline: float
     hosts: int
     pace: float = 1.0
@@ -28,11 +30,20 @@ class Tries:
     host: int = 0
     unsealed: bool = False
     plain: bool = False
-    fresh: int = 0
     tried: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
     prepared: dict[tuple[str, bool, bool], Prepared] = field(default_factory=dict)
     invocation: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def model(self) -> str:
+        """The model as the client named it."""
+        return self.conversation.model if self.conversation else ""
+
+    def show(self) -> None:
+        """The client gets something: from now on there is nothing to try."""
+        self.shown, self.conversation = True, None
+        self.prepared.clear()
 
     def next(self, verdict: Verdict, now: float) -> float:
         """Seconds to pause before the next try, which this sets up. Raises the verdict's error if there is none."""
@@ -50,7 +61,7 @@ class Tries:
         self.error = verdict.error
         if verdict.elsewhere and self.account and now < self.deadline:
             self.tried.add(self.account.id)
-            self.account, self.host, self.fresh = None, 0, 0
+            self.account, self.host = None, 0
             self.counts.clear()
             return 0.0
         raise verdict.error
