@@ -7,6 +7,7 @@ at once. An answer that ended in calls, in a refusal or at a limit is no attempt
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
@@ -31,9 +32,11 @@ Stream: TypeAlias = Callable[[Conversation], Source]
 
 WHOLE: Final = frozenset({"end", "stop_sequence"})  # reasons after which the text should be what was asked for
 QUOTED: Final = 2000  # characters of a wrong answer that the model is shown again
-PATTERN_TEXT: Final = 10_000  # characters that a pattern is tried on
+PATTERN_TEXT: Final = 10_000  # characters of the longest text that a pattern is tried on
+STEPS: Final = 20_000_000  # of a trial, which nothing can end: about half a second
 FENCE: Final = re.compile(r"```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)\r?\n?[ \t]*```", re.DOTALL)
-NESTED: Final = re.compile(r"[*+}][^()]*\)[*+{]")  # a repeat within a repeat: its trial may never end
+ATOM: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*+\]", re.DOTALL)  # of a pattern: an escape, a set
+EXACT: Final = re.compile(r"\{\d+\}")
 PARAM: Final = "schema"
 
 
@@ -166,8 +169,8 @@ class Check:
             return None if isinstance(value, dict) else NotInFormat("it is no JSON object", "no JSON object")
         try:
             error: ValidationError | None = best_match(self._validator.iter_errors(value))
-        except (Unresolvable, RecursionError, re.error):  # a reference to nowhere or in a circle: it can not be checked
-            return None
+        except (Unresolvable, RecursionError, re.error, AttributeError, TypeError):
+            return None  # a reference to nowhere, in a circle, or to what is no schema: it can not be checked
         if error is None:
             return None
         return NotInFormat(f"at {error.json_path}: {error.message[:500]}", f"at {error.json_path}: {error.validator}")
@@ -199,14 +202,14 @@ def _validator(schema: Json, param: str) -> Validator:
 
 
 def _pattern(validator: Any, pattern: str, value: Any, schema: Json) -> Iterator[ValidationError]:
-    if isinstance(value, str) and not _matches(pattern, value):
+    if isinstance(value, str) and _found(pattern, value) is False:
         yield ValidationError(f"{value[:200]!r} does not match {pattern!r}")
 
 
 def _pattern_properties(validator: Any, patterns: Json, value: Any, schema: Json) -> Iterator[ValidationError]:
     for pattern, inner in patterns.items() if isinstance(value, dict) else ():
         for name, member in value.items():
-            if _is_tried(pattern) and _matches(pattern, name):
+            if _found(pattern, name):
                 yield from validator.descend(member, inner, path=name, schema_path=pattern)
 
 
@@ -214,7 +217,7 @@ def _additional(validator: Any, wanted: Any, value: Any, schema: Json) -> Iterat
     """Members that are neither in `properties` nor, as far as can be told, meant by `patternProperties`."""
     known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
     for name, member in value.items() if isinstance(value, dict) else ():
-        if name in known or any(_matches(pattern, name) for pattern in patterns):
+        if name in known or any(_found(pattern, name) is not False for pattern in patterns):
             continue
         if wanted is False:
             yield ValidationError(f"{name[:200]!r} is not among the properties")
@@ -222,18 +225,35 @@ def _additional(validator: Any, wanted: Any, value: Any, schema: Json) -> Iterat
             yield from validator.descend(member, wanted, path=name)
 
 
-def _matches(pattern: str, text: str) -> bool:
-    return not _is_tried(pattern) or bool(re.search(pattern, text[:PATTERN_TEXT]))
-
-
-def _is_tried(pattern: str) -> bool:
-    if NESTED.search(pattern):
-        return False
+def _found(pattern: str, text: str) -> bool | None:
+    """Whether the pattern is in the text; None where that can not be told in a short time, or at all."""
     try:
-        re.compile(pattern)
+        return bool(re.search(pattern, text)) if len(text) <= _longest(pattern) else None
     except (re.error, RecursionError, OverflowError):
-        return False
-    return True
+        return None
+
+
+def _longest(pattern: str) -> float:
+    """The characters of a text that no trial of the pattern can spend more than STEPS steps on; 0 if one may not end.
+
+    Each repeat may begin and end anywhere, and each choice doubles the ways. In a group that is repeated they multiply.
+    """
+    plain = EXACT.sub("!", ATOM.sub("x", pattern))
+    inner, repeats, choices = [False], 0, 0  # for each open group: can it match one text in several ways
+    for n, sign in enumerate(plain):
+        if sign == "(":
+            inner.append(False)
+        elif sign == ")" and len(inner) > 1:
+            several = inner.pop()
+            if several and plain[n + 1 : n + 2] in ("*", "+", "{", "!"):
+                return 0
+            inner[-1] |= several
+        elif sign in "*+{|" or (sign == "?" and plain[n - 1 : n] != "("):
+            inner[-1] = True
+            repeats += sign in "*+{"
+            choices += sign in "?|"
+    power = repeats if plain.startswith("^") and "|" not in plain else repeats + 1
+    return min(PATTERN_TEXT, math.pow(STEPS / (1 << min(choices, 64)), 1 / max(power, 1)))
 
 
 TOLERANT: Final = {

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import time
 
@@ -165,6 +166,8 @@ FOUND = [
     pytest.param({"$ref": "#"}, "7", "7", id="reference in a circle"),
     pytest.param({"pattern": r"^\p{L}+$"}, '"7"', '"7"', id="pattern of JavaScript"),
     pytest.param({"pattern": "^(a+)+$"}, f'"{"a" * 40}!"', f'"{"a" * 40}!"', id="pattern that takes for ever"),
+    pytest.param({"$ref": "#/required", "required": ["a"]}, "7", "7", id="reference to what is no schema"),
+    pytest.param({"pattern": "^[a-z]*$"}, f'"{"a" * 20_000}"', f'"{"a" * 20_000}"', id="long text"),
     pytest.param({"patternProperties": {r"^\p{L}$": {"type": "string"}}, "additionalProperties": False}, '{"a": 1}',
                  '{"a": 1}', id="property pattern of JavaScript"),
     pytest.param({"patternProperties": {"^a": {"type": "integer"}}, "additionalProperties": {"type": "null"}},
@@ -179,7 +182,29 @@ def test_the_json_in_a_text(schema, text, found):
     assert time.monotonic() - began < 1
 
 
+A = "a" * 10_000
+PATTERNS = [
+    "^(a+)+$", "^((a+))*$", "^(a|a)*$", "^(a|aa)+$", "^(a?){40}a{40}$", "^(a*){9}$", "^([a]*[a]*)*$", r"^(\w+\s?)*$",
+    "a*a*a*a*$", ".*.*.*=.*", "a+$", "^a*a*a*!$", "^" + "a?" * 40 + "a" * 40, "(a|b)(a|b)(a|b)" * 9, "^(?:a|(?:a|a)*)$",
+    r"^[^\]]*[)\]]*\(*$", "^(?=(a+))a*b$", "(" * 500, "a{1,99}a{1,99}a{1,99}a{1,99}!", "^[]a)*+]*$", "x" * 5000 + "*",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("size", [5, 20, 30, 50, 75, 100, 150, 250, 500, 1000, 2000, 4000, 10_000])
+def test_no_pattern_takes_long(pattern, size):
+    began = time.monotonic()
+    with contextlib.suppress(NotInFormat):
+        Check({"pattern": pattern}).text_in(f'"{A[:size]}!"')
+    assert time.monotonic() - began < 2
+
+
 MISFITS = [
+    pytest.param({"pattern": r"^\d{4}-\d{2}-\d{2}(T\d{2}(:\d{2}){2}(\.\d+)?Z)?$"}, '"2026-1-1"', "at $: '2026-1-1' does not",
+                 id="pattern of a date"),
+    pytest.param({"pattern": r"^[^@\s]+@[\w.-]+\.[a-z]{2,}$"}, '"ann.example.org"', "at $: 'ann.example.org' does not",
+                 id="pattern of a mail address"),
+    pytest.param({"pattern": "^(red|green|blue)$"}, '"pink"', "at $: 'pink' does not", id="pattern of a choice"),
     pytest.param(None, "", "it is no JSON (", id="nothing"),
     pytest.param(None, "I can not.", "it is no JSON (", id="prose"),
     pytest.param(None, '{"a": NaN}', "it is no JSON (", id="NaN"),
