@@ -30,7 +30,9 @@ from kirogw.wire import Reply, Request
 
 READ: Final = 65536
 WHOLE_LIMIT: Final = 64 * 1024 * 1024  # bytes of an answer that is read whole
+WRITE: Final = 262_144  # bytes that a connection must take within CONNECT_TIMEOUT
 IDLE: Final = 512  # connections to one origin that are kept
+IDLE_SECONDS: Final = 60.0  # for which one is kept; most servers close it by then
 SURE: Final = 1.0  # seconds for which an idle connection is not looked at before it is used
 WAITS: Final = (TimeoutError, socket.timeout)
 
@@ -56,8 +58,10 @@ class _Pending:
 
 
 class _Direct:
-    """Mixed into a urllib3 connection: the request leaves in one write, and the answer is left to Exchange."""
+    """Mixed into a urllib3 connection: the request leaves in one write, and the answer is left to Exchange.
 
+    Only a large one takes several, because the time limit of a write is one for all of its bytes.
+    """
 
     def request(self: Any, method: str, url: str, body: bytes | None = None, headers: Any = None, **_: Any) -> None:
         if self.sock is None:
@@ -72,7 +76,9 @@ class _Direct:
             lines.append(f"Content-Length: {len(body or b'')}")
         if any("\n" in line or "\r" in line for line in lines):
             raise ValueError("a header holds a line break")
-        self.sock.sendall("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b""))
+        data = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b"")
+        for at in range(0, len(data), WRITE):
+            self.sock.sendall(data if len(data) <= WRITE else memoryview(data)[at : at + WRITE])
 
     def getresponse(self) -> _Pending:
         return _Pending()
@@ -177,7 +183,7 @@ class Exchange:
         if connection is None:
             return
         if self._response.reusable and len(self._route.idle) < IDLE:
-            self._route.idle.append((connection, time.monotonic()))
+            self._route.keep(connection)
         else:
             self.abort()
             connection.close()
@@ -190,6 +196,13 @@ class _Route:
     pool: HTTPConnectionPool
     absolute: bool  # a plain HTTP proxy wants the whole URL
     idle: list[tuple[Any, float]] = field(default_factory=list)
+
+    def keep(self, connection: Any) -> None:
+        """The last one used is the next, so after a burst the first of the list are those that nobody needs."""
+        now = time.monotonic()
+        self.idle.append((connection, now))
+        while now - self.idle[0][1] > IDLE_SECONDS:
+            self.idle.pop(0)[0].close()
 
     def kept(self) -> Any:
         """The connection that was used last, if its peer has not closed it; None when there is none."""
@@ -223,7 +236,7 @@ class Transport:
             pending: Any = route.pool.urlopen(
                 request.method, target, body=request.body, headers=request.headers, redirect=False, retries=False,
                 assert_same_host=False, preload_content=False, decode_content=False,
-                timeout=urllib3.Timeout(self._settings.connect_timeout, self._settings.first_token_timeout),
+                timeout=urllib3.Timeout(connect=self._settings.connect_timeout),
             )  # fmt: skip
             return Exchange(route, pending._connection, reused=False)
 

@@ -141,6 +141,45 @@ def test_an_answer_that_was_not_read_does_not_go_back_into_the_pool():
         assert not transport.open(post(port)).reused
 
 
+def test_a_large_request_may_take_its_time():
+    def handle(connection):
+        head, rest = read_head(connection)
+        left = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]) - len(rest)
+        while left:
+            left -= len(connection.recv(65536))
+            time.sleep(0.02)
+        connection.sendall(OK)
+
+    with server(handle) as port:
+        large = Request("POST", f"http://127.0.0.1:{port}/", {}, b"x" * 10_000_000)
+        began = time.monotonic()
+        assert Transport(Settings(connect_timeout=1.5)).call(large, 5).body == b"hello"
+        assert time.monotonic() - began > 1.5
+
+
+def test_connections_that_nobody_needs_are_closed(monkeypatch):
+    closed = threading.Event()
+
+    def handle(connection):
+        answering(OK)(connection)
+        if not connection.recv(1):
+            closed.set()
+
+    with server(handle) as port:
+        transport = Transport(Settings())
+        exchanges = [transport.open(post(port)) for _ in range(3)]
+        for exchange in exchanges:
+            exchange.whole(5)
+        exchanges[0].close()
+        monkeypatch.setattr("kirogw.transport.IDLE_SECONDS", 0.05)
+        exchanges[1].close()
+        assert not closed.is_set()
+        time.sleep(0.1)
+        exchanges[2].close()
+        assert closed.wait(5)
+        assert transport.open(post(port)).reused
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://no-such-host.invalid/"])
 def test_no_connection(url):
     with pytest.raises(Lost) as lost:
