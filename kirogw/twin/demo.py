@@ -16,6 +16,7 @@ from kirogw.wire import Json
 
 NOTICE: Final = "This is the demo upstream of kirogw: no model has read this."
 LONGEST: Final = 300  # characters of the user's text that come back
+LAST_TAG: Final = re.compile(r"</([a-z_-]+)>$")
 REMINDER: Final = re.compile(r"<([a-z_-]+)>.*?</\1>\s*", re.DOTALL)
 NAME: Final = r"[`\"'“]?([A-Za-z0-9_-]{1,64})"
 CALL: Final = (
@@ -57,9 +58,14 @@ def _retold(ask: Ask) -> str:
 
 
 def last_words(content: str) -> str:
-    """The last paragraph that a person may have written: without the tagged blocks that agents put around it."""
-    plain = REMINDER.sub("", content).strip()
-    return re.split(r"\n\s*\n", plain)[-1].strip()
+    """The last paragraph that a person may have written: without the tagged blocks that agents put around it.
+
+    They are cut off from the end, for a prompt may mention a tag that a later block closes.
+    """
+    rest = content.rstrip()
+    while (end := LAST_TAG.search(rest)) and (start := rest.rfind(f"<{end[1]}>")) >= 0:
+        rest = rest[:start].rstrip()
+    return REMINDER.sub("", re.split(r"\n\s*\n", rest)[-1]).strip()
 
 
 def _thoughts(ask: Ask) -> list[Json]:
@@ -86,7 +92,7 @@ def _call(ask: Ask) -> list[Json]:
     """A call of the tool that the user names, or that the prompt demands, once a loop."""
     if ask.rounds or not ask.tools:
         return []
-    said = "\n".join(re.split(r"\n\s*\n", REMINDER.sub("", ask.current.content))[-2:])
+    said = last_words(ask.current.content)
     if (tool := _named(ask, said) or _demanded(ask)) is None:
         return []
     given = {**tools.arguments(tool, {}), **_object_in(said)}
