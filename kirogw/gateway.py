@@ -227,7 +227,7 @@ class Gateway:
         exchange, emulation = self._sent(login, target, tries)
         self._running.add(exchange)
         try:
-            yield from self._head(exchange, target.model.id)
+            yield from self._head(exchange, target.model.id, tries.entry)
             reader = Reader(
                 target.model, names=emulation.names, thinking_tags=emulation.thinking_tags,
                 handling=self._settings.fake_reasoning_handling, count=tokens.count, estimate=estimate,
@@ -255,7 +255,7 @@ class Gateway:
         _record(tries.entry, outgoing)
         return self._transport.open(outgoing), prepared.emulation
 
-    def _head(self, exchange: Exchange, model: str) -> Source:
+    def _head(self, exchange: Exchange, model: str, entry: log.Entry) -> Source:
         """Beats until the answer's head is here. Raises Refused when it is no event stream."""
         waited, beat = 0.0, self._settings.heartbeat
         try:
@@ -264,8 +264,11 @@ class Gateway:
                 if waited >= self._settings.first_token_timeout:
                     raise Lost("first_token")
                 yield BEAT
+            _record_head(entry, exchange)
             if exchange.status != 200:
                 body = exchange.whole(self._settings.connect_timeout)
+                if entry.record:
+                    entry.record.add(f"upstream-{entry.tries}-answer.bin", body)
                 raise Refused(faults.judge(exchange.status, exchange.headers, body, model=model))
         except Lost as lost:
             if exchange.reused and not exchange.answered and lost.kind == "reset":
@@ -331,6 +334,11 @@ def _record(entry: log.Entry, outgoing: Request) -> None:
         name = f"upstream-{entry.tries}-request.txt"
         entry.record.add_head(name, f"{outgoing.method} {outgoing.url}", outgoing.headers)
         entry.record.add(name, outgoing.body)
+
+
+def _record_head(entry: log.Entry, exchange: Exchange) -> None:
+    if entry.record:
+        entry.record.add_head(f"upstream-{entry.tries}-answer-head.txt", f"HTTP {exchange.status}", exchange.headers)
 
 
 def _taped(read: Callable[[float], bytes | None], entry: log.Entry) -> Callable[[float], bytes | None]:

@@ -26,7 +26,7 @@ from kirogw.errors import GatewayError, NotFound
 from kirogw.stream import Source, events, written
 from kirogw.web import guard
 from kirogw.web.cork import Cork
-from kirogw.web.failures import unexpected
+from kirogw.web.failures import face_of_request, unexpected
 from kirogw.web.state import state
 from kirogw.wire import Json
 
@@ -56,12 +56,15 @@ PUBLIC: Final = {"/", "/health", "/ready"}
 
 def _begin() -> None:
     g.request_id = "req_" + identifier()
+    if request.path not in PUBLIC:
+        g.entry = log.Entry(g.request_id, face_of_request().name, time.monotonic())
 
 
 def _end(response: Response) -> Response:
     response.headers["x-request-id"] = response.headers["request-id"] = g.request_id
     entry = g.get("entry")
     if entry and not response.is_streamed:
+        entry.outcome = entry.outcome or str(response.status_code)
         _done(entry, response.get_data())
     return response
 
@@ -98,7 +101,7 @@ def _kept(view: Callable[..., Response]) -> Callable[..., Response]:
 
     def behind(**values: str) -> Response:
         data = guard.body()
-        g.key = guard.caller()
+        g.entry.key = guard.caller()
         return view(data, **values)
 
     return behind
@@ -106,7 +109,8 @@ def _kept(view: Callable[..., Response]) -> Callable[..., Response]:
 
 def generate(face: Face, data: bytes) -> Response:
     """A request for an answer, streamed or not, in any face."""
-    entry = g.entry = log.Entry(g.request_id, face.name, time.monotonic(), key=g.key, record=_record(data))
+    entry = g.entry
+    entry.record = _record(data)
     ask = face.read(guard.parsed(data), _headers())
     entry.model, entry.stream = ask.conversation.model, ask.stream
     source, estimate = state().gateway.open(ask, entry)
