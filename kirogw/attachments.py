@@ -166,8 +166,14 @@ def _media(part: Document, got: Fetched) -> str:
     """The bytes decide, then the server, then the name."""
     if got.data.startswith(b"%PDF-"):
         return PDF
-    by_name = mimetypes.guess_type(urlsplit(part.url).path)[0] or mimetypes.guess_type(part.name)[0]
-    return (got.media if got.media not in VAGUE else "") or by_name or part.media
+    return (got.media if got.media not in VAGUE else "") or _media_by_name(part) or part.media
+
+
+def _media_by_name(part: Document) -> str | None:
+    try:
+        return mimetypes.guess_type(urlsplit(part.url).path)[0] or mimetypes.guess_type(part.name)[0]
+    except ValueError:  # what begins like a URL and is none
+        return None
 
 
 # Documents

@@ -19,6 +19,7 @@ import orjson
 
 from kirogw.bpe import Encoding
 from kirogw.conversation import Call, Conversation, Document, Image, Part, Result, Text, Thought, Tool
+from kirogw.errors import BadRequest
 
 DATA: Final = Path(__file__).parent / "data" / "cl100k_base.tiktoken"
 SHA256: Final = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"  # by tiktoken_ext/openai_public.py
@@ -141,14 +142,21 @@ def _json(value: Any) -> int:
     """Tokens of a value as compact JSON."""
     try:
         data = orjson.dumps(value)
-    except TypeError:  # numbers over 64 bits, lone surrogates
-        return count(json.dumps(value, ensure_ascii=False, default=str))
+    except TypeError:  # lone surrogates, more levels than orjson writes
+        return count(_lenient(value))
     key = hash(data)
     known = _memory.get(key)
     if known is None:
         known = _encoding().count(data.decode())
         _memory.put(key, known)
     return known
+
+
+def _lenient(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except RecursionError:
+        raise BadRequest("the arguments or the schema of a tool are nested too deeply; flatten them") from None
 
 
 def _thought(thought: Thought) -> int:

@@ -131,6 +131,8 @@ LOADED = [
                  Document("d", WORD, b64(DOCX), url="WEB/a.docx"), id="word file by its name"),
     pytest.param(Document("d", url="DATA:text/plain,a%20b"), Document("d", "text/plain", text="a b", url="DATA:text/plain,a%20b"),
                  id="data URL without base64"),
+    pytest.param(Document("http://[x", "text/plain", url="data://[x;base64,QUJD"),
+                 Document("http://[x", "//[x", "QUJD", url="data://[x;base64,QUJD"), id="what begins like a URL"),
     pytest.param(Result("1", (Text("see"), Image(url="WEB/a.png"))),
                  Result("1", (Text("see"), Image(b64(PNG), "image/png", "WEB/a.png"))), id="inside a result"),
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kirogw import tokens
 from kirogw.conversation import Call, Conversation, Document, Image, Result, Text, Thought, Tool, Turn
+from kirogw.errors import BadRequest
 
 PROSE = "The quick brown fox jumps over the lazy dog, and nobody minds at all. "
 
@@ -107,6 +108,21 @@ PART = [
 @pytest.mark.parametrize(("part", "count"), PART)
 def test_each_part_counts(part, count):
     assert tokens.count_conversation(one(part)) == EMPTY + count
+
+
+def nested(levels):
+    value = {}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+def test_arguments_that_orjson_does_not_write_count():
+    for value in (nested(300), {"a": "\ud800"}):
+        text = json.dumps(value, ensure_ascii=False)
+        assert tokens.count_conversation(one(Call("1", "f", value))) == EMPTY + tokens.A_CALL + 1 + tokens.count(text)
+    with pytest.raises(BadRequest, match="nested too deeply"):
+        tokens.count_conversation(one(Call("1", "f", nested(100_000))))
 
 
 def test_system_tools_and_turns_count():

@@ -71,8 +71,14 @@ def parsed(data: bytes) -> Json:
 def _lenient(data: bytes) -> Any:
     """JSON that holds halves of surrogate pairs: clients cut texts between the two, and a rule takes them out."""
     try:
-        return json.loads(data)
+        return json.loads(data, parse_int=_number)
     except ValueError as error:
         raise BadRequest(f"the request body is not valid JSON: {error}") from None
     except RecursionError:
         raise BadRequest("the request body is nested too deeply") from None
+
+
+def _number(text: str) -> int | float:
+    """As orjson has it: what takes more than 64 bits is no integer, which nothing could write again."""
+    value = int(text) if len(text) <= 20 else float(text)
+    return value if -(1 << 63) <= value < 1 << 64 else float(value)

@@ -290,6 +290,27 @@ def test_what_is_no_json_object(gateway, path, data, words):
     assert words in error["message"]
 
 
+DEEP = '{"a":' * 1000 + "1" + "}" * 1000
+CALLED = '[{{"role":"user","content":"x"}},{{"role":"assistant","content":[{}]}},{{"role":"user","content":"y"}}]'
+CALL = '{{"type":"{}","id":"a","name":"t","input":{}}}'
+STRANGE = [
+    pytest.param(CALL.format("tool_use", DEEP), 400, id="deep arguments"),
+    pytest.param(CALL.format("server_tool_use", DEEP), 400, id="deep arguments of a server tool"),
+    pytest.param(CALL.format("tool_use", '{"n":1%s,"t":"\\ud800"}' % ("0" * 30)), 200, id="huge number and half a pair"),
+    pytest.param(CALL.format("server_tool_use", '{"n":1%s,"t":"\\ud800"}' % ("0" * 5000)), 200, id="a larger one"),
+]
+
+
+@pytest.mark.parametrize(("block", "status"), STRANGE)
+def test_values_that_hardly_anybody_writes(twin, gateway, block, status):
+    twin.script(SHORT)
+    body = f'{{"model":"{MODEL}","max_tokens":9,"messages":{CALLED.format(block)}}}'
+    with Connection(gateway.url) as connection:
+        connection.send("POST", PATHS["messages"], body.encode())
+        said, _, answer = connection.answer()
+    assert said == status, answer
+
+
 def content_of(seen):
     return seen.payload["conversationState"]["currentMessage"]["userInputMessage"]["content"]
 
