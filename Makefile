@@ -37,6 +37,7 @@ lint: $(VENV)/.test
 pytest: $(VENV)/.test
 	@rm -f .coverage .coverage.*
 	$(VENV)/bin/coverage run -m pytest $(PYTEST)
+	@find . -maxdepth 1 -name '.coverage.*' -empty -delete
 	@$(VENV)/bin/coverage combine --quiet
 	@$(VENV)/bin/coverage report --skip-covered --sort=cover $(if $(PYTEST),,--fail-under=$(COVERED))
 
