@@ -161,7 +161,7 @@ def _packed(chunks: Iterator[bytes], entry: log.Entry, cork: Cork) -> Iterator[b
 def _told(entry: log.Entry) -> Callable[[Exception], GatewayError]:
     def told(error: Exception) -> GatewayError:
         entry.outcome, entry.failed = f"{type(error).__name__} in-band", True
-        return unexpected(error)
+        return unexpected(error, entry.id)
 
     return told
 

@@ -60,12 +60,12 @@ def _ours(error: HTTPException) -> GatewayError:
 
 def any_error(error: Exception) -> Response:
     """A fault of our own: the log gets the traceback, the client a sentence."""
-    return gateway_error(unexpected(error))
+    return gateway_error(unexpected(error, g.get("request_id", "")))
 
 
-def unexpected(error: Exception) -> GatewayError:
-    """What the client hears of any exception; our own faults are logged here."""
+def unexpected(error: Exception, request_id: str) -> GatewayError:
+    """What the client hears of any exception; our own faults are logged here. A stream has no context of Flask."""
     if isinstance(error, GatewayError):
         return error
-    log.logger.error("a fault of the gateway itself, request %s", g.get("request_id", ""), exc_info=error)
+    log.logger.error("a fault of the gateway itself, request %s", request_id, exc_info=error)
     return GatewayError("the gateway itself failed; the log has the details under this request id")

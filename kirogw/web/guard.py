@@ -49,8 +49,10 @@ def still_there() -> None:
     try:
         connection.settimeout(0.0)
         left = not connection.recv(1, socket.MSG_PEEK)
-    except (OSError, ValueError):  # nothing to be read, so it is there; or a TLS socket, which has no peek
+    except (BlockingIOError, ValueError):  # nothing to be read, so it is there; or a TLS socket, which has no peek
         return
+    except OSError:
+        left = True
     finally:
         connection.settimeout(before)
     if left:

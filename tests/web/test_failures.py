@@ -1,0 +1,81 @@
+"""Whatever goes wrong inside: the caller's words, a status, and no traceback."""
+
+import logging
+
+import pytest
+from werkzeug.exceptions import BadRequest, ImATeapot, RequestEntityTooLarge
+
+from kirogw import gateway
+from kirogw.errors import GatewayError
+from kirogw.web import failures
+from kirogw.web.state import State
+from tests.system.talk import FACES, PATHS, ask, failure, finished
+
+
+@pytest.fixture
+def broken(app):
+    """A gateway with a part missing, as after a mistake of ours."""
+    state: State = app.extensions["kirogw"]
+    whole, state.gateway.pool = state.gateway.pool, None
+    yield
+    state.gateway.pool = whole
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("face", FACES)
+def test_a_fault_of_our_own_is_a_500_without_details(client, broken, caplog, face, stream):
+    with caplog.at_level(logging.ERROR, "kirogw"):
+        logging.getLogger("kirogw").addHandler(caplog.handler)
+        reply = client.post(PATHS[face], json=ask(stream=stream))
+        logging.getLogger("kirogw").removeHandler(caplog.handler)
+    assert (reply.status_code, reply.content_type) == (500, "application/json")
+    assert reply.json["error"]["message"] == "the gateway itself failed; the log has the details under this request id"
+    assert b"Traceback" not in reply.data and b"NoneType" not in reply.data
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert reply.headers["request-id"] in record.getMessage()
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_fault_of_our_own_in_a_stream_is_told_in_band(client, twin, face, monkeypatch):
+    """After the first word, when the status has gone out already. The fault is planted."""
+    twin.script([[{"text": "one two three four five six", "pace": 0.02}]])
+    reply = client.post(PATHS[face], json=ask(stream=True), buffered=False)
+    chunks = iter(reply.response)
+    data = next(chunks)
+    monkeypatch.setattr(gateway, "_note", None)
+    data += b"".join(chunks)
+    assert reply.status_code == 200
+    assert "the gateway itself failed" in failure(data)["message"]
+    assert not finished(face, data)
+
+
+@pytest.mark.parametrize(("path", "headers", "face"), [
+    ("/v1/messages", {}, "messages"), ("/v1/messages/count_tokens", {}, "messages"), ("/v1/chat/completions", {}, "chat"),
+    ("/v1/models", {}, "chat"), ("/v1/models", {"anthropic-version": "2023-06-01"}, "messages"), ("/", {}, "chat"),
+])  # fmt: skip
+def test_whose_words(app, path, headers, face):
+    with app.test_request_context(path, headers=headers):
+        assert failures.face_of_request().name == face
+
+
+@pytest.mark.parametrize(("error", "status"), [
+    (RequestEntityTooLarge(), 413), (BadRequest("no"), 400), (ImATeapot("short and stout"), 400),
+])  # fmt: skip
+def test_what_flask_refuses(app, error, status):
+    with app.test_request_context(PATHS["chat"]):
+        app.preprocess_request()
+        reply = failures.http_error(error)
+    assert reply.status_code == status
+    assert reply.json["error"]["type"] == "invalid_request_error"
+
+
+def test_our_own_errors_pass_as_they_are(app):
+    error = GatewayError("it rains")
+    with app.test_request_context():
+        assert failures.unexpected(error, "req_1") is error
+
+
+def test_in_a_foreign_application_nothing_else_is_touched(client):
+    """No cookies, no session, and only the headers that belong there."""
+    reply = client.get("/health")
+    assert set(reply.headers.keys()) == {"Content-Type", "Content-Length", "x-request-id", "request-id"}
