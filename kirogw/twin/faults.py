@@ -64,7 +64,7 @@ class Fault:
     cut: int | None = None  # after so many bytes of the body
     cut_frame: int | str | None = None  # before this frame
     end: str = "open"  # how a cut body ends: clean, open, reset
-    stall: float = 0.0  # seconds before the frame `frame`
+    stall: float = 0.0  # seconds before the frame `frame`; with a status, in the middle of the body
     corrupt: str = ""  # a bit of the frame `frame` is wrong: prelude, length, header, payload, message
     exception: Json | None = None  # a modelled failure in place of the frame `frame`; the stream ends with it
     error: Json | None = None  # an unmodelled one
@@ -152,9 +152,19 @@ def before(fault: Fault) -> Answer | None:
         return None
     if fault.body is not None:
         kind = {"content-type": fault.content_type or "application/json", **fault.headers}
-        return Reply(fault.status, kind, fault.body.encode())
-    return replies.fault(fault.status, fault.type or TYPES.get(fault.status, "InternalServerException"), fault.message,
-                         fault.reason, fault.more, fault.headers)  # fmt: skip
+        return _paused(Reply(fault.status, kind, fault.body.encode()), fault.stall)
+    reply = replies.fault(fault.status, fault.type or TYPES.get(fault.status, "InternalServerException"), fault.message,
+                          fault.reason, fault.more, fault.headers)  # fmt: skip
+    return _paused(reply, fault.stall)
+
+
+def _paused(reply: Reply, seconds: float) -> Answer:
+    """The reply, with a pause in the middle of its body."""
+    if not seconds:
+        return reply
+    headers = {name: value for name, value in reply.headers.items() if name != "content-length"}
+    half = len(reply.body) // 2
+    return Streamed(headers, [Piece(reply.body[:half]), Piece(reply.body[half:], seconds)], reply.status)
 
 
 def after(fault: Fault, answer: Answer) -> Answer:
@@ -195,6 +205,7 @@ def _on_frames(pieces: Iterable[Piece | End], fault: Fault) -> Iterator[Piece | 
         if any(_is_kind(piece.data, kind) for kind in fault.drop):
             continue
         if _is_frame(piece.data, number, fault.cut_frame):
+            yield Piece(b"", piece.wait, 0)  # the end comes when the frame would have
             yield End(fault.end)
             return
         here = not met and _is_frame(piece.data, number, fault.frame)

@@ -78,7 +78,7 @@ NAMED: Final[dict[str, Json]] = {
                                type="UnknownOperationException"),
     "too_large": _said(413, "", body='{"error":{"code":"validation_error","message":"Failed to buffer the request '
                                      'body: length limit exceeded","param":null,"type":"invalid_request_error"}}'),
-    "locked": _said(423, "Your account is locked."),
+    "locked": _said(423, "", body='{"message":"Your account is locked.","reason":null}'),  # its type is not known
     "throttled": _said(429, BUSY),
     "retry_after": _said(429, BUSY, reason="USER_REQUEST_RATE_EXCEEDED", headers={"retry-after": "7"}),
     "unexpected": _said(500, "Encountered an unexpected error when processing the request, please try again."),

@@ -221,6 +221,22 @@ def test_waits(twin, fault, place):
     assert kinds(p.ask(twin).content) == WHOLE
 
 
+def test_the_end_comes_when_the_frame_would_have(twin):
+    twin.script([[{"text": "a"}, {"delay": 0.4, "text": "b"}]])
+    twin.faults.add(cut_frame=2, end="clean")
+    began = time.monotonic()
+    assert kinds(p.ask(twin).content) == WHOLE[:2]
+    assert time.monotonic() - began > 0.35
+
+
+def test_an_error_that_stops_within_its_body(twin):
+    twin.faults.add("unexpected", stall=0.4)
+    began = time.monotonic()
+    reply = p.ask(twin)
+    assert (reply.status_code, reply.json()["__type"].partition("#")[2]) == (500, "InternalServerException")
+    assert time.monotonic() - began > 0.35
+
+
 def test_a_lost_answer_was_given(twin):
     """The refresh token is used up though nobody has its successor: what a kill at the wrong moment does."""
     twin.faults.add("refresh_lost")
