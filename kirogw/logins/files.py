@@ -28,6 +28,14 @@ class Missing(Unreadable):
     """There is nothing."""
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file that we may see."""
+    try:
+        return path.is_file()
+    except OSError:  # it lies in a folder that we may not enter
+        return False
+
+
 def folder(path: Path) -> Path:
     """`path` as a folder that only its owner may enter; made when missing."""
     path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)

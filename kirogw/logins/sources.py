@@ -155,7 +155,11 @@ class Database:
         return _stamp(self.path), _stamp(self.path.with_name(f"{self.path.name}-wal"))
 
     def read(self) -> Credential:
-        if not self.path.is_file():
+        try:
+            there = self.path.is_file()
+        except OSError as error:
+            raise Unreadable(f"{self.path} can not be read: {error.strerror}") from None
+        if not there:
             raise Missing(f"{self.path} does not exist")
         with self._errors():
             try:
@@ -318,7 +322,7 @@ def _key(secret: str, region: str) -> Given:
 def _lying_about(settings: Settings, home: Path, platform: str) -> list[Source]:
     """The first of each family; amazon-q's only without kiro-cli's."""
     found: list[Source] = []
-    if (file := places.ide_file(home)).is_file():
+    if files.is_file(file := places.ide_file(home)):
         found.append(_file(file, settings, home, platform))
     databases = (*places.cli_databases(home, platform), *places.amazon_q_databases(home, platform))
     found += [_database(path, settings, home, platform) for path in _existing(databases)[:1]]
@@ -326,7 +330,7 @@ def _lying_about(settings: Settings, home: Path, platform: str) -> list[Source]:
 
 
 def _existing(paths: Sequence[Path]) -> list[Path]:
-    return [path for path in paths if path.is_file()]
+    return [path for path in paths if files.is_file(path)]
 
 
 def _file(path: Path, settings: Settings, home: Path, platform: str) -> IdeFile:

@@ -343,3 +343,13 @@ def test_a_file_given_by_its_link_stays_a_link(tmp_path):
     source = IdeFile("a", link)
     source.save(renewed(source.read()), "aor0")
     assert link.is_symlink() and json.loads(real.read_text())["refreshToken"] == "aor1"
+
+
+def test_what_may_not_be_seen_is_no_fault(tmp_path):
+    """A name that the system refuses to look up, as it does in a folder that we may not enter."""
+    refused = tmp_path / ("x" * 300)
+    assert sources.find(Settings(), refused) == []
+    database = sources.find(Settings(kiro_cli_db_file=str(refused / "data.sqlite3")), tmp_path)[0]
+    with pytest.raises(files.Unreadable, match="can not be read: File name too long") as caught:
+        database.read()
+    assert type(caught.value) is files.Unreadable

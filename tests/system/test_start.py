@@ -59,6 +59,12 @@ def test_the_first_start_gives_a_newcomer_an_answer(tmp_path):
             assert "demo" in text(face, gateway.post(PATHS[face], ask(stream=True)).content)
 
 
+def test_the_demo_goes_through_no_proxy(tmp_path):
+    away = dict.fromkeys(("http_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    with running(home=tmp_path, NO_PROXY="example.org", **away) as gateway:
+        assert "demo" in whole_text("chat", gateway.post(PATHS["chat"], ask()).json())
+
+
 def test_the_printed_curl_command_works(tmp_path):
     with running(home=tmp_path, **BARE) as gateway:
         printed = re.search(r"curl (.*?)'\n", gateway.log.read_text(), re.S).group()
