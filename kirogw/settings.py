@@ -7,6 +7,7 @@ the environment.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -42,7 +43,7 @@ class Settings:
     server_port: int = _setting(8000, "port to listen on", group="server", flag="--port", low=0, high=65535)
     server_workers: int = _setting(1, "worker processes; each carries thousands of streams", group="server", flag="--workers", low=1, high=64)
     proxy_api_key: str = _setting("", "key that clients must send; empty: one is made at the first start and kept in KIROGW_HOME", group="server", secret=True)
-    kirogw_home: str = _setting("~/.kirogw", "folder for the gateway's own data (mode 0700)", group="server")
+    kirogw_home: str = _setting("~/.kirogw", "folder for the gateway's own data (mode 0700)", group="server", check="path")
     log_level: str = _setting("info", "how much the log says", group="server", flag="--log-level", choices=("debug", "info", "warning", "error"))
     log_format: str = _setting("auto", "text, json, or auto: text on a terminal and json elsewhere", group="server", choices=("auto", "text", "json"))
     debug_mode: str = _setting("off", "write one folder per request to KIROGW_HOME/debug, secrets removed: off, errors, all", group="server", choices=("off", "errors", "all"))
@@ -50,8 +51,8 @@ class Settings:
     shutdown_grace: float = _setting(30.0, "after SIGTERM, how long running answers may take to end", group="server", low=0, high=3600)
     demo: bool = _setting(False, "answer from the built-in demo upstream, no account needed", group="server", flag="--demo")
 
-    kiro_creds_file: str = _setting("", "Kiro IDE credential file, such as ~/.aws/sso/cache/kiro-auth-token.json", group="accounts")
-    kiro_cli_db_file: str = _setting("", "kiro-cli or amazon-q database, such as ~/.local/share/kiro-cli/data.sqlite3", group="accounts")
+    kiro_creds_file: str = _setting("", "Kiro IDE credential file, such as ~/.aws/sso/cache/kiro-auth-token.json", group="accounts", check="path")
+    kiro_cli_db_file: str = _setting("", "kiro-cli or amazon-q database, such as ~/.local/share/kiro-cli/data.sqlite3", group="accounts", check="path")
     refresh_token: str = _setting("", "Kiro refresh token (Google or GitHub sign-in); several are separated by commas", group="accounts", secret=True)
     kiro_api_key: str = _setting("", "Kiro API key (ksk_...); `key|region` for another region", group="accounts", secret=True)
     profile_arn: str = _setting("", "profile ARN; empty: found by itself", group="accounts", check="arn")
@@ -129,8 +130,12 @@ def read_env_file(path: str | os.PathLike[str] | None) -> dict[str, str]:
     """`NAME=value` lines; `export ` before and quotes around are taken off, and a `#` line is a comment."""
     if path is None or not Path(path).is_file():
         return {}
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongSetting(f"{path} can not be read ({type(error).__name__}); it must be text in UTF-8") from None
     pairs: dict[str, str] = {}
-    for line in Path(path).read_text(encoding="utf-8-sig").splitlines():
+    for line in text.splitlines():
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         if equals and not name.lstrip().startswith("#"):
             pairs[name.strip()] = _unquoted(value.strip())
@@ -161,8 +166,11 @@ def _parse(spec: dataclasses.Field[Any], text: str) -> Any:
 
 def _number(name: str, text: str, kind: type[int] | type[float]) -> float:
     try:
-        return kind(text)
-    except ValueError:
+        value = kind(text)
+        if math.isfinite(value):
+            return value
+        raise ValueError
+    except (ValueError, OverflowError):
         what = "a whole number" if kind is int else "a number"
         raise WrongSetting(f"{name} is {text!r}, but must be {what}") from None
 
@@ -197,12 +205,19 @@ def _check_region(name: str, value: str) -> None:
 
 
 def _check_url(name: str, value: str) -> None:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urlsplit(value)
+        others = re.search("[{}]", value.replace("{region}", ""))  # nobody would fill them in
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and not others
+    except ValueError:
+        good = False
+    if not good:
         raise WrongSetting(f"{name} is {value!r}, but must be an http or https URL")
 
 
 def _check_urls(name: str, value: Urls) -> None:
+    if not value:
+        raise WrongSetting(f"{name} is empty, but must hold at least one URL")
     for url in value:
         _check_url(name, url)
 
@@ -218,8 +233,20 @@ def _check_proxy(name: str, value: str) -> None:
 
 
 def _check_file(name: str, value: str) -> None:
-    if not Path(value).expanduser().is_file():
-        raise WrongSetting(f"{name} is {value!r}, but there is no such file")
+    _check_path(name, value)
+    try:
+        there = Path(value).expanduser().is_file()
+    except OSError:
+        there = False
+    if not there:
+        raise WrongSetting(f"{name} is {value!r}, but there is no such file, or it may not be read")
+
+
+def _check_path(name: str, value: str) -> None:
+    try:
+        Path(value).expanduser()
+    except RuntimeError:
+        raise WrongSetting(f"{name} is {value!r}, but there is no such home folder") from None
 
 
 def _check_aliases(name: str, value: tuple[str, ...]) -> None:
@@ -231,5 +258,5 @@ def _check_aliases(name: str, value: tuple[str, ...]) -> None:
 
 CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "arn": _check_arn, "region": _check_region, "url": _check_url, "urls": _check_urls, "proxy": _check_proxy,
-    "file": _check_file, "aliases": _check_aliases,
+    "file": _check_file, "path": _check_path, "aliases": _check_aliases,
 }  # fmt: skip

@@ -20,6 +20,12 @@ def test_precedence(tmp_path):
     assert load({}, {}, None) == Settings()
 
 
+def test_a_file_that_is_no_text_is_told(tmp_path):
+    (tmp_path / ".env").write_bytes(b"KIRO_ORIGIN=\xff")
+    with pytest.raises(WrongSetting, match=r"\.env can not be read \(UnicodeDecodeError\); it must be text in UTF-8"):
+        load({}, {}, tmp_path / ".env")
+
+
 def test_an_empty_value_is_the_default():
     assert load({}, {"SERVER_PORT": " "}, None) == Settings()
 
@@ -30,6 +36,8 @@ WRONG = [
     ("FAKE_REASONING_HANDLING", "drop"), ("PROFILE_ARN", "arn:aws:iam::1:x"), ("KIRO_REGION", "Mars"),
     ("VPN_PROXY_URL", "ftp://user:hunter2@h:1"), ("KIRO_RUNTIME_URLS", "https://a,nonsense"), ("KIRO_AUTH_URL", "x"),
     ("MODEL_ALIASES", "a"), ("MODEL_ALIASES", "a=a"), ("CA_BUNDLE", "/nowhere.pem"), ("KIRO_WIRE", "soap"),
+    ("HEARTBEAT", "nan"), ("MODEL_CACHE_SECONDS", "inf"), ("KIRO_RUNTIME_URLS", ","), ("KIRO_AUTH_URL", "http://[x"),
+    ("KIRO_RUNTIME_URLS", "https://{zone}.x"), ("KIRO_CREDS_FILE", "~no-such-user/x"), ("CA_BUNDLE", "x" * 300),
 ]  # fmt: skip
 
 
