@@ -181,7 +181,7 @@ def _specification(tool: Tool) -> orjson.Fragment:
         return known
     schema = {"json": tool.schema}
     specification = {"name": tool.name, "description": clean.text(tool.description), "inputSchema": schema}
-    return _SPECIFICATIONS.keep(tool, orjson.Fragment(orjson.dumps({"toolSpecification": specification})))
+    return _SPECIFICATIONS.keep(tool, orjson.Fragment(_dumped({"toolSpecification": specification})))
 
 
 _SPECIFICATIONS: Final[ToolMemo[orjson.Fragment]] = ToolMemo()

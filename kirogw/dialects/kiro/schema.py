@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import orjson
 
 from kirogw.dialects.kiro import clean
+from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
 DEEPEST: Final = 60  # levels of schemas in schemas; what lies deeper is told in words
@@ -194,4 +195,7 @@ def _told(schema: Json, words: list[str]) -> Json:
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError as error:  # references written out may nest deeper than any of their own levels
+        raise BadRequest("the schema of a tool is nested too deeply; flatten it") from error

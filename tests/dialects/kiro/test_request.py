@@ -333,3 +333,18 @@ def test_a_loop_of_calls_keeps_its_continuation_id():
         continuation_id(b"secret", talk()), continuation_id(b"secret", talk(user("half \ud800", Text("x")))),
     }  # fmt: skip
     assert len({one, *others}) == 6
+
+
+def nested(value, levels, wrap):
+    for _ in range(levels):
+        value = wrap(value)
+    return value
+
+
+@pytest.mark.parametrize("word", ["properties", "contains"], ids=["kept", "told"])
+def test_references_may_make_a_schema_deeper_than_json_can_be(word):
+    far = nested({"$ref": "#/$defs/far"}, 45, lambda value: {"type": "object", "properties": {"a": value}})
+    schema = {"type": "object", "properties": {"x": {word: {"a": far} if word == "properties" else far}}}
+    schema["$defs"] = {"far": {"enum": [nested(1, 180, lambda value: [value])]}}
+    with pytest.raises(BadRequest, match=r"nested too deeply|can not be written as JSON"):
+        prepared(replace(talk(user("hi")), tools=(Tool("t", "d", schema),)))
