@@ -37,7 +37,6 @@ from kirogw.wire import Reply, Request
 FORMATS: Final = {"chat": "response_format.json_schema.schema", "messages": "output_config.format.schema"}
 EVENTS: Final = "application/vnd.amazon.eventstream"
 SEARCH_TOOL: Final = "web_search"
-FRESH_TRIES: Final = 2  # a kept connection that was closed meanwhile is replaced, at no cost to the verdict's tries
 
 
 class Gateway:
@@ -177,7 +176,8 @@ class Gateway:
         kind = failure.kind if isinstance(failure, Lost) else "reset"
         verdict = faults.lost(kind)
         if kind == "stale":
-            return replace(faults.lost("reset"), again="same", tries=FRESH_TRIES, waits=(0.0, 0.0), rule="stale")
+            tries.fresh = True  # one more try over a new connection, at no cost to those of the verdict
+            return replace(verdict, again="same", tries=1, waits=(0.0, 0.0), rule="stale")
         return verdict
 
     def _beats(self, pause: float) -> Source:
@@ -253,7 +253,7 @@ class Gateway:
             prepared.body, login, base, self._shape, invocation_id=tries.invocation, attempt=tries.entry.tries
         )
         _record(tries.entry, outgoing)
-        return self._transport.open(outgoing), prepared.emulation
+        return self._transport.open(outgoing, fresh=tries.fresh), prepared.emulation
 
     def _head(self, exchange: Exchange, model: str, entry: log.Entry) -> Source:
         """Beats until the answer's head is here. Raises Refused when it is no event stream."""

@@ -224,14 +224,16 @@ class Transport:
         self._routes: dict[tuple[str, str], _Route] = {}
         self._lock = threading.Lock()
 
-    def open(self, request: Request) -> Exchange:
-        """Send the request whole; the answer is read from what this returns. Raises Lost."""
+    def open(self, request: Request, *, fresh: bool = False) -> Exchange:
+        """Send the request whole; the answer is read from what this returns. `fresh`: over a new connection, since of
+        the kept ones one was found dead. Raises Lost.
+        """
         parts = urlsplit(request.url)
         route = self._routes.get((parts.scheme, parts.netloc)) or self._find(parts.scheme, parts.netloc)
         path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         target = f"{parts.scheme}://{parts.netloc}{path}" if route.absolute else path
         with _our_errors():
-            if connection := route.kept():
+            if not fresh and (connection := route.kept()):
                 return self._again(request, target, route, connection)
             pending: Any = route.pool.urlopen(
                 request.method, target, body=request.body, headers=request.headers, redirect=False, retries=False,
@@ -256,8 +258,8 @@ class Transport:
 
     def call(self, request: Request, seconds: float = 60.0) -> Reply:
         """A whole call. `seconds` is the longest silence. Raises Lost. A kept connection that died is replaced once."""
-        for _ in range(2):
-            exchange = self.open(request)
+        for fresh in (False, True):
+            exchange = self.open(request, fresh=fresh)
             try:
                 if not exchange.head(seconds):
                     raise Lost("timeout", "no answer in time")

@@ -28,6 +28,7 @@ class Tries:
     account: Account | None = None
     error: GatewayError | None = None  # of the account that was tried last
     host: int = 0
+    fresh: bool = False  # over new connections only: a kept one was found dead
     unsealed: bool = False
     plain: bool = False
     tried: set[str] = field(default_factory=set)
