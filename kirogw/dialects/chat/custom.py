@@ -9,7 +9,10 @@ from typing import Final
 import orjson
 
 HEAD: Final = re.compile(r'\s*\{\s*"input"\s*:\s*"')
-UNITS: Final = re.compile(r'(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*+')
+UNITS: Final = re.compile(
+    r'(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\u(?=[0-9a-fA-F]{0,3}[^0-9a-fA-F])|\\[^u])*+'  # the third is no escape, nor its half
+)
+ESCAPE: Final = re.compile(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])|\\')
 HALF: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}$")
 
 
@@ -48,8 +51,19 @@ class Unwrapped:
         if not self._done and (half := HALF.search(self._rest, 0, end)):
             end = half.start()  # the first half of a surrogate pair waits for the second
         ready, self._rest = self._rest[:end], self._rest[end:]
-        text: str = json.loads(f'"{ready}"', strict=False)  # models write bare line breaks into strings
+        text = _unquoted(ready)
         return text.encode(errors="replace").decode()
+
+
+def _unquoted(inside: str) -> str:
+    """What stands in a JSON string. Models write bare line breaks there, and backslashes that begin no escape."""
+    text: str
+    try:
+        text = json.loads(f'"{inside}"', strict=False)
+    except ValueError:
+        proper = ESCAPE.sub(lambda found: "\\\\" if found[0] == "\\" else found[0], inside)
+        text = json.loads(f'"{proper}"', strict=False)
+    return text
 
 
 def unwrapped(text: str) -> str:

@@ -43,11 +43,19 @@ def test_a_stump_gives_the_beginning(text, end):
         pytest.param("[1]", "[1]", id="no object"),
         pytest.param("", "", id="nothing"),
         pytest.param('{"input": "\\ud83d"}', "?", id="half a letter"),
+        pytest.param(r'{"input": "\d+ C:\users \u12 \\ \n"}', "\\d+ C:\\users \\u12 \\ \n", id="escapes that are none"),
         pytest.param('{"input": "a"} trailing', "a", id="more behind"),
     ],
 )
 def test_unwrapped(data, text):
     assert unwrapped(data) == text
+
+
+@given(st.text('\\u0aA"\nx', max_size=30), st.integers(1, 5))
+def test_whatever_a_model_writes_comes_out_the_same_in_any_cut(written, size):
+    whole, custom = f'{{"input": "{written}"}}', Unwrapped()
+    pieces = [custom.receive(whole[at : at + size]) for at in range(0, len(whole), size)]
+    assert "".join(pieces) + custom.close() == unwrapped(whole)
 
 
 def test_text_goes_out_as_it_comes():
