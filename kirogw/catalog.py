@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -36,14 +37,14 @@ class Catalog:
         self._settings, self._call = settings, call
         self._shape = Shape.of(settings)
         self._kept: dict[str, _Kept] = {}
-        self._lock = threading.Lock()
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def models(self, account: str, login: Callable[[], Login]) -> Sequence[Model]:
         """The account's models. Waits for the upstream only the first time; later a stale list serves until the new
         one is here. A failure never loses a list."""
         kept = self._kept.get(account)
         if kept is None:
-            with self._lock:
+            with self._locks[account]:
                 return (self._kept.get(account) or self._read(account, login)).models
         if time.monotonic() >= kept.until:
             kept.until = time.monotonic() + AGAIN

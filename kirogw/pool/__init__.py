@@ -86,6 +86,7 @@ class Pool:
     def failed(self, account: Account, verdict: Verdict, model: str, now: float) -> None:
         with self._lock:
             if verdict.fate == "lacks":
+                account.lacks = {name: until for name, until in account.lacks.items() if until > now}
                 account.lacks[model] = now + LACKS
             elif verdict.fate:
                 rests = RESTS[verdict.fate]
