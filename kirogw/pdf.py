@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from kirogw.errors import BadRequest
 
@@ -20,7 +20,12 @@ CHARACTERS: Final = 600_000  # no message may have more (kiro 3.9)
 SECONDS: Final = 30.0
 AT_ONCE: Final = 2  # processes
 KEEP: Final = 4_000_000  # characters of all texts
+LEAST: Final = 1000  # characters that any answer counts for
 ENVIRONMENT: Final = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG")  # no secret is among these
+
+
+Answer: TypeAlias = dict[str, Any]
+"""What pdftext writes."""
 
 
 class Locked(BadRequest):
@@ -29,43 +34,49 @@ class Locked(BadRequest):
     certain = True
 
 
-class _Texts:
-    """Texts by the hash of their file, the newest KEEP characters of them."""
+class _Answers:
+    """Answers by the hash of their file, the newest KEEP characters of them: clients send a file with each turn again,
+    and one that can not be read costs as much as any other.
+    """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[bytes, str] = OrderedDict()
+        self._kept: OrderedDict[bytes, Answer] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: bytes) -> str | None:
+    def get(self, key: bytes) -> Answer | None:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def put(self, key: bytes, text: str) -> None:
+    def put(self, key: bytes, answer: Answer) -> None:
         with self._lock:
-            self._kept[key] = text
-            while sum(map(len, self._kept.values())) > KEEP:
+            self._kept[key] = answer
+            while sum(_size(kept) for kept in self._kept.values()) > KEEP:
                 self._kept.popitem(last=False)
 
 
-_texts: Final = _Texts()
+def _size(answer: Answer) -> int:
+    return LEAST + len(answer.get("text", ""))
+
+
+_answers: Final = _Answers()
 _free: Final = threading.BoundedSemaphore(AT_ONCE)
 
 
 def pdf_text(data: bytes) -> str:
     """The text, with a note of what is missing. Raises BadRequest, without the name of the file; Locked is one."""
     key = hashlib.sha256(data).digest()
-    text = _texts.get(key)
-    if text is None:
+    answer = _answers.get(key)
+    if answer is None:
         with _free:
             answer = _ask(data)
-        text = _text(answer)
-        _texts.put(key, text)
-    return text
+        _answers.put(key, answer)
+    return _text(answer)
 
 
-def _ask(data: bytes) -> dict[str, Any]:
+def _ask(data: bytes) -> Answer:
+    """What the process says of the file. Raises BadRequest when it can not be asked, which another time it may be."""
     command = [sys.executable, "-P", PROGRAM, str(PAGES), str(CHARACTERS)]
     environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     try:
@@ -73,7 +84,7 @@ def _ask(data: bytes) -> dict[str, Any]:
             command, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=SECONDS, env=environment,
             check=True,
         )  # fmt: skip
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer: Answer = json.loads(done.stdout)
         return answer
     except subprocess.TimeoutExpired as error:
         raise BadRequest(f"reading the PDF took longer than {SECONDS:g} seconds; send its text") from error
@@ -81,7 +92,7 @@ def _ask(data: bytes) -> dict[str, Any]:
         raise BadRequest("the PDF could not be read; send its text") from error
 
 
-def _text(answer: dict[str, Any]) -> str:
+def _text(answer: Answer) -> str:
     if answer.get("error") in ("locked", "sealed"):
         locked = Locked("the PDF is protected by a password; send it without one, or its text")
         locked.certain = answer["error"] == "locked"

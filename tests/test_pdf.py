@@ -19,7 +19,7 @@ TWO = pdfs.pdf("Hello there\nsecond line", "Page two")
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch):
-    monkeypatch.setattr(pdf, "_texts", pdf._Texts())
+    monkeypatch.setattr(pdf, "_answers", pdf._Answers())
 
 
 EXTRACTED = [
@@ -86,11 +86,22 @@ def test_a_text_is_kept_as_long_as_it_is_in_use(monkeypatch):
     asked = []
     real = pdf._ask
     monkeypatch.setattr(pdf, "_ask", lambda data: asked.append(data) or real(data))
-    monkeypatch.setattr(pdf, "KEEP", 25)
+    monkeypatch.setattr(pdf, "KEEP", 2 * pdf.LEAST + 25)
     one, two, three = pdfs.pdf("one" * 3), pdfs.pdf("two" * 3), pdfs.pdf("3" * 9)
     for data in (one, two, one, three, one, two):
         pdf.pdf_text(data)
     assert asked == [one, two, three, two]
+
+
+def test_what_can_not_be_read_is_not_tried_again(monkeypatch):
+    asked = []
+    real = pdf._ask
+    monkeypatch.setattr(pdf, "_ask", lambda data: asked.append(data) or real(data))
+    data = pdfs.locked(TWO, "secret")
+    for _ in range(2):
+        with pytest.raises(pdf.Locked):
+            pdf.pdf_text(data)
+    assert asked == [data]
 
 
 def program(tmp_path, monkeypatch, text):
