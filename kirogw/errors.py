@@ -11,6 +11,7 @@ class GatewayError(Exception):
     """Anything that ends a request. `param` is the path of the field at fault, such as `messages.3.content.0.text`."""
 
     status = 500
+    passes = False  # the same request may work a little later, without anybody doing anything about it
 
     def __init__(self, message: str, *, param: str = "", wait: float | None = None, request_id: str = "") -> None:
         super().__init__(message)
@@ -69,6 +70,7 @@ class Busy(GatewayError):
     """A rate limit: the same request may work after `wait` seconds."""
 
     status = 429
+    passes = True
 
 
 class QuotaUsed(GatewayError):
@@ -81,6 +83,7 @@ class Overloaded(GatewayError):
     """The upstream has no capacity for this model just now."""
 
     status = 503
+    passes = True
 
 
 class NeedsLogin(GatewayError):
@@ -99,6 +102,7 @@ class UpstreamFailed(GatewayError):
     """The upstream could not be reached, or answered something that is no answer."""
 
     status = 502
+    passes = True
 
 
 class BrokenAnswer(UpstreamFailed):
@@ -115,3 +119,4 @@ class ShuttingDown(GatewayError):
     """The gateway stops; another try reaches its successor."""
 
     status = 503
+    passes = True

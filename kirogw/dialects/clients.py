@@ -6,6 +6,7 @@ The behaviours are measured (Claude Code 2.1, Codex 0.169, OpenCode 1.18, the SD
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -29,6 +30,14 @@ CAP: Final = 30
 
 WAITS: Final[dict[type[GatewayError], float]] = {Busy: 5, QuotaUsed: 3600, Overloaded: 3, ShuttingDown: 1}
 """Seconds to name where the upstream named none. Codex gives up at once on a 429 without the header."""
+
+ASKED_AGAIN: Final = re.compile(
+    r"rate.?limit|too many requests|overload|unavailable|exhausted|capacity|server.error|internal.error|time(d )?.?out"
+    r"|terminated|connection|network|retry|try (again|your request)", re.I,
+)  # fmt: skip
+"""Words by which OpenCode asks again, whatever the status, and the only thing it goes by inside a stream. So they stand
+in an error that passes and in no other. (Its own list is longer in some and shorter in other places; version 1.18.)
+"""
 
 
 def client_of(user_agent: str) -> Client:

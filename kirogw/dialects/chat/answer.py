@@ -86,7 +86,7 @@ class AnswerWriter:
 
     def end(self) -> bytes:
         if self._stop is None:  # never a clean finish for an answer that is none
-            return self.fail(BrokenAnswer("the answer ended without a reason; try again"))
+            return self.fail(BrokenAnswer("the answer ended without a reason; try again in a moment"))
         out: list[bytes] = []
         for call in self._calls.values():
             self._finish(call, out)

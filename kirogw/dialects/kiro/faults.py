@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from kirogw.dialects.clients import ASKED_AGAIN
 from kirogw.dialects.dialect import Again, Fate, Verdict
 from kirogw.dialects.kiro.said import Fault, figures, quoted, read
 from kirogw.errors import (
@@ -83,6 +84,7 @@ class Row:
     wait: float | None = None
 
 
+# Errors that may pass say "try again in" or "try again later", and no other does (see clients.ASKED_AGAIN).
 OWNER: Final = "The account's owner must look at it"
 REPORT: Final = "Trying again will not help; with DEBUG_MODE=errors the gateway keeps such a request, please report it"
 SOON: Final = "Try again in a moment"
@@ -193,7 +195,8 @@ TABLE: Final[tuple[Row, ...]] = (
     Row("wrong host", (
         Sign(types=("UnknownOperationException",)),
         Sign(status=(404, 405)),
-    ), UpstreamFailed, "This address of Kiro does not know the call", "Check KIRO_RUNTIME_URLS and KIRO_WIRE",
+    ), UpstreamFailed, "This address of Kiro does not know the call",
+        "Check KIRO_RUNTIME_URLS and KIRO_WIRE, then try again later",
         host=True),
     Row("forbidden", (
         Sign(types=("AccessDeniedException",)),
@@ -220,26 +223,30 @@ TABLE: Final[tuple[Row, ...]] = (
 
 STRANGE: Final = Row(
     "strange", (), UpstreamFailed, "Kiro answered something that is no answer",
-    "Try again, and check KIRO_RUNTIME_URLS",
+    "Try again in a moment, and check KIRO_RUNTIME_URLS",
     host=True, elsewhere=True,
 )  # fmt: skip
 
 LOST: Final[dict[str, Row]] = {row.name: row for row in (
-    Row("connect", (), UpstreamFailed, "Kiro can not be reached", "Check the network, DNS and the certificates",
+    Row("connect", (), UpstreamFailed, "Kiro can not be reached",
+        "Try again in a moment, and check the network, DNS and the certificates",
         again="same", tries=3, waits=(0.5, 2.0), host=True, elsewhere=True),
-    Row("proxy", (), UpstreamFailed, "The proxy can not be reached or refused", "Check VPN_PROXY_URL or HTTPS_PROXY",
+    Row("proxy", (), UpstreamFailed, "The proxy can not be reached or refused",
+        "Try again in a moment, and check VPN_PROXY_URL or HTTPS_PROXY",
         again="same", tries=2, waits=(0.5, 2.0)),
     Row("reset", (), UpstreamFailed, "Kiro closed the connection without an answer", SOON,
         again="same", tries=3, waits=(0.5, 2.0), elsewhere=True),
     # The request that is given up goes on and is billed (kiro 4.7), so silence is answered by one more try at most.
     Row("timeout", (), TimedOut, "Kiro did not answer in time", "Try again later", host=True, elsewhere=True),
     Row("first_token", (), TimedOut, "Kiro did not begin to answer in time",
-        "Try again, with a smaller request or a higher FIRST_TOKEN_TIMEOUT", again="same", tries=1, waits=(0.5, 2.0)),
+        "Try again in a moment, with a smaller request or a higher FIRST_TOKEN_TIMEOUT",
+        again="same", tries=1, waits=(0.5, 2.0)),
     Row("idle", (), TimedOut, "Kiro fell silent in the middle of its answer",
-        "Try again, with a smaller task or a higher STREAMING_READ_TIMEOUT", again="same", tries=1, waits=(0.5, 2.0)),
+        "Try again in a moment, with a smaller task or a higher STREAMING_READ_TIMEOUT",
+        again="same", tries=1, waits=(0.5, 2.0)),
     Row("damaged", (), BrokenAnswer, "Kiro's answer was damaged on its way", SOON,
         again="same", tries=2, waits=(0.5, 2.0), elsewhere=True),
-    Row("cut", (), BrokenAnswer, "Kiro's answer broke off", "What came is not whole; try again",
+    Row("cut", (), BrokenAnswer, "Kiro's answer broke off", "What came is not whole, so try again in a moment",
         again="same", tries=2, waits=(0.5, 2.0), elsewhere=True),
     Row("empty", (), Overloaded, "Kiro gave an empty answer", SOON,
         again="same", tries=2, waits=(1.0, 4.0), elsewhere=True),
@@ -280,6 +287,8 @@ def _worded(row: Row, fault: Fault, model: str) -> Verdict:
 
 def _error(row: Row, fault: Fault, model: str) -> GatewayError:
     words = quoted(fault)
+    if not row.error.passes and ASKED_AGAIN.search(words):
+        words = ""
     said = f' (Kiro says: "{words}")' if words else ""
     message = f"{row.says.format(model=clean(model)[:80] or 'that was asked for')}{said}. {row.advice}."
     if row.error is TooLong:

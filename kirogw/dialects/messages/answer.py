@@ -98,7 +98,7 @@ class AnswerWriter:
 
     def end(self) -> bytes:
         if self._stop is None:  # never a clean finish for an answer that is none
-            return self.fail(BrokenAnswer("the answer ended without a reason; try again"))
+            return self.fail(BrokenAnswer("the answer ended without a reason; try again in a moment"))
         out: list[bytes] = []
         self._close(out, every=True)
         delta = {"type": "message_delta", "delta": _stop(self._stop), "usage": _usage(self._usage)}

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from kirogw.dialects.kiro import faults
 from kirogw.dialects.kiro.faults import LOST, TABLE, judge, judge_exception, lost
-from kirogw.errors import GatewayError, TooLong, UnknownModel
+from kirogw.errors import GatewayError, QuotaUsed, TooLong, UnknownModel
+from tests.dialects.opencode import asks_again
 
 JSON = {"content-type": "application/x-amz-json-1.0"}
 
@@ -172,6 +173,24 @@ def test_what_is_done(row):
 def test_the_words_are_two_sentences(row):
     for text in (row.says, row.advice):
         assert text[0].isupper() and not text.endswith(".") and "\n" not in text
+
+
+@pytest.mark.parametrize("row", [*TABLE, faults.STRANGE, *LOST.values()], ids=lambda row: row.name)
+def test_opencode_asks_again_for_what_passes_and_for_nothing_else(row):
+    assert asks_again(f"{row.says}. {row.advice}.") == row.error.passes
+    assert row.error.passes == (row.error.status >= 429 and row.error is not QuotaUsed)
+
+
+@pytest.mark.parametrize("words", [
+    "Too many requests, please wait before trying again.", "The model is temporarily unavailable.", "Please try again in 5 s.",
+    "Connection timed out", "internal server error",
+])  # fmt: skip
+def test_kiros_own_words_do_not_make_opencode_ask_again(words):
+    for reason in ("MONTHLY_REQUEST_COUNT", "TEMPORARILY_SUSPENDED", "INVALID_MODEL_ID", "IMAGE_SIZE_EXCEEDED"):
+        heard = str(judge(400, JSON, said(words, reason)).error)
+        assert not asks_again(heard)
+        assert "Kiro says" not in heard
+    assert words.rstrip(".") in str(judge(429, JSON, said(words, "USER_REQUEST_RATE_EXCEEDED")).error)
 
 
 def test_all_rows_have_their_actions():
