@@ -209,8 +209,9 @@ class Keeper:
 
     def _failing(self, known: Record, wait: float) -> UpstreamFailed:
         return UpstreamFailed(
-            f"account {self.id} could not be renewed ({known.why}); the gateway tries again by itself", wait=wait
-        )
+            f"account {self.id} could not be renewed ({known.why}); the gateway tries again by itself, and you may try"
+            " again in a moment", wait=wait,
+        )  # fmt: skip
 
     # renewing
 
@@ -232,7 +233,9 @@ class Keeper:
                 self._lock.release()
         if living:
             return living
-        raise UpstreamFailed(f"another process has been renewing account {self.id} for long; try again", wait=2.0)
+        raise UpstreamFailed(
+            f"another process has been renewing account {self.id} for long; try again in a moment", wait=2.0
+        )
 
     def _renew_alone(self, spent: str) -> Credential:
         """Steps 1 to 5; the lock and the lease are ours."""
@@ -257,7 +260,9 @@ class Keeper:
                     raise
                 log.logger.debug("account %s: the token that lives goes on serving: %s", self.id, error)
                 return held
-        raise UpstreamFailed(f"another program keeps changing the login in {self.source.place}; try again", wait=5.0)
+        raise UpstreamFailed(
+            f"another program keeps changing the login in {self.source.place}; try again in a moment", wait=5.0
+        )
 
     def _renewed(self, view: View, living: bool) -> Credential:
         """Raises GatewayError, or Changed when the source holds another login by now."""
@@ -274,7 +279,7 @@ class Keeper:
         with contextlib.suppress(files.Unreadable):
             if self._read().held.refresh != view.held.refresh:
                 raise Changed
-        raise self._refused(view, outcome)
+        raise self._refused(view, outcome, living)
 
     def _noted(self, view: View) -> Credential | None:
         """The answer to a renewal that somebody began and did not live to finish."""
@@ -333,8 +338,8 @@ class Keeper:
         log.logger.info("account %s: renewed for %.0f s", self.id, (new.expires_at or 0.0) - self._now())
         return new
 
-    def _refused(self, view: View, failed: Failed) -> GatewayError:
-        """Remember a renewal that failed, and say so."""
+    def _refused(self, view: View, failed: Failed, living: bool) -> GatewayError:
+        """Remember a renewal that failed, and say so. `living`: the access token still serves."""
         now, refusal, known = self._now(), failed.refusal, _settled(view)
         sent = fingerprint(view.held.refresh) if failed.unsure else ""
         if refusal.cause in ("later", "blocked"):
@@ -346,7 +351,6 @@ class Keeper:
         with self._warned("a renewal that failed can not be noted"):
             record.write(self._path, new)
         self._view = replace(view, record=new, stamp=None)
-        living = tokens.alive(view.held, now)
         error = self._failing(new, tokens.pause(new.failures, living, new.hint)) if new.failures else self._dead(new)
         log.logger.warning("%s", error)
         return error

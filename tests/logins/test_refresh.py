@@ -147,6 +147,18 @@ def test_with_nothing_that_lives_it_is_tried_again_at_once_and_then_ever_more_ra
     assert house.record()["failures"] == 0
 
 
+def test_a_token_that_was_refused_before_its_time_does_not_count_as_living(house):
+    """Its end lies ahead, but nothing serves: so the next try comes soon."""
+    keeper = house.keeper()
+    spent = keeper.fresh().access
+    house.twin.faults.add(operation="refresh", status=429)
+    with pytest.raises(UpstreamFailed, match="try again in a moment") as caught:
+        keeper.renew(spent)
+    assert (house.sent, caught.value.wait) == (1, 2.0)
+    house.clock += 2.1
+    assert keeper.renew(spent).access == house.twin.account.access_token != spent
+
+
 def test_an_answer_that_gets_lost_is_asked_for_again(tmp_path):
     with Twin(rotation="grace") as twin:
         house = House(twin, tmp_path)
