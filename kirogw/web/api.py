@@ -22,7 +22,7 @@ from kirogw.dialects.chat.models import openai_model, openai_models
 from kirogw.dialects.dialect import Ask, Face, Heading, Model
 from kirogw.dialects.kiro import models as kiro_models
 from kirogw.dialects.messages.models import anthropic_model, anthropic_models, token_count
-from kirogw.errors import GatewayError, NotFound
+from kirogw.errors import GatewayError, NotFound, WrongKey
 from kirogw.stream import Source, events, written
 from kirogw.web import guard
 from kirogw.web.cork import Cork
@@ -100,9 +100,12 @@ def _kept(view: Callable[..., Response]) -> Callable[..., Response]:
     """`view` behind the key. The body is read before anything is answered, a refusal too."""
 
     def behind(**values: str) -> Response:
-        data = guard.body()
-        g.entry.key = guard.caller()
-        return view(data, **values)
+        try:
+            g.entry.key = guard.caller()
+        except WrongKey:
+            guard.drain()
+            raise
+        return view(guard.body(), **values)
 
     return behind
 

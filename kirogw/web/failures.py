@@ -13,6 +13,7 @@ from kirogw.convert import FACES
 from kirogw.dialects.clients import client_of
 from kirogw.dialects.dialect import Face
 from kirogw.errors import BadRequest, BodyTooLarge, GatewayError, NotFound, WrongMethod
+from kirogw.web import guard
 
 
 def add_handlers(app: Flask) -> None:
@@ -39,7 +40,7 @@ def gateway_error(error: GatewayError) -> Response:
 def http_error(error: HTTPException) -> Response:
     """What Flask itself refuses. The body is read first: whoever still sends it does not listen."""
     with contextlib.suppress(HTTPException):
-        request.get_data(cache=False)
+        guard.drain()
     response = gateway_error(_ours(error))
     if isinstance(error, ClientDisconnected) and (entry := g.get("entry")):
         entry.outcome, entry.failed = "client left", False

@@ -14,6 +14,7 @@ from kirogw.errors import BadRequest, WrongKey
 from kirogw.web.state import state
 from kirogw.wire import Json
 
+PIECE: Final = 65536
 SOCKETS: Final = ("gunicorn.socket", "werkzeug.socket", "kirogw.socket")  # the last is serve's own, for pywsgi
 
 
@@ -38,6 +39,12 @@ def body() -> bytes:
     if request.content_length is None and len(data) >= (request.max_content_length or len(data) + 1):
         raise RequestEntityTooLarge  # werkzeug cuts a chunked body there, without a word
     return data
+
+
+def drain() -> None:
+    """Read the request body and keep nothing of it: whoever still sends does not listen."""
+    while request.stream.read(PIECE):
+        pass
 
 
 def still_there() -> None:

@@ -1,11 +1,14 @@
 """Every route of a real gateway: what it answers, whom it lets in, and in which words it refuses."""
 
+import contextlib
 import json
+import resource
+from pathlib import Path
 
 import pytest
 
 from tests.system.raw import Connection
-from tests.system.running import KEY
+from tests.system.running import KEY, running
 from tests.system.talk import FACES, MODEL, PATHS, ask, events, text, whole_text
 
 SETTINGS = {"MAX_BODY_BYTES": 200_000, "HEARTBEAT": 0.5}
@@ -212,6 +215,28 @@ def test_a_refusal_waits_for_the_body_and_leaves_the_connection_usable(gateway, 
         assert (answered, headers.get("connection")) == (status, "keep-alive")
         connection.send("GET", "/health")
         assert connection.answer()[0] == 200
+
+
+def resident(gateway):
+    """Bytes that the workers have in memory."""
+    pages = sum(int(Path(f"/proc/{worker}/statm").read_text().split()[1]) for worker in gateway.workers())
+    return pages * resource.getpagesize()
+
+
+@pytest.mark.parametrize("path", [PATHS["chat"], "/no-such-route"])
+def test_what_a_stranger_sends_is_not_kept(path):
+    size = 16_000_000
+    with running() as gateway, contextlib.ExitStack() as open_:
+        gateway.get("/v1/models")
+        before = resident(gateway)
+        connections = [open_.enter_context(Connection(gateway.url)) for _ in range(8)]
+        for connection in connections:
+            head = f"POST {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer wrong\r\ncontent-length: {size}\r\n\r\n"
+            connection.socket.sendall(head.encode() + bytes(size - 1))
+        assert resident(gateway) - before < 3 * size
+        for connection in connections:
+            connection.socket.sendall(b"x")
+            assert connection.answer()[0] in (401, 404)
 
 
 @pytest.mark.parametrize("face", FACES)
