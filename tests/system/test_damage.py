@@ -5,23 +5,19 @@ Between the gateway and its upstream is HTTP over a socket; the gateway is calle
 thousand answers take seconds.
 """
 
-import contextlib
 import json
 import socket
 import threading
 import time
 from dataclasses import dataclass, field
-from io import BytesIO
 from itertools import accumulate, product
 
 import pytest
 
-from kirogw import create_app
-from kirogw.settings import load
 from tests import frames
 from tests.loopback import read_request, server
-from tests.system.running import KEY, environment
 from tests.system.talk import FACES, LAST, MODEL, PATHS, events
+from tests.system.within import application, post
 
 FRAMES = [
     frames.event("reasoningContentEvent", {"text": "Hm, zwölf"}),
@@ -85,15 +81,9 @@ class Stage:
 def stage(tmp_path_factory):
     stage = Stage()
     with server(stage.play) as port:
-        stage.app = application(tmp_path_factory.mktemp("home"), f"http://127.0.0.1:{port}")
+        limits = {"STREAMING_READ_TIMEOUT": 5, "FIRST_TOKEN_TIMEOUT": 5}
+        stage.app = application(tmp_path_factory.mktemp("home"), f"http://127.0.0.1:{port}", **limits)
         yield stage
-
-
-def application(home, upstream):
-    urls = dict.fromkeys(("KIRO_RUNTIME_URLS", "KIRO_CONTROL_URLS", "KIRO_AUTH_URL", "AWS_OIDC_URL"), upstream)
-    given = {**urls, "KIRO_API_KEY": "ksk_test", "RETRY_PACE": 0, "STREAMING_READ_TIMEOUT": 5, "FIRST_TOKEN_TIMEOUT": 5,
-             "LOG_LEVEL": "error", "MODEL_CACHE_SECONDS": 3600}  # fmt: skip
-    return create_app(load(environ=environment(home, given), env_file=None))
 
 
 TOOLS = {
@@ -114,21 +104,10 @@ def ask(stage, face, stream, *acts):
     """(status, body) of what a client gets when the upstream does `acts`."""
     stage.acts, stage.asked = list(acts), 0
     stage.shown.clear()
-    body, status = BODIES[face, stream], []
-    environ = {
-        "REQUEST_METHOD": "POST", "PATH_INFO": PATHS[face], "SCRIPT_NAME": "", "QUERY_STRING": "", "SERVER_NAME": "here",
-        "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http", "wsgi.input": BytesIO(body),
-        "CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": "application/json", "HTTP_X_API_KEY": KEY,
-    }  # fmt: skip
-    began, data = time.monotonic(), b""
-    chunks = stage.app(environ, lambda line, headers, _=None: status.append(int(line[:3])))
-    with contextlib.closing(chunks):
-        for chunk in chunks:
-            data += chunk
-            if b"Hm" in chunk:
-                stage.shown.set()
+    began = time.monotonic()
+    status, _, data = post(stage.app, PATHS[face], BODIES[face, stream], lambda chunk: b"Hm" in chunk and stage.shown.set())
     assert time.monotonic() - began < SLOWEST
-    return status[0], data
+    return status, data
 
 
 # What a client has understood, in one line: each block by its kind, and what came of it
