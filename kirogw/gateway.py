@@ -18,11 +18,11 @@ from kirogw.auth import Logins
 from kirogw.catalog import Catalog
 from kirogw.conversation import Choice, Conversation, Text
 from kirogw.cuts import Cuts
-from kirogw.dialects.dialect import Ask, Login, Model, Refused, Verdict
+from kirogw.dialects.dialect import Ask, Fate, Login, Model, Refused, Verdict
 from kirogw.dialects.kiro import faults, request
 from kirogw.dialects.kiro import search as kiro_search
 from kirogw.dialects.kiro.answer import Reader
-from kirogw.errors import Forbidden, GatewayError, NeedsLogin, ShuttingDown, UpstreamFailed
+from kirogw.errors import Forbidden, GatewayError, NeedsLogin, QuotaUsed, ShuttingDown, UpstreamFailed
 from kirogw.fetch import Fetcher
 from kirogw.flow.limit import Limit, OneCall
 from kirogw.flow.stops import Stops
@@ -158,13 +158,16 @@ class Gateway:
         if tries.shown:
             self.pool.failed(account, verdict, "", time.time())
             raise verdict.error
-        again = verdict.again if tries.counts.get(verdict.rule, 0) < verdict.tries else ""
-        if not again:
-            self.pool.failed(account, verdict, tries.model, time.time())
-        pause = tries.next(verdict, time.monotonic())
-        if again == "refresh" and login:
-            self._renew(account, login, verdict, tries)
-        elif again == "profile":
+        given_up = True
+        try:
+            pause = tries.next(verdict, time.monotonic())
+            given_up = tries.account is not account
+        finally:
+            if given_up:
+                self.pool.failed(account, verdict, tries.model, time.time())
+        if tries.again == "refresh" and login:
+            self._renew(account, login, tries)
+        elif tries.again == "profile":
             self._logins.next_rung(account.id, login.profile if login else None)
         return pause
 
@@ -193,15 +196,17 @@ class Gateway:
         account = self.pool.pick(tries.tried, tries.model, time.time())
         if account:
             return account
-        if tries.error:
-            raise tries.error
         resting = self.pool.soonest(time.time())
+        rests_for = resting.error if resting else None
+        if tries.error and (tries.error.passes or not (rests_for and rests_for.passes)):
+            raise tries.error
         if resting is None:
             raise NeedsLogin(
                 "no Kiro account is set up: sign in with the Kiro IDE or kiro-cli or set KIRO_API_KEY, then start again"
             )
-        error = copy.copy(resting.error) or Forbidden("no account can serve just now; try again later")
-        error.wait = max(1.0, resting.until - time.time())
+        error = copy.copy(rests_for) or Forbidden("no account can serve just now; look at its state in /health")
+        if not isinstance(error, QuotaUsed):  # when a plan is reset, Kiro knows; our rest only ends with a look
+            error.wait = max(1.0, resting.until - time.time())
         raise error
 
     def _login(self, account: Account) -> Login:
@@ -213,12 +218,15 @@ class Gateway:
         except UpstreamFailed as error:
             raise Refused(Verdict(error, "refresh-failed", elsewhere=True)) from error
 
-    def _renew(self, account: Account, login: Login, verdict: Verdict, tries: Tries) -> None:
+    def _renew(self, account: Account, login: Login, tries: Tries) -> None:
+        """Another token for the next try; another account where there is none."""
         try:
             self._logins.renew(account.id, login.token)
         except GatewayError as error:
-            self.pool.failed(account, replace(verdict, error=error, fate="login"), "", time.time())
-            tries.next(Verdict(error, "renew-failed", elsewhere=True), time.monotonic())
+            fate: Fate = "login" if isinstance(error, NeedsLogin) else ""
+            failed = Verdict(error, "renew-failed", elsewhere=True, fate=fate)
+            self.pool.failed(account, failed, "", time.time())
+            tries.next(failed, time.monotonic())
 
     def _once(self, account: Account, login: Login, tries: Tries, estimate: int) -> Source:
         """One try: send, wait for the head, and give the events. Raises Refused, Lost or Silence."""
@@ -325,7 +333,7 @@ def _without_search(conversation: Conversation) -> Conversation:
 
 
 def _stopped() -> ShuttingDown:
-    return ShuttingDown("the gateway is being stopped or restarted; try again", wait=1.0)
+    return ShuttingDown("the gateway is being stopped or restarted; try again in a moment", wait=1.0)
 
 
 def _record(entry: log.Entry, outgoing: Request) -> None:

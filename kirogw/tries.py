@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from kirogw import log
 from kirogw.conversation import Conversation
-from kirogw.dialects.dialect import Verdict
+from kirogw.dialects.dialect import Again, Verdict
 from kirogw.dialects.kiro.request import Prepared
 from kirogw.errors import GatewayError
 from kirogw.pool import Account
@@ -27,6 +27,7 @@ class Tries:
     shown: bool = False
     account: Account | None = None
     error: GatewayError | None = None  # of the account that was tried last
+    again: Again = ""  # how the next try asks the same account
     host: int = 0
     fresh: bool = False  # over new connections only: a kept one was found dead
     unsealed: bool = False
@@ -48,13 +49,14 @@ class Tries:
 
     def next(self, verdict: Verdict, now: float) -> float:
         """Seconds to pause before the next try, which this sets up. Raises the verdict's error if there is none."""
-        done = self.counts.get(verdict.rule, 0)
+        done, self.again = self.counts.get(verdict.rule, 0), ""
         self.counts[verdict.rule] = done + 1
         if verdict.again and done < verdict.tries:
             pause: float = min(verdict.waits[1], verdict.waits[0] * 2**done) * random.uniform(1.0, 1.25) * self.pace
             if now + pause <= self.deadline:
                 self.unsealed |= verdict.again == "unsealed"
                 self.plain |= verdict.again == "plain"
+                self.again = verdict.again
                 return pause
         if verdict.host and self.host + 1 < self.hosts:
             self.host += 1

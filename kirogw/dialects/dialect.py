@@ -134,6 +134,7 @@ class Verdict:
 
     `again` up to `tries` times after a pause between `waits[0]` and `waits[1]` seconds (doubling); then, if `host`,
     once at the next host; then, if `elsewhere`, with another account. Only while nothing has reached the client.
+    `hint` is how long the upstream itself asked to be left alone, in seconds.
     """
 
     error: GatewayError
@@ -144,6 +145,7 @@ class Verdict:
     host: bool = False
     elsewhere: bool = False
     fate: Fate = ""
+    hint: float = 0.0
 
 
 class Refused(Exception):

@@ -1,7 +1,8 @@
 """Accounts: whose turn it is, and what is known of their health.
 
 In order of the settings: the first that is ready serves. An account rests for a while after a failure that was its own;
-when all rest, the one that rests only for a rate limit and is ready soonest is tried all the same.
+when all rest, one whose rest is a guess of ours (a rate limit, a refused login) is tried all the same. How long the
+upstream itself asked to be left alone is no guess.
 """
 
 from __future__ import annotations
@@ -23,18 +24,22 @@ RESTS: Final[dict[Fate, tuple[float, ...]]] = {
     "attention": (30.0, 300.0, 1800.0),
 }
 LONGEST: Final = 6 * 3600.0
+ASKED_FOR: Final = 600.0  # seconds for which the upstream's own word is taken; after that one try tells more
 LACKS: Final = 600.0  # seconds for which an account is not asked first for a model that it did not have
 SOFT: Final = frozenset({"slow", "attention", "login"})
 
 
 @dataclass(slots=True)
 class Account:
-    """What the gateway knows of an account beside its keys. `until` is in epoch seconds."""
+    """What the gateway knows of an account beside its keys. In epoch seconds: `until`, the end of its rest, and
+    `barred`, the end of that part of it that the upstream asked for.
+    """
 
     id: str
     kind: str = ""
     name: str = ""
     until: float = 0.0
+    barred: float = 0.0
     fate: Fate = ""
     error: GatewayError | None = None  # what the client heard when it began to rest
     failures: int = 0
@@ -69,19 +74,19 @@ class Pool:
             left = [a for a in self._accounts.values() if a.id not in tried]
             left = [a for a in left if a.has(model, now)] or left
             ready = [a for a in left if a.ready(now)]
-            resting = sorted((a for a in left if a.fate in SOFT), key=lambda a: a.until)
+            resting = sorted((a for a in left if a.fate in SOFT and now >= a.barred), key=lambda a: a.until)
         return next(iter(ready or resting), None)
 
     def soonest(self, now: float) -> Account | None:
-        """Of the accounts that rest, the one that is ready first."""
+        """Of the accounts that rest, the one that is ready first; best one whose trouble passes by itself."""
         with self._lock:
             resting = [a for a in self._accounts.values() if not a.ready(now)]
-        return min(resting, key=lambda a: a.until, default=None)
+        return min(resting, key=lambda a: (not (a.error and a.error.passes), a.until), default=None)
 
     def served(self, account: Account) -> None:
         """A success heals."""
         with self._lock:
-            account.until, account.fate, account.error, account.failures = 0.0, "", None, 0
+            account.until, account.barred, account.fate, account.error, account.failures = 0.0, 0.0, "", None, 0
 
     def failed(self, account: Account, verdict: Verdict, model: str, now: float) -> None:
         with self._lock:
@@ -93,4 +98,5 @@ class Pool:
                 account.failures = account.failures + 1 if account.fate == verdict.fate else 1
                 rest = max(rests[min(account.failures, len(rests)) - 1], verdict.error.wait or 0.0)
                 account.until = now + min(rest, LONGEST)
+                account.barred = now + min(verdict.hint, ASKED_FOR)
                 account.fate, account.error = verdict.fate, verdict.error

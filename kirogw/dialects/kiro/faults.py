@@ -282,6 +282,7 @@ def _worded(row: Row, fault: Fault, model: str) -> Verdict:
     waits = row.waits if hint is None else (max(hint, row.waits[0]), max(hint, row.waits[1]))
     return Verdict(
         _error(row, fault, model), row.name, row.again, row.tries, waits, row.host, row.elsewhere, row.fate,
+        hint or 0.0,
     )  # fmt: skip
 
 
