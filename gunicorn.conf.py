@@ -33,6 +33,7 @@ proc_name = "kirogw"
 control_socket_disable = True  # it would lie in the user's home, for all gunicorns of the user
 
 
+FILES = 10_240  # what macOS allows although it says that there is no limit
 LONG = 3600  # seconds for the streams of a worker that SIGHUP has replaced
 
 
@@ -85,6 +86,8 @@ def post_worker_init(worker):
     signal.signal(signal.SIGTERM, handle)
     if worker.stopping[0]:  # the signal came before there was a handler for it
         worker.alive = False
+
+
 def _watch(worker):
     """The worker's connections, and whether there is a request on each just now."""
     connections, serve, answer = {}, worker.handle, worker.handle_request
@@ -110,7 +113,10 @@ def _watch(worker):
 def _more_files():
     """Each stream holds two sockets; the soft limit is often 1024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for soft in (hard, FILES):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            break
 
 
 _more_files()

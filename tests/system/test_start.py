@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import resource
+import runpy
 import shlex
 import signal
 import sqlite3
@@ -365,3 +367,19 @@ def test_nothing_is_left_in_the_home_but_the_gateways_own_folder(tmp_path):
     with running(home=tmp_path, **BARE) as gateway:
         gateway.post(PATHS["chat"], ask())
     assert sorted(os.listdir(tmp_path)) == [".kirogw", "log.txt"]
+
+
+def test_a_limit_of_open_files_that_the_system_does_not_mean(tmp_path, monkeypatch):
+    """macOS says that the hard limit is infinite, and refuses it as a soft one."""
+    took = []
+
+    def set_limit(which, limits):
+        if limits[0] == resource.RLIM_INFINITY:
+            raise ValueError("current limit exceeds maximum limit")
+        took.append(limits[0])
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (256, resource.RLIM_INFINITY))
+    monkeypatch.setattr(resource, "setrlimit", set_limit)
+    conf = runpy.run_path(str(TOP / "gunicorn.conf.py"))
+    assert took == [10_240] and conf["worker_class"] == "gevent"
