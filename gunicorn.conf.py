@@ -73,8 +73,7 @@ def post_worker_init(worker):
 
     def leave():
         for connection in [connection for connection, busy in connections.items() if not busy]:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RD)  # a request that lies there already is still read
+            _close(connection)
         if worker.stopping[0]:
             gateway.stop(_settings.shutdown_grace)
 
@@ -105,9 +104,17 @@ def _watch(worker):
             return answer(listener_name, req, sock, addr)
         finally:
             connections[sock] = False
+            if not worker.alive:
+                _close(sock)
 
     worker.handle, worker.handle_request = handle, handle_request
     return connections
+
+
+def _close(connection):
+    """A request that lies there already is still read."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RD)
 
 
 def _more_files():
