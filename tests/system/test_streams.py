@@ -19,8 +19,8 @@ from tests.system.talk import FACES, PATHS, PING, ask, events, failure, finished
 
 BEAT = 0.2
 SETTINGS = {"HEARTBEAT": BEAT}
-WORDS = [f"word{n} " for n in range(8)]
-SLOWLY = [{"steps": [{"text": "".join(WORDS), "pace": 0.1}], "repeat": True}]
+WORDS = [f"word{n} " for n in range(6)]
+SLOWLY = [{"steps": [{"text": "".join(WORDS), "pace": 0.3}], "repeat": True}]
 
 
 @pytest.fixture
@@ -155,9 +155,9 @@ def test_heartbeats(twin, connection, face, fault, steps):
         twin.faults.add("", **fault)
     began = time.monotonic()
     begin(connection, face)
-    assert time.monotonic() - began < 3 * BEAT  # the head does not wait for the upstream
+    assert time.monotonic() - began < 5 * BEAT  # the head does not wait for the upstream
     beats, data = beats_of(face, connection.chunks())
-    assert 4 <= beats <= 6
+    assert 3 <= beats <= 6
     assert (finished(face, data), failure(data)) == (True, None)
     assert text(face, data) == "".join(step["text"] for step in steps or [{"text": "now"}])
     assert len(twin.seen()) == 1
@@ -187,6 +187,32 @@ def test_beats_while_words_are_held_back(twin, connection):
     beats, data = beats_of("messages", connection.chunks())
     assert beats >= 3
     assert text("messages", data) == "a" * 60 + "b"
+
+
+FORMATS = {
+    "messages": {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}},
+    "chat": {"response_format": {"type": "json_object"}},
+}
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_beats_while_a_whole_json_text_is_awaited(twin, connection, face):
+    """Half a JSON text is none, so it is kept until it is whole."""
+    said = json.dumps({"numbers": list(range(40))})
+    twin.script([[{"text": said, "pace": BEAT / 8}]])
+    begin(connection, face, **FORMATS[face])
+    beats, data = beats_of(face, connection.chunks())
+    assert beats >= 3
+    assert (text(face, data), finished(face, data)) == (said, True)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_client_that_leaves_while_a_whole_json_text_is_awaited(twin, gateway, face):
+    twin.script([[{"text": "word " * 2000, "pace": BEAT / 8}]])
+    with Connection(gateway.url) as connection:
+        begin(connection, face, **FORMATS[face])
+        next(connection.chunks())
+    assert gone_within(twin, 2 * BEAT + 1.0, time.time())
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -231,7 +257,7 @@ def test_a_client_that_leaves_closes_the_upstream(twin, gateway, face, faults, s
     with Connection(gateway.url) as connection:
         begin(connection, face)
         next(connection.chunks())
-    assert gone_within(twin, 2 * BEAT + 0.3, time.time())
+    assert gone_within(twin, 2 * BEAT + 1.0, time.time())
     assert eventually(lambda: gateway.get("/health").json()["answers_running"] == 0)
 
 
@@ -242,7 +268,7 @@ def test_a_client_that_leaves_before_its_own_head(twin, gateway, face):
     with Connection(gateway.url) as connection:
         connection.send("POST", PATHS[face], ask(stream=True))
         assert eventually(twin.seen)
-    assert gone_within(twin, 3 * BEAT + 0.3, time.time())
+    assert gone_within(twin, 3 * BEAT + 1.0, time.time())
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -252,7 +278,7 @@ def test_a_client_that_leaves_without_a_stream(twin, gateway, face):
     with Connection(gateway.url) as connection:
         connection.send("POST", PATHS[face], ask())
         assert eventually(lambda: twin.seen() and twin.seen()[0].frames)
-    assert gone_within(twin, 2 * BEAT + 0.3, time.time())
+    assert gone_within(twin, 2 * BEAT + 1.0, time.time())
 
 
 def test_a_client_that_leaves_in_a_pause_is_not_tried_for_again():
