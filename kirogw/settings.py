@@ -110,6 +110,8 @@ class Settings:
         return {alias: model for alias, _, model in (pair.partition("=") for pair in self.model_aliases)}
 
 
+SHORTEST_KEY: Final = 16
+KNOWN_KEYS: Final = frozenset({"my-super-secret-password-123", "your-api-key-here"})  # from other gateways' examples
 FIELDS: Final = dataclasses.fields(Settings)
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
@@ -123,7 +125,21 @@ def load(cli: Mapping[str, str] | None = None, environ: Mapping[str, str] | None
     environ = os.environ if environ is None else environ
     texts: dict[str, str] = {**read_env_file(env_file), **environ, **(cli or {})}
     values = {f.name: _parse(f, texts[f.name.upper()]) for f in FIELDS if texts.get(f.name.upper(), "").strip()}
-    return Settings(**values)
+    settings = Settings(**values)
+    _check_exposure(settings)
+    return settings
+
+
+def _check_exposure(settings: Settings) -> None:
+    """Who can be reached by other machines needs a key that nobody guesses. Ports of gateways are scanned."""
+    host, key = settings.server_host, settings.proxy_api_key
+    if not key or host in ("localhost", "::1") or host.startswith("127."):
+        return
+    if len(key) < SHORTEST_KEY or key.lower() in KNOWN_KEYS:
+        raise WrongSetting(
+            f"PROXY_API_KEY can be guessed, and SERVER_HOST={host} lets other machines try: take one of {SHORTEST_KEY}"
+            " random characters or more, or none, so that one is made"
+        )
 
 
 def read_env_file(path: str | os.PathLike[str] | None) -> dict[str, str]:

@@ -52,6 +52,24 @@ def test_a_wrong_value_stops_the_start_with_one_line_that_names_it(name, value, 
         load({}, {name: value}, None)
 
 
+@pytest.mark.parametrize(
+    ("host", "key", "good"),
+    [
+        ("127.0.0.1", "short", True), ("::1", "short", True), ("localhost", "short", True), ("0.0.0.0", "", True),
+        ("0.0.0.0", "x7Jq_0vPz2LmN4tR", True), ("0.0.0.0", "short", False), ("::", "short", False),
+        ("192.168.1.2", "My-Super-Secret-Password-123", False),
+    ],
+)  # fmt: skip
+def test_who_can_be_reached_needs_a_key_that_nobody_guesses(host, key, good):
+    given = {"SERVER_HOST": host, "PROXY_API_KEY": key}
+    if good:
+        assert load({}, given, None).server_host == host
+        return
+    with pytest.raises(WrongSetting, match=r"^PROXY_API_KEY can be guessed") as caught:
+        load({}, given, None)
+    assert key not in str(caught.value)
+
+
 RIGHT = [
     ("KIRO_RUNTIME_URLS", "https://a.{region}.b, http://127.0.0.1:9", "kiro_runtime_urls", ("https://a.{region}.b", "http://127.0.0.1:9")),
     ("DEMO", "yes", "demo", True),
