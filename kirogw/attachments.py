@@ -106,7 +106,7 @@ def _change(parts: tuple[Part, ...], path: str, new: bool, change: Change) -> It
         if isinstance(part, Result):
             yield replace(part, parts=tuple(_change(part.parts, at, new, change)))
         elif isinstance(part, Image | Document):
-            yield change(Place(part, at, new))
+            yield change(Place(part, part.at or at, new))
         else:
             yield part
 

@@ -17,22 +17,26 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture. `data` is base64 (without a `data:` prefix); a picture given by `url` has none until it is fetched."""
+    """A picture. `data` is base64 (without a `data:` prefix); a picture given by `url` has none until it is fetched.
+    `at` is its path in the client's request, for messages about it.
+    """
 
     data: str = ""
     media: str = ""  # as the client declared it, such as image/png; the bytes decide (rules.images_are_sniffed)
     url: str = ""
+    at: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file for the model to read: `data` is base64, or `text` is its text, or `url` where it lies."""
+    """A file for the model to read: `data` is base64, or `text` is its text, or `url` where it lies. `at` as above."""
 
     name: str
     media: str = ""
     data: str = ""
     text: str = ""
     url: str = ""
+    at: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,38 +86,47 @@ def boxes(hint):
     return [box for inner in typing.get_args(hint) for box in boxes(inner)]
 
 
-def requests(request):
-    """Requests at random, as the TypedDict `request` allows them."""
-    return _values(request, {})
+def requests(request, members=None):
+    """Requests at random, as the TypedDict `request` allows them. `members`: strategies for members by their names,
+    where the type allows any text, so that ids meet and pictures are some."""
+    return _values(request, {}, members or {})
 
 
-def _values(hint, known):
+def _values(hint, known, members):
     """Values of a type hint; nothing() for what JSON can not hold, such as open files and the packages' own models."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if is_typeddict(hint):
         if hint not in known:
-            known[hint] = st.deferred(lambda: _boxes(hint, known))
+            known[hint] = st.deferred(lambda: _boxes(hint, known, members))
         return known[hint]
     if origin is typing.Literal:
         return st.sampled_from(inner)
     if origin in (Required, NotRequired, typing.Annotated):
-        return _values(inner[0], known)
+        return _values(inner[0], known, members)
     if origin in (typing.Union, types.UnionType):
-        return st.one_of([_values(one, known) for one in inner])
+        return st.one_of([_values(one, known, members) for one in inner])
     if origin in (dict, collections.abc.Mapping):
-        return st.dictionaries(WORDS, _values(inner[1], known), max_size=2)
+        return st.dictionaries(WORDS, _values(inner[1], known, members), max_size=2)
     if isinstance(origin, type) and issubclass(origin, collections.abc.Iterable):
-        return st.lists(_values(inner[0], known), max_size=3)
+        return st.lists(_values(inner[0], known, members), max_size=3)
     if getattr(hint, "__name__", "") == "SequenceNotStr":
         return st.lists(WORDS, max_size=2)
     return PLAIN.get(hint, st.nothing())
 
 
-def _boxes(box, known):
+def _boxes(box, known, members):
     hints = get_type_hints(box, include_extras=True)
-    must = {name: _values(hint, known) for name, hint in hints.items() if typing.get_origin(hint) is Required}
-    free = {name: _values(hint, known) for name, hint in hints.items() if name not in must}
+    values = {name: members[name] if name in members and _is_any_text(hint) else _values(hint, known, members)
+              for name, hint in hints.items()}  # fmt: skip
+    must = {name: values[name] for name, hint in hints.items() if typing.get_origin(hint) is Required}
+    free = {name: value for name, value in values.items() if name not in must}
     return st.fixed_dictionaries(must, optional={name: value for name, value in free.items() if not value.is_empty})
+
+
+def _is_any_text(hint):
+    if typing.get_origin(hint) in (Required, NotRequired, typing.Annotated, typing.Union, types.UnionType):
+        return any(map(_is_any_text, typing.get_args(hint)))
+    return hint is str
 
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=8)

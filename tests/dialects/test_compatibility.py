@@ -111,7 +111,8 @@ def plain(ask):
     """The request in our own form as plain values, with the members of the Ask beside those of the Conversation."""
     value = dataclasses.asdict(ask)
     value["echo"] = {name: sorted(item) if isinstance(item, frozenset) else item for name, item in ask.echo.items()}
-    return json.loads(json.dumps({**value, **value.pop("conversation")}))
+    value = json.loads(json.dumps({**value, **value.pop("conversation")}))
+    return strip(value, "at")  # where a picture stands in the request
 
 
 def look(value, path):

@@ -138,8 +138,8 @@ def _image(part: Json, at: str) -> Part | None:
     else:
         url = need(need(part, "image_url", dict, at), "url", str, at + "image_url.")
     if (inline := data_url(url)) is not None:
-        return Image(inline[1], inline[0])
-    return Image(url=url)
+        return Image(inline[1], inline[0], at=at[:-1])
+    return Image(url=url, at=at[:-1])
 
 
 def _file(part: Json, at: str) -> Part | None:
@@ -150,10 +150,10 @@ def _file(part: Json, at: str) -> Part | None:
                          param=inside + "file_id")  # fmt: skip
     data, name = need(file, "file_data", str, inside), may(file, "filename", str, "", inside) or "document"
     if (inline := data_url(data)) is not None:
-        return Document(name, inline[0], data=inline[1])
+        return Document(name, inline[0], data=inline[1], at=at[:-1])
     if data.lower().startswith(("http:", "https:")):
-        return Document(name, url=data)
-    return Document(name, data=data)
+        return Document(name, url=data, at=at[:-1])
+    return Document(name, data=data, at=at[:-1])
 
 
 def _audio(part: Json, at: str) -> Part | None:

@@ -34,7 +34,7 @@ Change: TypeAlias = Callable[[Part, str], Part]
 
 
 def _each(conversation: Conversation, change: Change) -> Conversation:
-    """`change` for each part, also inside results; it is told the part's path for a message.
+    """`change` for each part, also inside results; it is told the part's path in the client's request.
 
     What it refuses is an error only behind the model's last turn. In older turns it becomes text: the client was told
     once, and if it kept the part all the same, its session would end here.
@@ -47,10 +47,9 @@ def _each(conversation: Conversation, change: Change) -> Conversation:
         careful = change if n > answered else _excused(change)
         parts: list[Part] = []
         for m, part in enumerate(turn.parts):
-            at = f"messages.{n}.content.{m}"
             if type(part) is Result:
-                part = _inside(part, careful, at)
-            parts.append(careful(part, at))
+                part = _inside(part, careful, f"messages.{n}.content.{m}")
+            parts.append(careful(part, getattr(part, "at", "") or f"messages.{n}.content.{m}"))
         fresh.append(touch.with_parts(turn, parts))
     return touch.with_turns(conversation, fresh)
 
@@ -66,7 +65,9 @@ def _excused(change: Change) -> Change:
 
 
 def _inside(result: Result, change: Change, at: str) -> Result:
-    fresh = tuple(change(inner, f"{at}.content.{k}") for k, inner in enumerate(result.parts))
+    fresh = tuple(
+        change(inner, getattr(inner, "at", "") or f"{at}.content.{k}") for k, inner in enumerate(result.parts)
+    )  # fmt: skip
     return result if all(map(touch.same, fresh, result.parts)) else Result(result.call, fresh, result.failed)
 
 
@@ -104,7 +105,7 @@ def _picture(part: Part, at: str, terms: Terms) -> Part:
     if max(size := size_of(content)) > SIDE:
         raise BadRequest(f"the image is {size[0]} x {size[1]} pixels; Kiro takes up to {SIDE} x {SIDE}", param=at)
     media = f"image/{kind}"
-    return part if base is part.data and media == part.media else Image(base, media, part.url)
+    return part if base is part.data and media == part.media else replace(part, data=base, media=media)
 
 
 def _decoded(data: str, what: str, at: str) -> tuple[str, bytes]:
@@ -132,9 +133,10 @@ def there_are_ten_pictures_at_most(conversation: Conversation, terms: Terms) -> 
     count = sum(1 for turn in conversation.turns for _ in _pictures(turn))
     if count <= PICTURES:
         return conversation
-    if (last := sum(1 for _ in _pictures(conversation.turns[-1]))) > PICTURES:
+    newest = list(_pictures(conversation.turns[-1]))
+    if (last := len(newest)) > PICTURES:
         raise BadRequest(f"the last message holds {last} images; Kiro takes up to {PICTURES} a request",
-                         param=f"messages.{len(conversation.turns) - 1}.content")  # fmt: skip
+                         param=newest[PICTURES].at or f"messages.{len(conversation.turns) - 1}.content")  # fmt: skip
     gone = min(-(-(count - PICTURES) // STEP) * STEP, count - last)
     seen = 0
 

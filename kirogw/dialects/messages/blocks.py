@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from kirogw.conversation import Call, Document, Image, Part, Result, Text, Thought
@@ -56,11 +57,11 @@ def _image(block: Json, at: str) -> tuple[Part, ...]:
     if kind == "file":
         raise _no_files(inside)
     if kind == "base64":
-        return (Image(need(source, "data", str, inside), may(source, "media_type", str, "", inside)),)
+        return (Image(need(source, "data", str, inside), may(source, "media_type", str, "", inside), at=at[:-1]),)
     url = need(source, "url", str, inside)
     if (inline := data_url(url)) is not None:
-        return (Image(inline[1], inline[0]),)
-    return (Image(url=url),)
+        return (Image(inline[1], inline[0], at=at[:-1]),)
+    return (Image(url=url, at=at[:-1]),)
 
 
 def _document(block: Json, at: str) -> tuple[Part, ...]:
@@ -68,6 +69,7 @@ def _document(block: Json, at: str) -> tuple[Part, ...]:
     source, inside = need(block, "source", dict, at), at + "source."
     context = may(block, "context", str, "", at)
     found = pick(source, "type", SOURCES, inside)(source, inside, may(block, "title", str, "", at))
+    found = tuple(replace(part, at=at[:-1]) if isinstance(part, Document) else part for part in found)
     return (Text(context), *found) if context else found
 
 
