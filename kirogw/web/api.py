@@ -22,7 +22,7 @@ from kirogw.dialects.chat.models import openai_model, openai_models
 from kirogw.dialects.dialect import Ask, Face, Heading, Model
 from kirogw.dialects.kiro import models as kiro_models
 from kirogw.dialects.messages.models import anthropic_model, anthropic_models, token_count
-from kirogw.errors import GatewayError, NotFound, WrongKey
+from kirogw.errors import GatewayError, UnknownModel, WrongKey
 from kirogw.stream import Source, events, written
 from kirogw.web import guard
 from kirogw.web.cork import Cork
@@ -48,7 +48,8 @@ def add_routes(app: Flask) -> None:
         ("/v1/messages/count_tokens", count_tokens, ["POST"]),
         ("/v1/chat/completions", functools.partial(generate, FACES["chat"]), ["POST"]),
     ):
-        app.add_url_rule(path, path, _public(view) if path in PUBLIC else _kept(view), methods=methods)
+        behind = _public(view) if path in PUBLIC else _kept(view)
+        app.add_url_rule(path, path, behind, methods=methods, provide_automatic_options=False)
 
 
 PUBLIC: Final = {"/", "/health", "/ready"}
@@ -202,7 +203,7 @@ def model(data: bytes, name: str) -> Response:
             return _json(anthropic_model(one) if anthropic else openai_model(one))
     target = state().gateway.catalog.resolve(name, state().gateway.catalog.known())
     if not target.known:
-        raise NotFound(f"there is no model {name!r}; GET /v1/models lists those that work")
+        raise UnknownModel(f"there is no model {name!r}; GET /v1/models lists those that work")
     return _json(anthropic_model(target.model) if anthropic else openai_model(target.model))
 
 

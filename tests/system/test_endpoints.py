@@ -14,6 +14,7 @@ from tests.system.talk import FACES, MODEL, PATHS, ask, events, text, whole_text
 SETTINGS = {"MAX_BODY_BYTES": 200_000, "HEARTBEAT": 0.5}
 SHORT = [{"steps": [{"text": "one two three"}], "repeat": True}]
 ANTHROPIC = {"anthropic-version": "2023-06-01"}
+UNKNOWN_MODEL = {"messages": ("not_found_error", None), "chat": ("invalid_request_error", "model_not_found")}
 COUNT = "/v1/messages/count_tokens"
 KEPT = [("GET", "/v1/models"), ("GET", f"/v1/models/{MODEL}"), ("POST", PATHS["messages"]), ("POST", PATHS["chat"]), ("POST", COUNT)]
 
@@ -105,7 +106,9 @@ def test_both_lists_name_the_same_models(gateway):
 def test_no_such_model(gateway, face):
     reply = gateway.get("/v1/models/nobody-has-this", headers_of(face))
     assert reply.status_code == 404
-    assert "nobody-has-this" in error_of(face, reply)["message"]
+    error = error_of(face, reply)
+    assert "nobody-has-this" in error["message"]
+    assert (error["type"], error.get("code")) == UNKNOWN_MODEL[face]
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -277,6 +280,18 @@ def test_a_chunked_body_is_as_good_as_another(twin, gateway, face):
     assert (status, whole_text(face, json.loads(body))) == (200, "one two three")
 
 
+def test_a_client_that_asks_before_it_sends(twin, gateway):
+    """curl does, with a body above a megabyte."""
+    twin.script(SHORT)
+    data = json.dumps(ask()).encode()
+    with Connection(gateway.url) as connection:
+        head = f"POST {PATHS['chat']} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\nexpect: 100-continue\r\ncontent-length: {len(data)}\r\n\r\n"
+        connection.socket.sendall(head.encode())
+        assert connection.head()[0] == 100
+        connection.socket.sendall(data)
+        assert connection.answer()[0] == 200
+
+
 def test_the_largest_body_passes(twin, gateway):
     twin.script(SHORT)
     data = json.dumps(ask("")).encode()
@@ -394,9 +409,6 @@ def test_a_missing_field_is_named(gateway, face, member):
 # models that nobody knows
 
 
-UNKNOWN_MODEL = {"messages": ("not_found_error", None), "chat": ("invalid_request_error", "model_not_found")}
-
-
 def model_of(seen):
     return seen.payload["conversationState"]["currentMessage"]["userInputMessage"]["modelId"]
 
@@ -430,6 +442,8 @@ UNKNOWN = [
     pytest.param("GET", "/v1/messages", "messages", 405, id="GET messages"),
     pytest.param("DELETE", "/v1/chat/completions", "chat", 405, id="DELETE chat"),
     pytest.param("POST", "/v1/models", "chat", 405, id="POST models"),
+    pytest.param("OPTIONS", "/v1/messages", "messages", 405, id="OPTIONS"),
+    pytest.param("TRACE", "/", "chat", 405, id="TRACE"),
 ]
 
 
