@@ -7,6 +7,8 @@ Through a proxy it is the same: the proxy is told the address, in a tunnel, so i
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import ipaddress
 import queue
 import socket
@@ -17,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.client import HTTPException
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -29,6 +31,8 @@ from urllib3.util import make_headers, parse_url
 
 from kirogw.errors import BadRequest
 from kirogw.settings import Settings
+
+T = TypeVar("T")
 
 HOPS: Final = 5
 URL_LENGTH: Final = 8192
@@ -109,12 +113,17 @@ class Fetcher:
         return found
 
     def _together(self, urls: list[str]) -> dict[str, Fetched | BadRequest]:
-        """Threads, because neither a name server nor a handshake that drips in can be given a time limit otherwise."""
+        """Threads, because neither a name server nor a handshake that drips in can be given a time limit otherwise.
+
+        A head that drips in ends with its connection, which is shut when the time is over.
+        """
+        opened: list[HTTPConnection] = []
         done: queue.SimpleQueue[tuple[str, Fetched | BadRequest]] = queue.SimpleQueue()
         limit = self._settings.fetch_timeout
         deadline = time.monotonic() + limit
         for url in urls:
-            threading.Thread(target=lambda url=url: done.put((url, self._tried(url, deadline))), daemon=True).start()
+            work = functools.partial(self._tried, url, deadline, opened)
+            threading.Thread(target=_put, args=(done, url, work), daemon=True, name="fetch").start()
         found: dict[str, Fetched | BadRequest] = {}
         while len(found) < len(urls):
             try:
@@ -122,11 +131,13 @@ class Fetcher:
             except queue.Empty:
                 break
             found[url] = result
+        for connection in opened:
+            _shut(connection)
         return {url: found.get(url) or _late(url, limit) for url in urls}
 
-    def _tried(self, url: str, deadline: float) -> Fetched | BadRequest:
+    def _tried(self, url: str, deadline: float, opened: list[HTTPConnection]) -> Fetched | BadRequest:
         try:
-            return self._fetch(url, deadline)
+            return self._fetch(url, deadline, opened)
         except BadRequest as error:
             return error
         except TimeoutError:
@@ -134,10 +145,10 @@ class Fetcher:
         except FAILURES as error:  # whose own texts may hold a proxy's password
             return BadRequest(f"{_shown(url)} could not be fetched ({type(error).__name__}); send the file itself")
 
-    def _fetch(self, url: str, deadline: float) -> Fetched:
+    def _fetch(self, url: str, deadline: float, opened: list[HTTPConnection]) -> Fetched:
         for _ in range(HOPS + 1):
             parts = _parsed(url)
-            connection, response = self._asked(parts, deadline)
+            connection, response = self._asked(parts, deadline, opened)
             try:
                 if response.status not in REDIRECTS:
                     return self._read(url, connection, response, deadline)
@@ -146,7 +157,8 @@ class Fetcher:
                 connection.close()
         raise BadRequest(f"{_shown(url)} redirects too often; send the file itself")
 
-    def _asked(self, parts: SplitResult, deadline: float) -> tuple[HTTPConnection, Any]:
+    def _asked(self, parts: SplitResult, deadline: float,
+               opened: list[HTTPConnection]) -> tuple[HTTPConnection, Any]:  # fmt: skip
         """The request sent, to the first of the name's addresses that answers, and the head of the reply."""
         host, port = _host(parts), parts.port or (443 if parts.scheme == "https" else 80)
         path = parse_url(parts.geturl()).request_uri
@@ -155,6 +167,7 @@ class Fetcher:
         addresses = self._addresses(parts, host, port)
         for n, address in enumerate(addresses):
             connection = self._connection(parts.scheme, host, address, port, min(CONNECT, _left(deadline)))
+            opened.append(connection)
             try:
                 connection.request("GET", path, headers=headers, preload_content=False)
                 connection.timeout = _left(deadline)
@@ -225,8 +238,9 @@ class Fetcher:
             data += chunk
             if len(data) > limit:
                 raise BadRequest(f"{_shown(url)} is larger than {limit:,} bytes; send a smaller file")
-            if connection.sock is not None:
-                connection.sock.settimeout(_left(deadline))
+            left = _left(deadline)
+            if connection.sock is not None:  # it is the response's alone once that is known to be the last
+                connection.sock.settimeout(left)
         return Fetched(bytes(data), response.headers.get("content-type", "").partition(";")[0].strip().lower())
 
     def _look_up(self, url: str) -> Fetched | None:
@@ -246,6 +260,16 @@ class Fetcher:
             self._kept[url] = time.monotonic(), fetched
             while sum(len(kept.data) for _, kept in self._kept.values()) > KEEP_BYTES:
                 self._kept.popitem(last=False)
+
+
+def _put(done: queue.SimpleQueue[tuple[str, T]], url: str, work: Callable[[], T]) -> None:
+    done.put((url, work()))
+
+
+def _shut(connection: HTTPConnection) -> None:
+    """Wake whoever reads from it, in another thread; one that is closed already has no socket."""
+    with contextlib.suppress(OSError, AttributeError):
+        connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _left(deadline: float) -> float:

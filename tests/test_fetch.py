@@ -80,7 +80,8 @@ class Site(http.server.BaseHTTPRequestHandler):
         self.head(404, Content_Length=0)
 
     def do_slow_body(self):
-        self.head(Content_Length=1000)
+        self.close_connection = True
+        self.head(Content_Length=1000, Connection="close")
         for _ in range(1000):
             self.wfile.write(b"x")
             time.sleep(0.05)
@@ -242,6 +243,9 @@ def test_what_drips_in_is_given_up_in_time(web, path):
     with pytest.raises(BadRequest, match=r"took longer than 0.4 seconds"):
         get(fetcher(fetch_timeout=0.4), f"http://pictures.test:{port(web)}{path}")
     assert time.monotonic() - began < 1.0
+    while any(thread.name == "fetch" for thread in threading.enumerate()):
+        time.sleep(0.02)
+    assert time.monotonic() - began < 2.0
 
 
 def test_a_silent_name_server_is_given_up_in_time():
