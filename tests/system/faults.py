@@ -1,182 +1,160 @@
-"""The fault table: each fault that the twin can play, both APIs, streamed and not, once and for ever: what the client
-got. `python -m tests.system.faults` prints it as docs/faults.md.
+"""The fault table: what a client got for each thing that can go wrong, in both APIs, streamed and not.
+
+`python -m tests.system.faults` prints it, as docs/faults.md has it.
 """
 
-import contextlib
-import itertools
-import json
+import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
-from kirogw.twin import Twin
-from kirogw.twin.faults import NAMED
-from tests.system.running import running
+from kirogw.dialects.kiro.faults import LOST, STRANGE, TABLE
+from tests.system import cases
+from tests.system.stand import Verdicts, standing
 
-TEXT = "one two three four five six seven eight nine ten"
-SCRIPT = [{"steps": [{"text": TEXT, "pieces": 4}], "repeat": True}]
-STUMP = [{"steps": [{"text": "Writing."}, {"tool": "write", "input": '{"path": "a.txt", "content": "half', "finished": False},
-                    {"stop": "MAX_TOKENS"}], "repeat": True}]  # fmt: skip
-FACES = ("messages", "chat")
-QUICK = {"slow_headers": {"slow": 0.7}, "stall": {"stall": 0.7}}
-SKIPPED = {name for name, fault in NAMED.items() if fault.get("operation") == "auth"}  # tests/logins has these
-SETTINGS = {"HEARTBEAT": "0.3", "RETRY_PACE": "0.002", "RETRY_BUDGET": "20", "SERVER_WORKERS": "1"}
-TOOLS = {
-    "messages": [{"name": "write", "description": "Write a file", "input_schema": {"type": "object", "properties": {}}}],
-    "chat": [{"type": "function", "function": {"name": "write", "description": "Write a file", "parameters": {"type": "object", "properties": {}}}}],
-}  # fmt: skip
+COLUMNS = (("messages", True), ("messages", False), ("chat", True), ("chat", False))
+ROWS = [row.name for row in (*TABLE, STRANGE, *LOST.values())]
+COUNTS = {"once": 1, "always": None}
+AT_ONCE = 12
 HEAD = """# Faults
 
-What a client got, for each fault of the upstream: the answer (and after how many tries), an error with its status, or an
-error inside the stream. `once`: the fault came once; `always`: each time. Printed by `make faults` from a running gateway
-before the simulator of the upstream; pauses between tries are cut short there, waits told to the client are not.
+What a client gets for each thing that can go wrong upstream. Printed by `make faults`: every cell is a question that was
+asked over HTTP, to a gateway of its own before the simulator of Kiro, which was told to fail. Pauses between tries are
+cut short there; what the client is told to wait is not.
 
-A cell reads: **whole** (the answer came, and nobody saw the fault), **status type** (an HTTP error), **in-band type**
-(an error event in a stream that had begun), **ends X** (the answer ended early, and says so by its stop reason).
+* **whole**: the answer came, and the client saw nothing of the fault. *tries*: how often it was asked for.
+* **429 type**: an error with that status and type (Messages) or code (Chat Completions). *wait*: Retry-After, in seconds.
+* **in-band type**: a stream that had begun ends with an error event. It is never followed by an end mark.
+* **ends X**: the answer ended early, and says so as its stop reason.
+* *beats*: the client heard signs of life meanwhile.
+
+*once* and *always*: the fault came once, or each time; *either*: that makes no difference. *row* is the row of the
+decision table (`kirogw/dialects/kiro/faults.py`) that was met: it says how often the same account is asked again, whether
+another host or another account is, and what the client hears. *stale* is none of them: a kept connection turned out to be
+dead, and one more try over a new one is free. *needs-login* and *refresh-failed* come from the sign-in service.
+
+What clients make of errors is behind some of the choices:
+
+* A login that no longer works is 403 and not 401, because clients take a 401 for their own key.
+* A plan that is used up is 429 with Retry-After and `x-should-retry: false`, and never 402, which Codex tries again and
+  again. OpenCode gets 403: on a 429 it would ask for ever.
+* No Retry-After for Codex and OpenCode is longer than 30 s, through which they sleep without a word.
+* "try again in a moment" or the like stands in each error that may pass, and in none that does not: inside a stream,
+  OpenCode goes by such words alone.
+* An account that Kiro asks to be left alone (Retry-After, retryAfterMilliseconds) is left alone, up to ten minutes; so is
+  one whose plan is used up or that is locked, for a while. After other failures an only account is asked all the same.
 """
 
 
-def ask(gateway, face, stream, tools=False):
-    body = {"model": "claude-sonnet-4.6", "max_tokens": 1000, "stream": stream, "messages": [{"role": "user", "content": "Count."}]}
-    if tools:
-        body["tools"] = TOOLS[face]
-    path = "/v1/messages" if face == "messages" else "/v1/chat/completions"
-    with gateway.post(path, body, stream=stream) as reply:
-        return got(face, reply, reply.content)
-
-
-def got(face, reply, content):
-    """What the client sees: {"status", "type", "wait", "text", "stop", "error", "beats"}."""
-    seen = {"status": reply.status_code, "type": "", "wait": reply.headers.get("Retry-After", ""), "text": "", "stop": "",
-            "error": "", "beats": 0, "arguments": ""}  # fmt: skip
-    if reply.status_code != 200:
-        error = json.loads(content)["error"]
-        return {**seen, "type": error.get("type") or "", "code": error.get("code") or "", "error": error["message"]}
-    if reply.headers["Content-Type"].startswith("text/event-stream"):
-        return {**seen, **STREAMS[face](content.decode())}
-    return {**seen, **WHOLES[face](json.loads(content))}
-
-
-def _data(text):
-    for block in text.split("\n\n"):
-        lines = [line[5:].strip() for line in block.split("\n") if line.startswith("data:")]
-        if lines and lines[0] != "[DONE]":
-            yield json.loads("\n".join(lines))
-
-
-def messages_stream(text):
-    seen = {"text": "", "stop": "", "type": "", "error": "", "beats": 0, "arguments": ""}
-    finished = False
-    for event in _data(text):
-        delta = event.get("delta", {})
-        seen["text"] += delta.get("text", "")
-        seen["arguments"] += delta.get("partial_json", "")
-        seen["stop"] = delta.get("stop_reason") or seen["stop"]
-        seen["beats"] += event["type"] == "ping"
-        finished |= event["type"] == "message_stop"
-        if event["type"] == "error":
-            seen["type"], seen["error"] = event["error"]["type"], event["error"]["message"]
-    assert finished != bool(seen["type"]), "a stream ends with message_stop or an error, and never with both"
-    return seen
-
-
-def chat_stream(text):
-    seen = {"text": "", "stop": "", "type": "", "error": "", "beats": text.count("\n: ") + text.startswith(": "), "arguments": ""}
-    for chunk in _data(text):
-        if "error" in chunk:
-            seen["type"], seen["error"] = chunk["error"]["type"], chunk["error"]["message"]
-            continue
-        for choice in chunk["choices"]:
-            seen["text"] += choice["delta"].get("content") or ""
-            for call in choice["delta"].get("tool_calls", ()):
-                seen["arguments"] += call["function"].get("arguments") or ""
-            seen["stop"] = choice.get("finish_reason") or seen["stop"]
-    assert text.endswith("data: [DONE]\n\n") != bool(seen["type"]), "a stream ends with [DONE] or an error"
-    return seen
-
-
-def messages_whole(body):
-    calls = [block["input"] for block in body["content"] if block["type"] == "tool_use"]
-    texts = [block["text"] for block in body["content"] if block["type"] == "text"]
-    return {"text": "".join(texts), "stop": body["stop_reason"], "arguments": json.dumps(calls) if calls else ""}
-
-
-def chat_whole(body):
-    choice = body["choices"][0]
-    calls = [call["function"]["arguments"] for call in choice["message"].get("tool_calls") or ()]
-    return {"text": choice["message"]["content"] or "", "stop": choice["finish_reason"], "arguments": "".join(calls)}
-
-
-STREAMS = {"messages": messages_stream, "chat": chat_stream}
-WHOLES = {"messages": messages_whole, "chat": chat_whole}
-CLEAN = {"end_turn", "stop"}
-
-
-def cell(seen, tries):
+def cell(seen, case):
     """One result in a few words."""
-    if seen["status"] != 200:
-        wait = f", wait {seen['wait']} s" if seen["wait"] else ""
-        return f"{seen['status']} {seen.get('code') or seen['type']}{wait}"
-    beats = ", beats" if seen["beats"] else ""
-    if seen["type"]:
-        return f"in-band {seen['type']}{beats}"
-    if seen["stop"] in CLEAN and seen["text"] == TEXT:
-        return f"whole{f', {tries} tries' if tries > 1 else ''}{beats}"
-    return f"ends {seen['stop']}"
+    notes = [f"{seen.tries} tries"] if seen.tries > 1 else []
+    notes += ["beats"] if seen.beats else []
+    if seen.in_band:
+        what = f"in-band {seen.code or seen.type}"
+    elif seen.failed:
+        what = f"{seen.status} {seen.code or seen.type}"
+        notes += [f"wait {_rounded(seen.wait)}"] if seen.wait is not None else []
+    elif seen.stop in ("end_turn", "stop") and seen.text == case.text:
+        what = "whole"
+    else:
+        what = f"ends {seen.stop}"
+    return ", ".join([what, *notes])
 
 
-class Stand:
-    """A gateway before the twin; a fresh one as soon as the account rests, so that no row changes the next."""
-
-    def __init__(self, twin, stack):
-        self.twin, self.stack = twin, stack
-        self.gateway = stack.enter_context(running(twin, **SETTINGS))
-
-    def rested(self):
-        accounts = self.gateway.get("/health").json()["accounts"]
-        if not all(account["ready"] and account["state"] == "ready" for account in accounts):
-            self.stack.close()
-            self.gateway = self.stack.enter_context(running(self.twin, **SETTINGS))
-        return self.gateway
+def _rounded(seconds):
+    """A rest has begun some moments before."""
+    return seconds if seconds < 60 else round(seconds, -1)
 
 
-def row(stand, name, count):
-    """(face, stream) -> (what was seen, tries)."""
-    cells = {}
-    for face, stream in itertools.product(FACES, (True, False)):
-        gateway = stand.rested()
-        stand.twin.reset()
-        stand.twin.script(SCRIPT)
-        stand.twin.faults.add(name, count=count, **QUICK.get(name, {}))
-        cells[face, stream] = (ask(gateway, face, stream), len(stand.twin.seen("generate")))
-    return cells
+def play(verdicts, case, when, face, stream):
+    """One cell."""
+    with standing(verdicts, case.accounts, case.options, case.login, case.more) as stand:
+        stand.twin.script(case.script)
+        for fault in case.faults:
+            stand.twin.faults.add(**{"count": COUNTS[when], **fault})
+        case.first(stand, face)
+        seen = stand.ask(face, stream, case.agent, case.tools)
+        assert stand.twin.refusals == [], "the gateway sent something malformed"
+        return seen
 
 
-def stump(stand):
-    cells = {}
-    for face, stream in itertools.product(FACES, (True, False)):
-        stand.twin.reset()
-        stand.twin.script(STUMP)
-        cells[face, stream] = (ask(stand.rested(), face, stream, tools=True), 1)
-    return cells
+def table(sections=cases.SECTIONS):
+    """section -> [(case, {when: {(face, stream): Heard}})], played some at a time."""
+    verdicts = Verdicts()
+    with verdicts.listening(), ThreadPoolExecutor(AT_ONCE) as pool:
+        going = {
+            title: [(case, {when: {column: pool.submit(play, verdicts, case, when, *column) for column in COLUMNS} for when in case.when})
+                    for case in make()]
+            for title, make in sections.items()
+        }  # fmt: skip
+        return {
+            title: [(case, {when: {column: cell.result() for column, cell in cells.items()} for when, cells in whens.items()})
+                    for case, whens in rows]
+            for title, rows in going.items()
+        }  # fmt: skip
 
 
-def table(names=None):
-    """name -> {"once": row, "always": row}."""
-    rows = {}
-    with Twin(accounts=["api_key"]) as twin, contextlib.ExitStack() as stack:
-        stand = Stand(twin, stack)
-        for name in names or [name for name in NAMED if name not in SKIPPED]:
-            rows[name] = {when: row(stand, name, count) for when, count in (("once", 1), ("always", None))}
-        rows["a call that is cut"] = {"always": stump(stand)}
-    return rows
+def markdown(played):
+    parts = [HEAD]
+    for title, rows in played.items():
+        parts.append(f"\n## {title}\n\n{cases.SECTIONS[title].__doc__}\n\n")
+        parts += _clients(rows) if title == "Clients" else _section(rows)
+    parts.append("\n## What is said\n\nThe words of each row of the decision table, as Messages has them.\n\n")
+    parts += [f"* **{rule}**: {words}\n" for rule, words in said(played).items()]
+    return "".join(parts)
 
 
-def markdown(rows):
-    lines = [HEAD, "| fault | when | Messages, streamed | Messages, whole | Chat, streamed | Chat, whole |", "|---|---|---|---|---|---|"]
-    for name, whens in rows.items():
-        for when, cells in whens.items():
-            shown = [cell(*cells[face, stream]) for face, stream in itertools.product(FACES, (True, False))]
-            lines.append(f"| {name} | {when} | {' | '.join(shown)} |")
-    return "\n".join(lines) + "\n"
+def _section(rows):
+    """Cases that nobody can tell apart stand in one line; in order of the decision table, as far as it was met."""
+    yield "| what happens | when | row | Messages, streamed | Messages, whole | Chat, streamed | Chat, whole |\n|---|---|---|---|---|---|---|\n"
+    same = {}
+    for case, whens in rows:
+        same.setdefault(tuple(_lines(case, whens)), []).append(case.name)
+    for lines, names in sorted(same.items(), key=lambda pair: _place(pair[0][-1][1])):
+        for n, (when, met, *cells) in enumerate(lines):
+            yield f"| {'; '.join(names) if n == 0 else ''} | {when} | {met} | {' | '.join(cells)} |\n"
+
+
+def _lines(case, whens):
+    """(when, row of the decision table, the cells) for each case, those for once and always in one if they are alike."""
+    lines = {when: tuple(cell(cells[column], case) for column in COLUMNS) for when, cells in whens.items()}
+    if len(lines) > 1 and lines["once"] == lines["always"]:
+        lines = {"either": lines["always"]}
+    for when, line in lines.items():
+        met = whens["always" if when == "either" else when]["messages", False].rules
+        yield when, ", ".join(dict.fromkeys(met)), *line
+
+
+def _place(met):
+    return ROWS.index(met) if met in ROWS else len(ROWS)
+
+
+def _clients(rows):
+    yield "| what happens | client | Messages | Chat |\n|---|---|---|---|\n"
+    for case, whens in rows:
+        yield f"| {case.name} | {' | '.join(dialect(whens['always'][face, False]) for face in ('messages', 'chat'))} |\n"
+
+
+def dialect(seen):
+    """An error as its client reads it: status, type, code, what is said of the time, and the words that it knows."""
+    notes = [f"{seen.status} {seen.type}", *([f"code {seen.code}"] if seen.code and seen.code != seen.type else [])]
+    notes += [f"Retry-After {_rounded(seen.wait)}"] if seen.wait is not None else []
+    notes += ["x-should-retry false"] if seen.headers.get("x-should-retry") == "false" else []
+    notes += [f"resets_in_seconds {seen.error['resets_in_seconds']}"] if "resets_in_seconds" in seen.error else []
+    notes += [f'"{seen.words[:48]}..."'] if seen.status == 400 else []
+    return ", ".join(notes)
+
+
+def said(played):
+    """row of the decision table -> the words of the first error that it gave."""
+    words = {}
+    for rows in played.values():
+        for _, whens in rows:
+            for cells in whens.values():
+                seen = cells["messages", False]
+                if seen.failed and seen.rules:
+                    words.setdefault(seen.rules[-1], re.sub(r"\b(token|file|key)-[0-9a-f]{8}\b", r"\1-...", seen.words))
+    return dict(sorted(words.items()))
 
 
 if __name__ == "__main__":
