@@ -109,6 +109,10 @@ class BrokenAnswer(UpstreamFailed):
     """The answer was damaged or broke off: what came so far is not whole."""
 
 
+class FormatMissed(UpstreamFailed):
+    """The model was asked twice, and paid for twice, and gave no answer in the form that the request demands."""
+
+
 class TimedOut(UpstreamFailed):
     """The upstream was silent for too long."""
 

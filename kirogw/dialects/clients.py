@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from kirogw.dialects.dialect import Client
-from kirogw.errors import Busy, GatewayError, Overloaded, QuotaUsed, ShuttingDown
+from kirogw.errors import Busy, FormatMissed, GatewayError, Overloaded, QuotaUsed, ShuttingDown
 
 AGENTS: Final[tuple[tuple[str, Client], ...]] = (
     ("claude-cli/", "claude"), ("claude-code/", "claude"),
@@ -58,14 +58,14 @@ def hints(error: GatewayError, client: Client, status: int) -> dict[str, str]:
     """The headers that tell a client whether and when to try again.
 
     Retry-After stands on every 429, in whole seconds. `x-should-retry: false` keeps the SDKs and Claude Code from
-    spending their tries on a quota that will not come back by then.
+    spending their tries on a quota that will not come back by then, or money on an answer that was asked for twice.
     """
     headers: dict[str, str] = {}
     wait = error.wait if error.wait is not None else _usual_wait(error)
     if wait is not None and status >= 429:
         seconds = max(1, math.ceil(wait))
         headers["Retry-After"] = str(min(seconds, CAP) if client in ("codex", "opencode") else seconds)
-    if isinstance(error, QuotaUsed):
+    if isinstance(error, QuotaUsed | FormatMissed):
         headers["x-should-retry"] = "false"
     return headers
 

@@ -23,7 +23,7 @@ from referencing.exceptions import Unresolvable
 
 from kirogw.answer import Beat, Event, Stop, TextDelta, Usage
 from kirogw.conversation import Conversation, Text, Turn
-from kirogw.errors import BadRequest, UpstreamFailed
+from kirogw.errors import BadRequest, FormatMissed
 from kirogw.wire import Json
 
 Batch: TypeAlias = list[Event] | Beat
@@ -51,7 +51,7 @@ class NotInFormat(Exception):
 def structured(conversation: Conversation, stream: Stream, *, param: str = PARAM) -> Source:
     """The answer to a conversation with `format`, its text as one piece of valid JSON.
 
-    Raises BadRequest (of the field `param`) when the schema is none, UpstreamFailed when the second try fails too.
+    Raises BadRequest (of the field `param`) when the schema is none, FormatMissed when the second try fails too.
     """
     check = Check(conversation.format.schema if conversation.format else None, param)
     return _answer(conversation, stream, check)
@@ -74,7 +74,7 @@ def _answer(conversation: Conversation, stream: Stream, check: Check) -> Source:
     try:
         end = second.end(check)
     except NotInFormat as error:
-        raise UpstreamFailed(
+        raise FormatMissed(
             f"the model's answer was not in the required format twice over ({error.short}); try again, simplify the"
             " schema, or use another model"
         ) from error

@@ -1,7 +1,16 @@
 import pytest
 
 from kirogw.dialects.clients import client_of, hints, session_of
-from kirogw.errors import BadRequest, Busy, NeedsLogin, Overloaded, QuotaUsed, ShuttingDown, UpstreamFailed
+from kirogw.errors import (
+    BadRequest,
+    Busy,
+    FormatMissed,
+    NeedsLogin,
+    Overloaded,
+    QuotaUsed,
+    ShuttingDown,
+    UpstreamFailed,
+)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +64,7 @@ ROWS = [
     pytest.param(ShuttingDown("s"), "other", 503, {"Retry-After": "1"}, id="shutting down"),
     pytest.param(UpstreamFailed("u", wait=4), "other", 502, {"Retry-After": "4"}, id="upstream says when"),
     pytest.param(UpstreamFailed("u"), "other", 502, {}, id="upstream"),
+    pytest.param(FormatMissed("f"), "other", 502, {"x-should-retry": "false"}, id="asked for twice already"),
     pytest.param(NeedsLogin("l"), "claude", 403, {}, id="login"),
     pytest.param(BadRequest("b", wait=9), "other", 400, {}, id="no use in waiting"),
 ]

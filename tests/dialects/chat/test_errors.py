@@ -26,6 +26,7 @@ ROWS = [
     (errors.NeedsLogin("Login."), 403, "permission_error", "login_required", None, "Login."),
     (errors.Forbidden("Forbidden."), 403, "permission_error", "account_refused", None, "Forbidden."),
     (errors.UpstreamFailed("Up."), 502, "server_error", "upstream_failed", None, "Up."),
+    (errors.FormatMissed("Form."), 502, "server_error", "upstream_failed", None, "Form."),
     (errors.BrokenAnswer("Broken."), 502, "server_error", "broken_answer", None, "Broken."),
     (errors.TimedOut("Late."), 504, "server_error", "upstream_timeout", None, "Late."),
     (errors.ShuttingDown("Down."), 503, "server_error", "shutting_down", None, "Down."),

@@ -27,6 +27,7 @@ ROWS = [
     (errors.NeedsLogin("Login."), 403, "permission_error", "Login."),
     (errors.Forbidden("Forbidden."), 403, "permission_error", "Forbidden."),
     (errors.UpstreamFailed("Up."), 502, "api_error", "Up."),
+    (errors.FormatMissed("Form."), 502, "api_error", "Form."),
     (errors.BrokenAnswer("Broken."), 502, "api_error", "Broken."),
     (errors.TimedOut("Late."), 504, "timeout_error", "Late."),
     (errors.ShuttingDown("Down."), 529, "overloaded_error", "Down."),
