@@ -3,16 +3,20 @@
 import base64
 import contextlib
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from kirogw.twin import Twin, as_ide_file
 from tests.loopback import pump, read_head, server
 from tests.system.raw import Connection, eventually
-from tests.system.running import KEY, running
+from tests.system.running import KEY, TOP, environment, running
 from tests.system.talk import FACES, MODEL, PATHS, ask
 
 BEAT = 0.2
@@ -159,12 +163,37 @@ def test_a_terminal_gets_text():
         assert " info    request " in line and f"model={MODEL}" in line and "key=main" in line
 
 
-@pytest.mark.parametrize(("level", "requests"), [("debug", 1), ("info", 1), ("warning", 0), ("error", 0)])
-def test_levels(level, requests):
+def test_elsewhere_than_on_a_terminal_it_is_json():
+    with Twin(accounts=["api_key"]) as twin, running(twin, LOG_FORMAT=None) as gateway:
+        gateway.post(PATHS["chat"], ask())
+        assert len(new_lines(gateway, 0)) == 1
+
+
+def test_on_a_terminal_it_is_text(tmp_path):
+    with Twin(accounts=["api_key"]) as twin:
+        ours, theirs = os.openpty()
+        given = {**twin.settings(), "KIRO_API_KEY": twin.account.api_key, "SERVER_PORT": 0, "LOG_FORMAT": None}
+        command = [sys.executable, str(TOP / "kirogw.py")]
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment(tmp_path, given), stdout=subprocess.PIPE, stderr=theirs, text=True)
+        try:
+            url = process.stdout.readline().split()[-1]
+            headers = {"x-api-key": KEY}
+            assert requests.post(url + PATHS["chat"], json=ask(), headers=headers, timeout=30).status_code == 200
+            assert b"outcome=end" in os.read(ours, 4096)
+        finally:
+            process.terminate()
+            process.wait(20)
+            process.stdout.close()
+            os.close(ours)
+            os.close(theirs)
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", 1), ("info", 1), ("warning", 0), ("error", 0)])
+def test_levels(level, lines):
     with Twin(accounts=["api_key"]) as twin, running(twin, LOG_LEVEL=level) as gateway:
         gateway.post(PATHS["chat"], ask())
         time.sleep(0.2)
-        assert len(new_lines(gateway, 0, requests)) == requests
+        assert len(new_lines(gateway, 0, lines)) == lines
 
 
 # DEBUG_MODE

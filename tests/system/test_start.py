@@ -148,6 +148,22 @@ def test_gunicorn_never_falls_back_to_the_demo(tmp_path):
                 assert "no Kiro account is set up: sign in with" in error["message"]
 
 
+def test_the_simulator_alone_is_an_upstream_too(tmp_path):
+    """`python kirogw.py twin`, and a gateway told to use it by the settings that it prints."""
+    command = [*SCRIPT, "twin", "--port", "0", "--accounts", "api_key", "--pace", "0"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(tmp_path, {}), stdout=subprocess.PIPE, text=True)
+    try:
+        _, url, _, token, *_ = process.stdout.readline().split()
+        hosts = dict.fromkeys(("KIRO_RUNTIME_URLS", "KIRO_CONTROL_URLS", "KIRO_AUTH_URL", "AWS_OIDC_URL"), url)
+        with running(home=tmp_path, command=GUNICORN, KIRO_API_KEY=token, **hosts) as gateway:
+            assert "Sign in" in whole_text("messages", gateway.post(PATHS["messages"], ask()).json())
+            assert gateway.get("/health").json()["demo"] is False
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
 # port and host
 
 
