@@ -23,10 +23,14 @@ def server(handle, tls=None):
                 open_.append(connection)
                 threading.Thread(target=serve, args=(connection,), daemon=True).start()
 
-    threading.Thread(target=accept, daemon=True).start()
+    accepting = threading.Thread(target=accept, daemon=True)
+    accepting.start()
     try:
         yield listener.getsockname()[1]
     finally:
+        # an accept that still waits would go on with the file number of the next server, and answer for it
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.join(5)
         listener.close()
         for connection in open_:
             with contextlib.suppress(OSError):
