@@ -162,6 +162,14 @@ def test_another_host_or_account_takes_over_and_nobody_notices(cells):
     assert met["Two accounts"] == {row.name for row in ROWS if row.elsewhere} - reached_by_none | {"needs-login", "refresh-failed"}
 
 
+def test_an_account_is_left_alone_for_as_long_as_kiro_asked_and_otherwise_asked(cells):
+    left_alone = ("402 MONTHLY_REQUEST_COUNT", "403 TEMPORARILY_SUSPENDED", "429 CREDIT_CONSUMPTION_RATE_EXCEEDED",
+                  "429 USER_REQUEST_RATE_EXCEEDED with Retry-After: 7")  # fmt: skip
+    for title, case, _, _, seen in cells:
+        if title == "The next question" and not case.name.startswith("sign-in"):
+            assert (seen.tries, seen.clean) == ((0, False) if case.name in left_alone else (1, True)), case.name
+
+
 def test_every_fault_of_the_twin_is_in_the_table():
     names = {fault.get("name") for make in cases.SECTIONS.values() for case in make() for fault in case.faults}
     elsewhere = {"slow_headers", "stall", "cut_open", "cut_clean", "cut_reset", "ends_early", "bad_prelude", "bad_length", "bad_header",
