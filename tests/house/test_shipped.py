@@ -98,3 +98,13 @@ FOREIGN = {
     "OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("listed", ["requirements.txt", "tests/requirements.txt"])
+def test_each_dependency_says_what_it_earns(listed: str):
+    """In a row of docs/dependencies.md; `types-*` stands for all of its kind."""
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8"), re.M)
+    named = {re.sub(r"^types-.*", "types-*", name.strip()) for row in rows for name in row.split(",")}
+    lines = (ROOT / listed).read_text().splitlines()
+    wanted = {re.split(r"[\[<>=;]", line)[0].strip() for line in lines if line and line[0] not in "#-"}
+    assert {re.sub(r"^types-.*", "types-*", name) for name in wanted} <= named
