@@ -130,19 +130,9 @@ class Gateway:
             account = tries.account = tries.account or self._pick(tries)
             entry.account, entry.tries = account.name or account.id, entry.tries + 1
             login: Login | None = None
-            held = []
             try:
                 login = self._login(account)
-                for batch in self._once(account, login, tries, estimate):
-                    if isinstance(batch, Beat) or not tries.hold:
-                        if not tries.shown and batch and not isinstance(batch, Beat):
-                            tries.show()
-                        yield batch
-                    else:
-                        held.append(batch)
-                        yield []  # whoever waits may look at the clock
-                self.pool.served(account)
-                yield from held
+                yield from _shown(self._once(account, login, tries, estimate), tries)
                 return
             except (Refused, Lost, Silence) as failure:
                 verdict = self._verdict(failure, tries)
@@ -245,6 +235,7 @@ class Gateway:
                 _taped(exchange.read, tries.entry), exchange.ended, reader,
                 beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout,
             )  # fmt: skip
+            self.pool.served(account)
             account.learned = account.learned or reader.saw_metadata
             if self._settings.truncation_recovery and (reader.cut_calls or reader.cut_text):
                 self._cuts.remember(reader.cut_calls, reader.cut_text)
@@ -334,6 +325,22 @@ def _without_search(conversation: Conversation) -> Conversation:
 
 def _stopped() -> ShuttingDown:
     return ShuttingDown("the gateway is being stopped or restarted; try again in a moment", wait=1.0)
+
+
+def _shown(source: Source, tries: Tries) -> Source:
+    """What the client gets of one try: each batch as it comes, or all of them at the end of an answer that is held."""
+    held = []
+    for batch in source:
+        if not batch or isinstance(batch, Beat):
+            yield batch
+        elif tries.hold:
+            held.append(batch)
+            yield []  # whoever waits may look at the clock
+        else:
+            if not tries.shown:
+                tries.show()
+            yield batch
+    yield from held
 
 
 def _record(entry: log.Entry, outgoing: Request) -> None:
