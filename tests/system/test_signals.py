@@ -40,7 +40,7 @@ def refused(gateway):
     address = urlsplit(gateway.url)
     try:
         socket.create_connection((address.hostname, address.port), timeout=1).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
         return True
     return False
 
@@ -152,12 +152,12 @@ def test_sigterm_in_the_middle_of_work_always_ends_it(twin, round_):
 @pytest.mark.parametrize("pause", [0.0, 0.1, 0.3])
 def test_sigterm_while_workers_start(twin, pause):
     """A worker that has no handler yet must not miss it."""
-    with running(twin, wait=False, SERVER_WORKERS=6) as gateway:
+    with running(twin, wait=False, SERVER_WORKERS=4) as gateway:
         assert eventually(lambda: "kirogw listens on" in gateway.log.read_text())
         time.sleep(pause)
         began = time.monotonic()
         assert gateway.stop() == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 18  # and not the 35 seconds after which it would be killed
 
 
 # SIGHUP
