@@ -14,6 +14,10 @@ from kirogw.errors import GatewayError
 from kirogw.pool import Account
 
 
+def _invocation() -> str:
+    return str(uuid.uuid4())
+
+
 @dataclass(slots=True)
 class Tries:
     """What one request has tried so far. `shown`: the client has got something, so nothing can be tried any more."""
@@ -35,7 +39,7 @@ class Tries:
     tried: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
     prepared: dict[tuple[str, bool, bool], Prepared] = field(default_factory=dict)
-    invocation: str = field(default_factory=lambda: str(uuid.uuid4()))
+    invocation: str = field(default_factory=_invocation)
 
     @property
     def model(self) -> str:
@@ -57,6 +61,8 @@ class Tries:
                 self.unsealed |= verdict.again == "unsealed"
                 self.plain |= verdict.again == "plain"
                 self.again = verdict.again
+                if not verdict.error.passes:  # refused as it was: what comes now is another request
+                    self.invocation = _invocation()
                 return pause
         if verdict.host and self.host + 1 < self.hosts:
             self.host += 1

@@ -11,7 +11,7 @@ from tests.dialects.opencode import asks_again
 from tests.system import cases
 from tests.system.faults import COLUMNS, cell, markdown, table
 from tests.system.running import TOP, running
-from tests.system.stand import USUAL, ask
+from tests.system.stand import USUAL, Verdicts, ask, standing
 
 pytestmark = pytest.mark.timeout(600)  # the first test plays the whole table
 ROWS = (*TABLE, STRANGE, *LOST.values())
@@ -168,6 +168,16 @@ def test_an_account_is_left_alone_for_as_long_as_kiro_asked_and_otherwise_asked(
     for title, case, _, _, seen in cells:
         if title == "The next question" and not case.name.startswith("sign-in"):
             assert (seen.tries, seen.clean) == ((0, False) if case.name in left_alone else (1, True)), case.name
+
+
+@pytest.mark.parametrize(("fault", "ids"), [("tool_format", 2), ("fields_not_supported", 2), ("high_load", 1), ("hangup", 1)])
+def test_what_was_refused_is_asked_as_another_invocation(fault, ids):
+    verdicts = Verdicts()
+    with verdicts.listening(), standing(verdicts, ["api_key"], {}, cases.by_key, cases.nothing) as stand:
+        stand.twin.faults.add(fault, count=1)
+        assert stand.ask("messages", False).tries == 2
+        assert len({seen.headers["amz-sdk-invocation-id"] for seen in stand.twin.seen()}) == ids
+        assert [seen.headers["amz-sdk-request"].partition(";")[0] for seen in stand.twin.seen()] == ["attempt=1", "attempt=2"]
 
 
 def test_every_fault_of_the_twin_is_in_the_table():

@@ -193,7 +193,7 @@ _SPECIFICATIONS: Final[ToolMemo[orjson.Fragment]] = ToolMemo()
 def address(prepared_body: bytes, login: Login, base_url: str, shape: Shape, *, invocation_id: str, attempt: int = 1,
             profile: str | None = None) -> Request:  # fmt: skip
     """One try of a prepared request. `profile` is the ARN to send, "" for none, None for the login's own; an API key
-    never sends one. `invocation_id` stays the same through all tries, `attempt` counts from 1.
+    never sends one. `invocation_id` stays the same while tries fail and nothing is refused, `attempt` counts from 1.
     """
     path, content_type, mode_in_body = _WIRES[shape.wire]
     headers = {
