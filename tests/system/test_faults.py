@@ -30,7 +30,7 @@ def cells(played):
 
 
 def test_the_page_is_what_is_printed(played):
-    assert (TOP / "docs" / "faults.md").read_text() == markdown(played), "write it anew: make faults > docs/faults.md"
+    assert (TOP / "docs" / "faults.md").read_text() == markdown(played), "write it anew: python -m tests.system.faults > docs/faults.md"
 
 
 # laws
