@@ -14,6 +14,7 @@ from tests.dialects.test_reading import place
 from tests.system.asks import TYPES, asks
 from tests.system.running import running
 from tests.system.within import before, post
+from tests.twin import payloads
 
 ANSWER = [{"steps": [{"text": "Well."}, {"stop": "MAX_TOKENS"}], "repeat": True}]
 """An answer that was cut at its limit: then nobody asks whether it is the JSON that was asked for."""
@@ -122,3 +123,15 @@ def test_what_is_wrong_with_a_file_is_told_with_its_place(app, path, messages, a
     error = json.loads(data)["error"]
     assert (status, error.get("param", at)) == (400, at)
     assert error["message"].replace("'", "").startswith(f"{at}: ")
+
+
+@pytest.mark.refuses("origin")
+def test_every_test_hears_what_a_twin_refuses(request):
+    """The check that holds for all tests (tests/conftest.py), also when the twin has been told to forget."""
+    with Twin(open=True) as other:
+        payloads.ask(other, payloads.payload(payloads.user(origin="GATEWAY")))
+        assert [refusal.row for refusal in other.refusals] == ["origin"]
+        other.reset()
+        assert other.refusals == []
+    (hears,) = [plugin.heard for plugin in request.config.pluginmanager.get_plugins() if hasattr(plugin, "heard")]
+    assert [refusal.row for refusal in hears] == ["origin"]

@@ -1,0 +1,44 @@
+"""What holds for every test: a twin behind a gateway has nothing to refuse.
+
+A request that the twin calls malformed is a fault of the gateway's, wherever it happens. A test that means one (an
+unknown model, a thought that was tampered with) says so: `@pytest.mark.refuses("model")`. The twin's own tests send
+malformed requests all the time.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from kirogw.twin import state
+
+TWIN = Path(__file__).parent / "twin"
+heard = []
+
+
+class Heard(list):
+    """A twin's refusals, of which this process hears too; they stay heard when the twin forgets them."""
+
+    def append(self, refusal):
+        super().append(refusal)
+        heard.append(refusal)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "refuses(*rows): rows of the twin's table that a request of this test may meet")
+    make = state.Journal.__post_init__
+
+    def made(journal):
+        make(journal)
+        journal.refusals = Heard(journal.refusals)
+
+    state.Journal.__post_init__ = made
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_malformed(request):
+    """Fixtures that live longer count for the test that comes after them."""
+    yield
+    met, meant = {refusal.row for refusal in heard}, {row for mark in request.node.iter_markers("refuses") for row in mark.args}
+    heard.clear()
+    if TWIN not in request.path.parents:
+        assert met <= meant, f"the twin refused {met - meant}"
