@@ -413,6 +413,7 @@ def model_of(seen):
     return seen.payload["conversationState"]["currentMessage"]["userInputMessage"]["modelId"]
 
 
+@pytest.mark.refuses("model")
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("face", FACES)
 def test_an_unknown_model_passes_through_and_the_refusal_is_in_the_apis_words(pair, face, stream):

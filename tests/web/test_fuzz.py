@@ -88,6 +88,7 @@ def test_the_request_itself_is_good(client, twin, face):
     assert twin.refusals == []
 
 
+@pytest.mark.refuses("model")
 @pytest.mark.parametrize("face", FACES)
 @given(data=st.data())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
