@@ -6,8 +6,8 @@ COPY requirements.txt /tmp/requirements.txt
 RUN python -m venv /venv && /venv/bin/pip install -r /tmp/requirements.txt
 
 FROM python:3.13-slim
-RUN groupadd --system --gid 10001 kirogw \
- && useradd --system --uid 10001 --gid kirogw --home-dir /data --no-create-home --shell /usr/sbin/nologin kirogw \
+RUN groupadd --gid 10001 kirogw \
+ && useradd --uid 10001 --gid kirogw --home-dir /data --no-create-home --shell /usr/sbin/nologin kirogw \
  && install -d -m 0700 -o kirogw -g kirogw /data
 COPY --from=build /venv /venv
 COPY kirogw.py gunicorn.conf.py LICENSE /app/
