@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import importlib
 import threading
 import time
 import uuid
@@ -26,7 +27,6 @@ from kirogw.errors import Forbidden, GatewayError, NeedsLogin, QuotaUsed, Shutti
 from kirogw.fetch import Fetcher
 from kirogw.flow.limit import Limit, OneCall
 from kirogw.flow.stops import Stops
-from kirogw.flow.structured import structured
 from kirogw.pool import Account, Pool
 from kirogw.settings import Settings
 from kirogw.stream import Filter, Silence, Source, filtered, relayed
@@ -63,7 +63,7 @@ class Gateway:
         )
         ask_model = model
         if conversation.format:
-            ask_model = functools.partial(structured, stream=model, param=FORMATS[entry.face])
+            ask_model = functools.partial(_structured, stream=model, param=FORMATS[entry.face])
         if conversation.search:
             beat = self._settings.heartbeat
             source = search.searching(conversation, ask_model, self._searcher(entry), beat=beat)
@@ -325,6 +325,12 @@ def _without_search(conversation: Conversation) -> Conversation:
 
 def _stopped() -> ShuttingDown:
     return ShuttingDown("the gateway is being stopped or restarted; try again in a moment", wait=1.0)
+
+
+def _structured(conversation: Conversation, *, stream: Callable[[Conversation], Source], param: str) -> Source:
+    """`flow.structured`, loaded by the first request that needs it: jsonschema takes 4 MB of each worker."""
+    source: Source = importlib.import_module("kirogw.flow.structured").structured(conversation, stream, param=param)
+    return source
 
 
 def _shown(source: Source, tries: Tries) -> Source:
