@@ -120,7 +120,7 @@ def _close(connection):
 
 
 def _rare_collections():
-    """Thousands of streams are hundreds of thousands of living objects, and to look through all of them for cycles stops
+    """Thousands of streams are hundreds of thousands of living objects; to look through them all for cycles stops
     every stream for a tenth of a second. Few cycles are made: it is done seldom, and never for what was there first.
     """
     gc.collect()
