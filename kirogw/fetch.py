@@ -47,7 +47,10 @@ WEB_PORTS: Final = frozenset({80, 443})
 FIRST_FREE_PORT: Final = 1024  # below it are other services than the web
 REFUSED: Final = (
     ipaddress.ip_network("168.63.129.16/32"),  # Azure's host, though the address is a public one
-)
+    # special blocks that older versions of `ipaddress` take for public ones (IANA's special-purpose registries)
+    ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("192.88.99.0/24"), ipaddress.ip_network("100::/64"),
+    ipaddress.ip_network("64:ff9b:1::/48"), ipaddress.ip_network("3fff::/20"), ipaddress.ip_network("5f00::/16"),
+)  # fmt: skip
 MAPPED: Final = ipaddress.ip_network("64:ff9b::/96")  # NAT64 (RFC 6052): the last 32 bits are an IPv4 address
 
 FAILURES: Final = (OSError, ValueError, HTTPException, urllib3.exceptions.HTTPError)
