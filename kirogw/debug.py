@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,16 @@ class Record:
         """A request or status line with headers, the secret ones without their values."""
         lines = [f"{key}: {'***' if key.lower() in SECRET_HEADERS else value}" for key, value in headers.items()]
         self.add(name, "\n".join([first, *lines, "", ""]).encode())
+
+    def taped(self, name: str, read: Callable[[float], bytes | None]) -> Callable[[float], bytes | None]:
+        """`read`, and what it reads is kept."""
+
+        def taping(seconds: float) -> bytes | None:
+            data = read(seconds)
+            self.add(name, data or b"")
+            return data
+
+        return taping
 
     def close(self, *, failed: bool) -> None:
         """Write the folder: always in mode `all`, after a failure in mode `errors`. A full disk stops no answer."""

@@ -148,6 +148,8 @@ class Gateway:
         if tries.shown:
             self.pool.failed(account, verdict, "", time.time())
             raise verdict.error
+        if verdict.again == "profile" and login and not self._other_login("profile", account, login):
+            verdict = replace(verdict, again="")  # what was refused is all there is
         given_up = True
         try:
             pause = tries.next(verdict, time.monotonic())
@@ -157,9 +159,16 @@ class Gateway:
                 self.pool.failed(account, verdict, tries.model, time.time())
         if tries.again == "refresh" and login:
             self._renew(account, login, tries)
-        elif tries.again == "profile":
-            self._logins.next_rung(account.id, login.profile if login else None)
         return pause
+
+    def _other_login(self, again: str, account: Account, login: Login) -> Login | None:
+        """What to ask with when `login` was refused: renewed, or with another profile. None when there is no other."""
+        new: Login | None = None
+        if again == "refresh":
+            new = self._logins.renew(account.id, login.token)
+        elif again == "profile":
+            new = self._logins.next_rung(account.id, login.profile) or self._logins.fresh(account.id)
+        return new if new != login else None
 
     def _verdict(self, failure: Exception, tries: Tries) -> Verdict:
         if isinstance(failure, Refused):
@@ -232,7 +241,7 @@ class Gateway:
                 learned=account.learned,
             )  # fmt: skip
             yield from relayed(
-                _taped(exchange.read, tries.entry), exchange.ended, reader,
+                _taped(exchange, tries.entry), exchange.ended, reader,
                 beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout,
             )  # fmt: skip
             self.pool.served(account)
@@ -296,15 +305,20 @@ class Gateway:
 
         def find(query: str) -> kiro_search.Found:
             account = self._pick(Tries(entry, None, 0.0, 1))
-            try:
-                login = self._logins.fresh(account.id)
-            except GatewayError:
-                return kiro_search.Found(error="unavailable")
-            base = self._settings.kiro_runtime_urls[0].format(region=login.region)
-            outgoing = kiro_search.request(query, login, base, self._shape, str(uuid.uuid4()))
-            return kiro_search.read(self.call(outgoing, kiro_search.SECONDS))
+            login = self._logins.fresh(account.id)
+            reply = self._search(query, login)
+            if reply.status != 200:
+                again = faults.judge(reply.status, reply.headers, reply.body).again
+                if other := self._other_login(again, account, login):
+                    reply = self._search(query, other)
+            return kiro_search.read(reply)
 
         return find
+
+    def _search(self, query: str, login: Login) -> Reply:
+        base = self._settings.kiro_runtime_urls[0].format(region=login.region)
+        outgoing = kiro_search.request(query, login, base, self._shape, str(uuid.uuid4()))
+        return self.call(outgoing, kiro_search.SECONDS)
 
     def call(self, outgoing: Request, seconds: float) -> Reply:
         """A whole call, its failures in our words."""
@@ -362,18 +376,9 @@ def _record_head(entry: log.Entry, exchange: Exchange) -> None:
         entry.record.add_head(f"upstream-{entry.tries}-answer-head.txt", f"HTTP {exchange.status}", exchange.headers)
 
 
-def _taped(read: Callable[[float], bytes | None], entry: log.Entry) -> Callable[[float], bytes | None]:
-    """For DEBUG_MODE: `read`, and what it read is kept."""
-    record, name = entry.record, f"upstream-{entry.tries}-answer.bin"
-    if record is None:
-        return read
-
-    def taped(seconds: float) -> bytes | None:
-        data = read(seconds)
-        record.add(name, data or b"")
-        return data
-
-    return taped
+def _taped(exchange: Exchange, entry: log.Entry) -> Callable[[float], bytes | None]:
+    name = f"upstream-{entry.tries}-answer.bin"
+    return entry.record.taped(name, exchange.read) if entry.record else exchange.read
 
 
 def _note(entry: log.Entry, batch: Sequence[object], model: str, estimate: int) -> None:

@@ -111,11 +111,11 @@ SHORT, BUSY = ((529, "overloaded_error"), (503, "slow_down")), ((429, "rate_limi
 HEARD = {
     # row: what Messages and Chat hear, how often one account is asked
     "overflow": (((400, "invalid_request_error"), (400, "context_length_exceeded")), 1),
-    "signature": (REFUSED, 2), "fields": (REFUSED, 2), "tool use format": (REFUSED, 2), "profile": (DENIED, 2),
+    "signature": (REFUSED, 2), "fields": (REFUSED, 2), "tool use format": (REFUSED, 2), "profile": (DENIED, 1),
     "quota": (((429, "rate_limit_error"), (429, "insufficient_quota")), 1), "capacity": (SHORT, 3), "unavailable": (SHORT, 3),
     "rate": (BUSY, 2), "credit rate": (BUSY, 1), "suspended": (DENIED, 1),
     "token": (((403, "permission_error"), (403, "login_required")), 2),
-    "not activated": (DENIED, 2), "plan": (DENIED, 1), "not authorized": (DENIED, 1), "forbidden": (DENIED, 1), "edge": (DENIED, 1),
+    "not activated": (DENIED, 1), "plan": (DENIED, 1), "not authorized": (DENIED, 1), "forbidden": (DENIED, 1), "edge": (DENIED, 1),
     "model": (((404, "not_found_error"), (404, "model_not_found")), 1),
     "image": (REFUSED, 1), "document": (REFUSED, 1), "tools": (REFUSED, 1), "encryption": (REFUSED, 1), "malformed": (REFUSED, 1),
     "invalid": (REFUSED, 1), "wrong host": (FAILED, 1), "gateway": (FAILED, 4), "server": (FAILED, 4), "strange": (FAILED, 1),

@@ -170,7 +170,8 @@ TABLE: Final[tuple[Row, ...]] = (
     Row("not authorized", (
         Sign(words=("not authorized to make this call",)),
     ), Forbidden, "Kiro refused the profile, the region or the client's version",
-        "Check PROFILE_ARN, KIRO_REGION and KIRO_USER_AGENT", elsewhere=True, fate="attention"),
+        "Check PROFILE_ARN, KIRO_REGION and KIRO_USER_AGENT",
+        again="profile", tries=1, elsewhere=True, fate="attention"),
     Row("model", (
         Sign(reasons=("INVALID_MODEL_ID",)),
         Sign(words=("invalid model", "invalid_model_id"), status=(400, 404)),

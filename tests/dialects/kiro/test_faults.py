@@ -137,7 +137,7 @@ ACTIONS = {
     "token": ("refresh", 1, (0, 0), False, True, "attention"),
     "not activated": ("profile", 1, (0, 0), False, True, "attention"),
     "plan": ("", 0, (0, 0), False, True, "attention"),
-    "not authorized": ("", 0, (0, 0), False, True, "attention"),
+    "not authorized": ("profile", 1, (0, 0), False, True, "attention"),
     "model": ("", 0, (0, 0), False, True, "lacks"),
     "image": ("", 0, (0, 0), False, False, ""),
     "document": ("", 0, (0, 0), False, False, ""),
