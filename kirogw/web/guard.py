@@ -16,6 +16,7 @@ from kirogw.wire import Json
 
 PIECE: Final = 65536
 SOCKETS: Final = ("gunicorn.socket", "werkzeug.socket", "kirogw.socket")  # the last is serve's own, for pywsgi
+DEEPEST: Final = 1000  # levels of JSON; orjson reads 1,024, and what is read must be written again
 
 
 def caller() -> str:
@@ -80,11 +81,25 @@ def parsed(data: bytes) -> Json:
 def _lenient(data: bytes) -> Any:
     """JSON that holds halves of surrogate pairs: clients cut texts between the two, and a rule takes them out."""
     try:
-        return json.loads(data, parse_int=_number)
+        value = json.loads(data, parse_int=_number)
     except ValueError as error:
         raise BadRequest(f"the request body is not valid JSON: {error}") from None
     except RecursionError:
-        raise BadRequest("the request body is nested too deeply") from None
+        value = None
+    if value is None or (isinstance(value, dict | list) and _deep(value)):
+        raise BadRequest("the request body is nested too deeply")
+    return value
+
+
+def _deep(value: Any) -> bool:
+    """Deeper than orjson reads. Python's own reader has other limits with each version."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [child for one in level for child in (one.values() if isinstance(one, dict) else one)
+                 if isinstance(child, dict | list)]  # fmt: skip
+        if not level:
+            return False
+    return True
 
 
 def _number(text: str) -> int | float:

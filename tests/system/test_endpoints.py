@@ -3,6 +3,7 @@
 import contextlib
 import json
 import resource
+import sys
 from pathlib import Path
 
 import pytest
@@ -335,7 +336,8 @@ CALLED = '[{{"role":"user","content":"x"}},{{"role":"assistant","content":[{}]}}
 CALL = '{{"type":"{}","id":"a","name":"t","input":{}}}'
 STRANGE = [
     pytest.param(CALL.format("tool_use", DEEP), 400, id="deep arguments"),
-    pytest.param(CALL.format("server_tool_use", DEEP), 400, id="deep arguments of a server tool"),
+    # becomes text, which Python 3.13 writes at that depth and 3.11 does not
+    pytest.param(CALL.format("server_tool_use", DEEP), 400 if sys.version_info < (3, 12) else 200, id="deep arguments of a server tool"),
     pytest.param(CALL.format("tool_use", '{"n":1%s,"t":"\\ud800"}' % ("0" * 30)), 200, id="huge number and half a pair"),
     pytest.param(CALL.format("server_tool_use", '{"n":1%s,"t":"\\ud800"}' % ("0" * 5000)), 200, id="a larger one"),
 ]
