@@ -7,13 +7,16 @@ from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kirogw.twin import Twin
 from tests.dialects.conversations import PNG
 from tests.dialects.test_reading import place
 from tests.system.asks import TYPES, asks
 from tests.system.running import running
-from tests.system.within import before, post
+from tests.system.said import FORMS, IDS, results, said, say, tool, user
+from tests.system.talk import PATHS
+from tests.system.within import Inside, before, post
 from tests.twin import payloads
 
 ANSWER = [{"steps": [{"text": "Well."}, {"stop": "MAX_TOKENS"}], "repeat": True}]
@@ -42,21 +45,23 @@ def gateway(twin):
         yield gateway
 
 
-def judge(twin, body, status, answer, seen):
+def judge(twin, path, body, reply, seen):
     """A request was served, or refused by us for a field that it has."""
     assert twin.refusals == [], (twin.refusals, twin.seen()[-1].body)
-    seen[status] += 1
-    if status == 200:
+    seen[reply.status_code] += 1
+    if reply.status_code == 200:
+        face = "messages" if path == PATHS["messages"] else "chat"
+        assert said(face, reply).error is None
         return
-    error = answer["error"]
-    assert status == 400, error
+    error = reply.json()["error"]
+    assert reply.status_code == 400, error
     param = error.get("param") or error["message"].partition(": ")[0]
-    path = param.replace("[", ".").replace("]", "")
-    value, missing = place(body, path)
-    assert path, error
-    assert len(missing) <= 1, f"{path} leads nowhere: {error}"
-    if any(word in error["message"] for word in ("image", "document", "URL")) and path.startswith("messages"):
-        assert "source" in path or value.get("type") in FILES, (path, value, error)
+    at = param.replace("[", ".").replace("]", "")
+    value, missing = place(body, at)
+    assert at, error
+    assert len(missing) <= 1, f"{at} leads nowhere: {error}"
+    if any(word in error["message"] for word in ("image", "document", "URL")) and at.startswith("messages"):
+        assert "source" in at or value.get("type") in FILES, (at, value, error)
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -64,12 +69,11 @@ def test_the_twin_takes_any_conversation(twin, app, kind):
     seen = Counter()
 
     @WIDE
-    @given(asks(kind))
-    def check(ask):
-        path, body = ask
+    @given(asks(kind), st.booleans())
+    def check(ask, stream):
+        path, body = ask[0], {**ask[1], "stream": stream}
         twin.service.journal.clear()
-        status, _, data = post(app, path, body)
-        judge(twin, body, status, json.loads(data), seen)
+        judge(twin, path, body, Inside(app).post(path, body), seen)
 
     check()
     assert seen[200] > 50 and seen[400] > 20, seen
@@ -80,15 +84,59 @@ def test_the_twin_takes_any_conversation_of_a_real_gateway(twin, gateway, kind):
     seen = Counter()
 
     @NARROW
-    @given(asks(kind))
-    def check(ask):
-        path, body = ask
+    @given(asks(kind), st.booleans())
+    def check(ask, stream):
+        path, body = ask[0], {**ask[1], "stream": stream}
         twin.service.journal.clear()
-        reply = gateway.post(path, body)
-        judge(twin, body, reply.status_code, reply.json(), seen)
+        judge(twin, path, body, gateway.post(path, body), seen)
 
     check()
     assert seen[200] > 5, seen
+
+
+# Whatever the upstream says can be sent back to it
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
+INPUTS = st.dictionaries(TEXTS, st.recursive(st.none() | st.booleans() | st.integers() | TEXTS, st.lists, max_leaves=4), max_size=3)
+STEPS = st.lists(st.one_of(
+    st.fixed_dictionaries({"text": TEXTS}, optional={"pieces": st.integers(1, 5)}),
+    st.fixed_dictionaries({"thinking": TEXTS.filter(bool)}),  # of two seals in a row nobody could tell that they are two
+    st.fixed_dictionaries({"thinking": TEXTS, "sealed": st.just(False), "text": TEXTS.filter(bool)}),
+    st.fixed_dictionaries({"redacted": TEXTS}),
+    st.fixed_dictionaries({"tool": st.sampled_from(["read", "write"]), "input": INPUTS}, optional={"whole": st.booleans()}),
+    st.fixed_dictionaries({"tool": st.just("read"), "input": TEXTS, "finished": st.booleans()}),
+    st.fixed_dictionaries({"stop": st.sampled_from([None, "END_TURN", "TOOL_USE", "MAX_TOKENS", "CONTENT_FILTERED", "PAUSE_TURN", "NEW"])}),
+), max_size=6)  # fmt: skip
+MANY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.parametrize(("face", "stream"), FORMS, ids=IDS)
+def test_what_the_upstream_said_it_takes_back(twin, app, face, stream):
+    """An agent's loop over any answers: the client keeps each, runs the calls and asks on; nothing of it is malformed."""
+    seen = Counter()
+    more = {"tools": [tool(face, "read"), tool(face, "write")], **({"thinking": {"type": "adaptive"}} if face == "messages" else {})}
+
+    @MANY
+    @given(st.lists(STEPS, min_size=2, max_size=3))
+    def check(answers):
+        twin.service.journal.clear()
+        twin.script([{"steps": steps, "tools": False} for steps in answers])
+        asked = [user("Go.")]
+        for _ in answers:
+            answer = say(Inside(app), face, stream, messages=asked, **more)
+            assert twin.refusals == [], (twin.refusals, twin.seen()[-1].body)
+            seen["failed" if answer.status != 200 or answer.error else answer.stop] += 1
+            if answer.status != 200 or answer.error:
+                assert answer.status in (200, 502, 503), answer.error  # an answer that is none
+                break
+            asked += [answer.back, *(results(face, *((id, "done") for id, _, _ in answer.calls)) if answer.calls else [user("And?")])]
+
+    try:
+        check()
+    finally:
+        twin.script(ANSWER)
+    assert seen["tool_use" if face == "messages" else "tool_calls"] > 10, seen
 
 
 BAD = {"url": "data:image/png;base64,AAAA"}

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from dataclasses import dataclass
 from io import BytesIO
 from urllib.parse import urlsplit
 
@@ -41,3 +42,25 @@ def post(app, path, body, heard=None, headers=()):
             if heard:
                 heard(chunk)
     return *answer, b"".join(pieces)
+
+
+@dataclass
+class Reply:
+    """As `requests` has it."""
+
+    status_code: int
+    headers: dict
+    content: bytes
+
+    def json(self):
+        return json.loads(self.content)
+
+
+@dataclass
+class Inside:
+    """To be asked like a gateway that runs elsewhere (running.Running)."""
+
+    app: object
+
+    def post(self, path, body, headers=None):
+        return Reply(*post(self.app, path, body, headers=headers or ()))
