@@ -16,8 +16,10 @@ import pytest
 
 from tests import frames
 from tests.loopback import read_request, server
+from tests.system.raw import Connection
+from tests.system.running import running
 from tests.system.talk import FACES, LAST, MODEL, PATHS, events
-from tests.system.within import application, post
+from tests.system.within import ADDRESSES, application, post
 
 FRAMES = [
     frames.event("reasoningContentEvent", {"text": "Hm, zwölf"}),
@@ -58,6 +60,7 @@ class Stage:
 
     acts: list = field(default_factory=list)
     asked: int = 0
+    post: object = None  # how a client asks: (path, body, what hears each chunk) -> (status, body)
     shown: threading.Event = field(default_factory=threading.Event)
 
     def play(self, connection):
@@ -82,7 +85,26 @@ def stage(tmp_path_factory):
     stage = Stage()
     with server(stage.play) as port:
         limits = {"STREAMING_READ_TIMEOUT": 5, "FIRST_TOKEN_TIMEOUT": 5}
-        stage.app = application(tmp_path_factory.mktemp("home"), f"http://127.0.0.1:{port}", **limits)
+        app = application(tmp_path_factory.mktemp("home"), f"http://127.0.0.1:{port}", **limits)
+        stage.post = lambda *asked: post(app, *asked)[::2]
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def real():
+    """The same with a gateway as people run it, asked over HTTP."""
+    stage = Stage()
+    with server(stage.play) as port, running(**dict.fromkeys(ADDRESSES, f"http://127.0.0.1:{port}"), KIRO_API_KEY="ksk_test", RETRY_PACE=0) as gateway:
+
+        def over_http(path, body, heard):
+            with Connection(gateway.url) as connection:
+                connection.send("POST", path, body)
+                status, headers = connection.head()
+                if headers.get("transfer-encoding") != "chunked":
+                    return status, connection.body(headers)
+                return status, b"".join(chunk for chunk in connection.chunks() if heard(chunk) or True)
+
+        stage.post = over_http
         yield stage
 
 
@@ -105,7 +127,7 @@ def ask(stage, face, stream, *acts):
     stage.acts, stage.asked = list(acts), 0
     stage.shown.clear()
     began = time.monotonic()
-    status, _, data = post(stage.app, PATHS[face], BODIES[face, stream], lambda chunk: b"Hm" in chunk and stage.shown.set())
+    status, data = stage.post(PATHS[face], BODIES[face, stream], lambda chunk: b"Hm" in chunk and stage.shown.set())
     assert time.monotonic() - began < SLOWEST
     return status, data
 
@@ -273,3 +295,17 @@ def test_broken_each_time(stage, face, stream, end):
         got, heard = understood(face, stream, *ask(stage, face, stream, (wire, len(wire))))
         assert got == "error"
         assert stage.asked == (1 if heard else 3)
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped"])
+@pytest.mark.parametrize(("face", "stream"), FORMS)
+def test_the_same_under_gunicorn(real, face, stream, harm):
+    for place in range(len(HEAD) + 1, len(WIRE), 29):
+        wire = WIRE[:place] if harm == "cut" else flipped(place, 3)
+        got = understood(face, stream, *ask(real, face, stream, damaged(wire, stream, place), WHOLE))
+        if harm == "flipped" and place not in IN_FRAMES:
+            assert got[0] == "error" or got == ("whole", TRUTHS[face]), place
+        elif stream and place > SEEN:
+            assert (got[0], real.asked) == ("error", 1), place
+        else:
+            assert (got, real.asked) == (("whole", TRUTHS[face]), 2), place
