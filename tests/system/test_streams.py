@@ -80,7 +80,7 @@ def test_arguments_of_a_call_leave_as_they_come(twin, connection, face):
     begin(connection, face, tools=tools[face])
     parts = [chunk for chunk in connection.chunks() if b"partial_json" in chunk or b'"arguments":"' in chunk]
     assert len(parts) >= 6
-    assert twin.seen()[0].ended
+    assert eventually(lambda: twin.seen()[0].ended)
 
 
 @pytest.mark.parametrize("face", FACES)
