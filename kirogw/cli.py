@@ -1,23 +1,31 @@
-"""The command line: `python kirogw.py [serve|twin|settings|key] [options]`."""
+"""The command line: `python kirogw.py [COMMAND] [options]`; without a command it serves.
+
+What is small is here; each of `COMMANDS` is a module of `commands/` with `run(words) -> exit code`, loaded when it is
+called.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from kirogw import __version__, manual, serve
 from kirogw.settings import FIELDS, Settings, WrongSetting, load
 
-COMMANDS = ("serve", "twin", "settings", "key")
+COMMANDS: Final[dict[str, str]] = {}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    command = words.pop(0) if words and words[0] in COMMANDS else "serve"
+    command = words.pop(0) if words and (words[0] in COMMANDS or words[0] in OWN) else "serve"
     try:
-        return {"serve": _serve, "twin": _twin, "settings": _settings, "key": _key}[command](words)
+        if command in OWN:
+            return OWN[command](words)
+        return int(importlib.import_module(f"kirogw.commands.{command}").run(words))
     except WrongSetting as error:
         print(f"kirogw: {error}", file=sys.stderr)
         return 2
@@ -71,3 +79,8 @@ def _key(words: Sequence[str]) -> int:
     """Print the key that clients must send."""
     print(serve.client_key(_options(words)))
     return 0
+
+
+OWN: Final[dict[str, Callable[[Sequence[str]], int]]] = {
+    "serve": _serve, "twin": _twin, "settings": _settings, "key": _key,
+}  # fmt: skip

@@ -10,7 +10,8 @@ from typing import Any, Final
 from kirogw.settings import FIELDS, Settings
 
 GROUPS: Final = {
-    "server": "Server", "accounts": "Accounts", "network": "Network and waiting", "thinking": "Thinking and search",
+    "server": "Server", "accounts": "Accounts", "pool": "Many accounts",
+    "network": "Network and waiting", "thinking": "Thinking and search",
     "models": "Models and attachments", "upstream": "The upstream's addresses and shapes",
 }  # fmt: skip
 

@@ -49,6 +49,9 @@ class Settings:
     debug_mode: str = _setting("off", "write one folder per request to KIROGW_HOME/debug, secrets removed: off, errors, all", group="server", choices=("off", "errors", "all"))
     max_body_bytes: int = _setting(32 * 1024 * 1024, "largest request body", group="server", low=1024)
     shutdown_grace: float = _setting(30.0, "after SIGTERM, how long running answers may take to end", group="server", low=0, high=3600)
+    admin_api_key: str = _setting("", "key for /api/ and other administration; empty: one is made at the first start and kept in KIROGW_HOME", group="server", secret=True)
+    state_url: str = _setting("", "where several machines share accounts, health and usage: redis://... or rediss://...; empty: an SQLite file in KIROGW_HOME, for all processes of one machine", group="server", secret=True, check="state")
+    kirogw_secret_key: str = _setting("", "key that encrypts secrets at rest, as `kirogw.py secret --new` prints it; empty: the system's key ring if there is one, else KIROGW_HOME/secret-key", group="server", secret=True)
     demo: bool = _setting(False, "answer from the built-in demo upstream, no account needed", group="server", flag="--demo")
 
     kiro_creds_file: str = _setting("", "Kiro IDE credential file, such as ~/.aws/sso/cache/kiro-auth-token.json", group="accounts", check="path")
@@ -60,6 +63,14 @@ class Settings:
     kiro_sso_region: str = _setting("", "region where an Identity Center session was issued; empty: as the credential says", group="accounts", check="region")
     write_back: bool = _setting(True, "write renewed tokens back to the file or database they came from", group="accounts")
     idp_hosts: tuple[str, ...] = _setting(("login.microsoftonline.com", "*.okta.com", "*.oktapreview.com", "*.okta-emea.com", "127.0.0.1"), "hosts that an external identity provider's token endpoint may have", group="accounts")
+
+    scheduling_mode: str = _setting("round-robin", "whose turn it is among accounts that can serve", group="pool", choices=("round-robin", "fill-first", "least-used", "most-quota-left", "weighted", "random"))
+    sticky_sessions: bool = _setting(True, "a conversation stays on its account while that can serve it", group="pool")
+    session_seconds: float = _setting(3600.0, "a conversation is remembered so long after its last request", group="pool", low=1)
+    account_concurrency: int = _setting(4, "answers at once per account; more wait for a place; 0: no limit", group="pool", low=0)
+    background_refresh_interval: float = _setting(60.0, "seconds between two looks at whether a token or a list of models is due for renewal; 0: never in the background", group="pool", low=0)
+    quota_interval: float = _setting(300.0, "seconds between two looks at an account's quota; 0: only on demand", group="pool", low=0)
+    usage_days: int = _setting(90, "days for which single requests are kept for the figures of usage; daily sums stay", group="pool", low=1)
 
     vpn_proxy_url: str = _setting("", "proxy for all upstream traffic: http, https, socks5 or socks5h URL, may hold user:password; empty: HTTPS_PROXY, HTTP_PROXY and NO_PROXY count", group="network", secret=True, check="proxy")
     ca_bundle: str = _setting("", "file with CA certificates to trust instead of the built-in ones", group="network", check="file")
@@ -265,6 +276,11 @@ def _check_path(name: str, value: str) -> None:
         raise WrongSetting(f"{name} is {value!r}, but there is no such home folder") from None
 
 
+def _check_state(name: str, value: str) -> None:
+    if urlsplit(value).scheme not in ("redis", "rediss", "unix"):
+        raise WrongSetting(f"{name} must be empty or a URL such as redis://127.0.0.1:6379/0")
+
+
 def _check_aliases(name: str, value: tuple[str, ...]) -> None:
     for pair in value:
         alias, _, model = pair.partition("=")
@@ -274,5 +290,5 @@ def _check_aliases(name: str, value: tuple[str, ...]) -> None:
 
 CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "arn": _check_arn, "region": _check_region, "url": _check_url, "urls": _check_urls, "proxy": _check_proxy,
-    "file": _check_file, "path": _check_path, "aliases": _check_aliases,
+    "file": _check_file, "path": _check_path, "aliases": _check_aliases, "state": _check_state,
 }  # fmt: skip

@@ -119,6 +119,52 @@ class Model:
     description: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A part of what an account may use, in credits (or in percent, where a provider tells no more). `resets_at`: epoch
+    seconds when it is full again, or gone; None when nobody knows.
+    """
+
+    name: str  # plan, trial, bonus WELCOME...
+    used: float
+    limit: float
+    resets_at: float | None = None
+
+    @property
+    def left(self) -> float:
+        return max(0.0, self.limit - self.used)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What an account has left, as its provider told at `asked_at` (epoch seconds). Only buckets that count now.
+
+    With `overage` the account serves beyond its buckets, up to `overage_cap` credits (None: no cap is known), of which
+    `overage_used` are used. No buckets at all mean that nothing is known, never that nothing is left.
+    """
+
+    asked_at: float
+    buckets: tuple[Bucket, ...] = ()
+    plan: str = ""
+    overage: bool = False
+    overage_cap: float | None = None
+    overage_used: float = 0.0
+    resets_at: float | None = None
+    email: str = field(default="", repr=False)
+    user: str = field(default="", repr=False)
+
+    @property
+    def left(self) -> float | None:
+        """Credits left in all buckets; None when it is not known."""
+        return sum(bucket.left for bucket in self.buckets) if self.buckets else None
+
+    @property
+    def exhausted(self) -> bool:
+        if self.left is None or self.left > 0:
+            return False
+        return not self.overage or (self.overage_cap is not None and self.overage_used >= self.overage_cap)
+
+
 Again: TypeAlias = Literal["", "same", "refresh", "profile", "unsealed", "plain"]
 """How to ask the same account once more: as it was; with a renewed token; with the profile looked up anew; without the
 thoughts of earlier turns; without additionalModelRequestFields."""

@@ -22,22 +22,22 @@ FLOORS = [
     {"convert"},
     {"stream"},
     {"transport", "fetch", "store", "pdf", "pdftext"},
-    {"auth", "logins", "pool", "catalog", "attachments", "search", "cuts", "usage"},
+    {"auth", "logins", "pool", "catalog", "quotas", "attachments", "search", "cuts", "usage", "budgets", "metrics", "backup"},
     {"tries"},
     {"gateway", "background"},
     {"web"},
-    {"manual", "serve", "cli"},
+    {"manual", "serve", "doctor", "commands", "cli"},
 ]
 APART = {"twin": {"flow", "wire"}}  # the simulator shares no opinion with the gateway
 FLOOR_OF = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 DOORS = {
     "flask": {"web"}, "werkzeug": {"web"}, "requests": {"transport"}, "urllib3": {"transport", "fetch"},
-    "sqlite3": {"logins", "store"}, "tiktoken": {"tokens"}, "gevent": {"serve"}, "gunicorn": {"serve"},
+    "sqlite3": {"logins", "store"}, "redis": {"store"}, "cryptography": {"logins", "backup"}, "keyring": {"logins"}, "tiktoken": {"tokens"}, "gevent": {"serve"}, "gunicorn": {"serve"},
     "pypdf": {"pdftext"},
 }  # fmt: skip
 PURE = {"wire", "errors", "conversation", "answer", "flow", "dialects", "convert", "stream"}
 IMPURE = {"time", "random", "secrets", "socket", "logging", "threading", "subprocess", "requests", "urllib3"}
-SAME_FLOOR = {("auth", "logins"), ("manual", "settings"), ("serve", "manual"), ("cli", "serve"), ("cli", "manual")}
+SAME_FLOOR = {("commands", "serve"), ("commands", "manual"), ("commands", "doctor"), ("auth", "logins"), ("manual", "settings"), ("serve", "manual"), ("cli", "serve"), ("cli", "manual")}
 INNER = {"kirogw/__init__.py", "kirogw/serve.py"}  # why: see their docstrings
 FILES = sorted(TOP.rglob("*.py"))
 
