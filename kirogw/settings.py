@@ -101,6 +101,7 @@ class Settings:
     kiro_control_urls: Urls = _setting(("https://management.{region}.kiro.dev", "https://q.{region}.amazonaws.com"), "hosts for models, profiles and usage, in order of trial", group="upstream", check="urls")
     kiro_auth_url: str = _setting("https://prod.us-east-1.auth.desktop.kiro.dev", "Kiro's sign-in service", group="upstream", check="url")
     aws_oidc_url: str = _setting("https://oidc.{region}.amazonaws.com", "AWS SSO OIDC", group="upstream", check="url")
+    kiro_portal_url: str = _setting("https://app.kiro.dev", "Kiro's pages for signing in", group="upstream", check="url")
     kiro_wire: str = _setting("rest", "form of the generation call: rest (POST /generateAssistantResponse) or target (AWS JSON 1.0 on POST /)", group="upstream", choices=("rest", "target"))
     kiro_target: str = _setting("KiroRuntimeService.GenerateAssistantResponse", "x-amz-target of the generation call in target form", group="upstream")
     kiro_control_target: str = _setting("AmazonCodeWhispererService", "service name in the x-amz-target of control calls", group="upstream")

@@ -84,7 +84,7 @@ def _oidc(credential: Credential, settings: Settings, machine: str) -> tuple[Req
         "refreshToken": credential.refresh, "grantType": "refresh_token",
     })  # fmt: skip
     headers = {"Content-Type": "application/json", "Accept": "*/*", **ALONE}
-    bases = [_at(settings.aws_oidc_url, region).rstrip("/") for region in sso_regions(credential, settings)]
+    bases = [at_region(settings.aws_oidc_url, region).rstrip("/") for region in sso_regions(credential, settings)]
     return tuple(Request("POST", f"{base}/token", headers, body) for base in bases)
 
 
@@ -125,7 +125,7 @@ def _origin(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", url.split("?")[0])[:100] or "(none)"
 
 
-def _at(template: str, region: str) -> str:
+def at_region(template: str, region: str) -> str:
     return template.replace("{region}", region)
 
 
@@ -138,22 +138,22 @@ def _json(value: Json) -> bytes:
 
 def read_refresh(credential: Credential, reply: Reply, now: float) -> Credential | Refusal:
     """The renewed login, or why there is none. A refresh token in the answer replaces the old one; none keeps it."""
-    body = _object(reply.body)
+    body = json_object(reply.body)
     access = text(body, "accessToken")
     if reply.status == 200 and access:
-        life = _life(body.get("expiresIn", body.get("expires_in")))
+        life = life_of(body.get("expiresIn", body.get("expires_in")))
         return renewed(credential, access, text(body, "refreshToken"), life, now, text(body, "profileArn"))
     return _refusal(reply, body)
 
 
-def _life(value: Any) -> float:
+def life_of(value: Any, default: float = LIFE) -> float:
     """Seconds."""
     try:
         life = float(value)
     except (TypeError, ValueError, OverflowError):
-        return LIFE
+        return default
     if not math.isfinite(life) or life <= 0:
-        return LIFE
+        return default
     return life / 1000 if life > LONGEST_LIFE else life
 
 
@@ -175,17 +175,18 @@ STATUSES: Final[Mapping[int, Cause]] = {401: "dead", 403: "blocked", 407: "block
 
 def _refusal(reply: Reply, body: Json) -> Refusal:
     """The error code counts before its words, those before the status, since the status is not reliable."""
-    code = _code(reply, body)
+    code = error_code(reply, body)
     said = " ".join((text(body, "message"), text(body, "error_description"))).lower()
     html = not body and reply.body.lstrip()[:1] == b"<"
     by_words = next((cause for words, cause in WORDS if words in said), None)
     by_status = None if html and reply.status == 401 else STATUSES.get(reply.status)
     cause = CAUSES.get(code) or by_words or by_status
     what = "an HTML page, so it comes from a proxy or a block on the way" if html else code or "no reason given"
-    return Refusal(cause or "later", f"HTTP {reply.status}, {what}", _wait(reply, body))
+    return Refusal(cause or "later", f"HTTP {reply.status}, {what}", asked_pause(reply, body))
 
 
-def _code(reply: Reply, body: Json) -> str:
+def error_code(reply: Reply, body: Json) -> str:
+    """What went wrong, in letters only: `invalid_grant` and `InvalidGrantException` are one. "" when it is not said."""
     raw = text(body, "error") or text(body, "__type") or reply.headers.get("x-amzn-errortype", "") or text(body, "code")
     return re.sub(r"[^a-z]", "", _tail(raw).split(":")[0].lower()).removesuffix("exception")
 
@@ -194,7 +195,7 @@ def _tail(name: str) -> str:
     return name.rpartition("#")[2]
 
 
-def _wait(reply: Reply, body: Json) -> float | None:
+def asked_pause(reply: Reply, body: Json) -> float | None:
     """Seconds, from the body's `retryAfterMilliseconds` or the header."""
     for value, unit in ((body.get("retryAfterMilliseconds"), 0.001), (reply.headers.get("retry-after"), 1.0)):
         try:
@@ -206,7 +207,7 @@ def _wait(reply: Reply, body: Json) -> float | None:
     return None
 
 
-def _object(body: bytes) -> Json:
+def json_object(body: bytes) -> Json:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -239,7 +240,7 @@ def control_request(operation: str, login: Login, base: str, settings: Settings,
         "x-amz-target": f"{settings.kiro_control_target}.{operation}", "amz-sdk-request": "attempt=1; max=1",
         **Shape.of(settings).agents(settings.kiro_control_user_agent, login.machine),
     }  # fmt: skip
-    return Request("POST", f"{_at(base, login.region).rstrip('/')}/", headers, _json(body))
+    return Request("POST", f"{at_region(base, login.region).rstrip('/')}/", headers, _json(body))
 
 
 def profiles_request(login: Login, base: str, settings: Settings, after: str = "") -> Request:
@@ -259,7 +260,7 @@ def read_profiles(reply: Reply) -> tuple[list[Profile], str] | None:
     """
     if reply.status == 403:
         return [], ""
-    body = _object(reply.body)
+    body = json_object(reply.body)
     rows = body.get("profiles")
     if reply.status != 200 or not isinstance(rows, list):
         return None
@@ -273,7 +274,7 @@ def _profile(row: Json) -> Profile:
 
 def read_profile(reply: Reply) -> str:
     """The ARN, "" when the answer has none."""
-    profile = _object(reply.body).get("profile")
+    profile = json_object(reply.body).get("profile")
     arn = text(profile, "arn") if reply.status == 200 and isinstance(profile, dict) else ""
     return arn if ARN.fullmatch(arn) else ""
 
