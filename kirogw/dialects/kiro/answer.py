@@ -39,7 +39,7 @@ class Reader:
     `names`: Kiro's name of a tool to the client's, where they differ. `thinking_tags`: emulated thinking was asked for,
     and `handling` says what becomes of it (see flow.thinking). `count` gives the tokens of a text, `estimate` are those
     of the input as estimated. `learned`: this account has sent a metadataEvent before, so one that is missing tells of
-    an answer that was cut.
+    an answer that was cut. `mark`: of the account, for the seals of its thoughts.
 
     A failure before anything was given is raised at once, and takes what came with it in the same read along: so it can
     be tried again. Later what came before it is given first, and the next call raises.
@@ -47,14 +47,14 @@ class Reader:
 
     def __init__(self, model: Model, *, names: Mapping[str, str], count: Callable[[str], int], estimate: int,
                  thinking_tags: bool = False, handling: str = "as_reasoning_content",
-                 learned: bool = False) -> None:  # fmt: skip
+                 learned: bool = False, mark: str = "") -> None:  # fmt: skip
         self.visible = False  # an event has been given
         self.saw_metadata = False
         self.model_id = model.id  # the one that answers, once it has named itself
         self.unknown: set[str] = set()  # types of events that nobody knows
         self.cut_calls: list[str] = []  # ids of calls that broke off, after `close`
         self.cut_text = ""  # the text, if it broke off
-        self._model, self._count, self._estimate, self._learned = model, count, estimate, learned
+        self._model, self._count, self._estimate, self._learned, self._mark = model, count, estimate, learned, mark
         self._decoder = Decoder()
         self._failure: Verdict | None = None
         self._tags = Thinking(handling) if thinking_tags else None
@@ -195,13 +195,13 @@ class Reader:
             self._signature.append(signature)
         if secret := _string(fields, "redactedContent"):
             self._give_seal(out)
-            out.append(HiddenThought(self._take(), seal("r", self._model.id, secret)))
+            out.append(HiddenThought(self._take(), seal("r", self._model.id, secret, self._mark)))
 
     def _give_seal(self, out: list[Event]) -> None:
         """The signature is whole as soon as something else comes. A secret thought has one and no text."""
         if not self._signature:
             return
-        made = seal("s", self._model.id, "".join(self._signature))
+        made = seal("s", self._model.id, "".join(self._signature), self._mark)
         self._signature.clear()
         if self._kind is ThoughtDelta:
             out.append(ThoughtSeal(self._part, made))

@@ -61,11 +61,12 @@ class Prepared:
 
 
 def prepare(conversation: Conversation, target: Target, shape: Shape, *, conversation_id: str, continuation_id: str,
-            cut: Container[str] = frozenset(), unsealed: bool = False, plain: bool = False) -> Prepared:  # fmt: skip
+            cut: Container[str] = frozenset(), unsealed: bool = False, plain: bool = False,
+            mark: str = "") -> Prepared:  # fmt: skip
     """Everything but the login. Raises BadRequest for what Kiro takes in no form, TooLong for what is surely too much.
 
     `cut`: ids of calls and keys of texts (`cuts.key`) that are known to have been cut off. `unsealed`: without the
-    thoughts of earlier turns. `plain`: without `additionalModelRequestFields`.
+    thoughts of earlier turns. `plain`: without `additionalModelRequestFields`. `mark`: of the account that is asked.
     """
     model = target.model
     if target.thinking and conversation.thinking == Thinking():
@@ -76,7 +77,7 @@ def prepare(conversation: Conversation, target: Target, shape: Shape, *, convers
         one_call=not conversation.choice.parallel, must_call=conversation.choice.mode in ("any", "named"),
     )  # fmt: skip
     fields = None if plain else effort.request_fields(conversation.thinking, model)
-    obeyed, notes = obey(conversation, Terms(model, shape, cut, unsealed))
+    obeyed, notes = obey(conversation, Terms(model, shape, cut, unsealed, mark))
     payload: Json = {"conversationState": _state(obeyed, model.id, shape, conversation_id, continuation_id)}
     if fields:
         payload["additionalModelRequestFields"] = fields
@@ -167,11 +168,11 @@ def _assistant(turn: Turn, model: str) -> Json:
 
 def _reasoning(thought: Thought, model: str) -> Json:
     """GPT's thoughts are secret: their text is three dots, by Kiro's own convention. (kiro 7.3)"""
-    kind, _, value = unseal(thought.seal) or ("s", "", "")
-    if kind == "r":
-        return {"redactedContent": value}
+    found = unseal(thought.seal)
+    if found and found.kind == "r":
+        return {"redactedContent": found.value}
     text = thought.text or ("..." if model.startswith("gpt") else "")
-    return {"reasoningText": {"text": text, "signature": value}}
+    return {"reasoningText": {"text": text, "signature": found.value if found else ""}}
 
 
 def _specification(tool: Tool) -> orjson.Fragment:

@@ -47,9 +47,11 @@ class Shape:
 class Terms:
     """`cut` holds what is known to have been cut off: ids of calls as the client knows them, and `cuts.key` of texts.
     `unsealed`: the thoughts of earlier turns are not to be sent again, because Kiro did not believe one of them.
+    `mark`: of the account that is asked (see seals); "" for any.
     """
 
     model: Model
     shape: Shape
     cut: Container[str] = frozenset()
     unsealed: bool = False
+    mark: str = ""

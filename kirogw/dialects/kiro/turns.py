@@ -168,26 +168,29 @@ def the_user_ends(conversation: Conversation, terms: Terms) -> Conversation:
 
 
 def thoughts_are_sealed_by_this_model(conversation: Conversation, terms: Terms) -> Conversation:
-    """A thought goes back only with Kiro's own seal, under the model that thought it, and alone in its turn. (kiro 7.3)
+    """A thought goes back only with Kiro's own seal, to the model and account that thought it, and alone in its turn.
 
-    There is one slot a turn. Without its seal, with another's, or with its neighbour missing, it gets the whole request
-    refused; under `auto` nobody knows who thought it. It can not become text: models imitate what their turns say.
+    There is one slot a turn (kiro 7.3). Without its seal, with another's, or with its neighbour missing, it gets the
+    whole request refused; under `auto` nobody knows who thought it. It can not become text: models imitate what their
+    turns say.
     """
     return touch.turns(conversation, lambda turn: _thinking(turn, terms))
 
 
 def _thinking(turn: Turn, terms: Terms) -> Turn:
     thoughts = [part for part in turn.parts if type(part) is Thought]
-    if not thoughts or (len(thoughts) == 1 and not terms.unsealed and _believed(thoughts[0], terms.model.id)):
+    if not thoughts or (len(thoughts) == 1 and not terms.unsealed and _believed(thoughts[0], terms)):
         return turn
     return Turn(turn.role, tuple(part for part in turn.parts if type(part) is not Thought))
 
 
-def _believed(thought: Thought, model: str) -> bool:
+def _believed(thought: Thought, terms: Terms) -> bool:
     found = unseal(thought.seal) if thought.seal else None
-    if found is None or found[1] != model or model == "auto":
+    if found is None or found.model != terms.model.id or found.model == "auto":
         return False
-    return found[0] == "s" or clean.is_base64(found[2])
+    if found.mark and terms.mark and found.mark != terms.mark:
+        return False
+    return found.kind == "s" or clean.is_base64(found.value)
 
 
 def no_turn_is_empty(conversation: Conversation, terms: Terms) -> Conversation:

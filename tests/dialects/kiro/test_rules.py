@@ -31,6 +31,7 @@ from tests.dialects.kiro.talk import (
 )
 
 SEALED = Thought("Hm.", seal("s", "claude-opus-4.8", "Ev0B"))
+MARKED = Thought("Hm.", seal("s", "claude-opus-4.8", "Ev0B", "here"))
 SECRET = Thought("", seal("r", "claude-opus-4.8", "cmVk"), hidden=True)
 PIC, GIF_PIC = Image(PNG, "image/png"), Image(GIF, "image/gif")
 NOT_RUN = Result("a", (pairs.NOT_RUN,), True)
@@ -144,6 +145,9 @@ ROWS = [
     row(turns.thoughts_are_sealed_by_this_model, talk(model(SEALED, "a", SEALED)), talk(model("a")), "two in a turn"),
     row(turns.thoughts_are_sealed_by_this_model, talk(model(Thought("", seal("r", OPUS.id, "no base64!")), "a")),
         talk(model("a")), "damaged"),
+    same(turns.thoughts_are_sealed_by_this_model, talk(model(MARKED, "a")), "this account's", terms(mark="here")),
+    same(turns.thoughts_are_sealed_by_this_model, talk(model(SEALED, "a")), "from before there were marks", terms(mark="here")),
+    row(turns.thoughts_are_sealed_by_this_model, talk(model(MARKED, "a")), talk(model("a")), "another account's", terms(mark="there")),
     row(turns.thoughts_are_sealed_by_this_model, talk(model(SEALED, "a")), talk(model("a")), "not wanted this time",
         terms(unsealed=True)),
 
