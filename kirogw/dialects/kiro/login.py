@@ -69,7 +69,7 @@ def _social(credential: Credential, settings: Settings, machine: str) -> tuple[R
         "Content-Type": "application/json", "Accept": "application/json, text/plain, */*",
         "User-Agent": f"KiroIDE-{settings.kiro_version}-{machine}", **ALONE,
     }  # fmt: skip
-    body = _json({"refreshToken": credential.refresh})
+    body = json_bytes({"refreshToken": credential.refresh})
     return (Request("POST", f"{settings.kiro_auth_url.rstrip('/')}/refreshToken", headers, body),)
 
 
@@ -79,7 +79,7 @@ def _oidc(credential: Credential, settings: Settings, machine: str) -> tuple[Req
             "an Identity Center or Builder ID login can not be renewed without its client registration"
             " (clientId and clientSecret); sign in again, or bring the registration along"
         )
-    body = _json({
+    body = json_bytes({
         "clientId": credential.client_id, "clientSecret": credential.client_secret,
         "refreshToken": credential.refresh, "grantType": "refresh_token",
     })  # fmt: skip
@@ -129,7 +129,7 @@ def at_region(template: str, region: str) -> str:
     return template.replace("{region}", region)
 
 
-def _json(value: Json) -> bytes:
+def json_bytes(value: Json) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
@@ -240,7 +240,7 @@ def control_request(operation: str, login: Login, base: str, settings: Settings,
         "x-amz-target": f"{settings.kiro_control_target}.{operation}", "amz-sdk-request": "attempt=1; max=1",
         **Shape.of(settings).agents(settings.kiro_control_user_agent, login.machine),
     }  # fmt: skip
-    return Request("POST", f"{at_region(base, login.region).rstrip('/')}/", headers, _json(body))
+    return Request("POST", f"{at_region(base, login.region).rstrip('/')}/", headers, json_bytes(body))
 
 
 def profiles_request(login: Login, base: str, settings: Settings, after: str = "") -> Request:
