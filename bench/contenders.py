@@ -133,21 +133,24 @@ def naive(upstream: int, home: Path) -> Iterator[Running]:
         yield Running(port, process.pid)
 
 
-def _kirogw_settings(upstream: int, home: Path, port: int, workers: int) -> dict[str, str]:
+def _kirogw_settings(upstream: int, home: Path, port: int, workers: int, accounts: int) -> dict[str, str]:
+    """Without a limit of answers at once: what is measured is the gateway, not its patience."""
+    keys = ",".join(f"ksk_bench0123456789{n}" for n in range(accounts))
     url = f"http://127.0.0.1:{upstream}"
     return {
         "SERVER_HOST": "127.0.0.1", "SERVER_PORT": str(port), "SERVER_WORKERS": str(workers),
-        "PROXY_API_KEY": bodies.KEY, "KIROGW_HOME": str(home), "HOME": str(home), "KIRO_API_KEY": "ksk_bench0123456789",
-        "KIRO_RUNTIME_URLS": url, "KIRO_CONTROL_URLS": url, "KIRO_AUTH_URL": url,
+        "PROXY_API_KEY": bodies.KEY, "KIROGW_HOME": str(home), "HOME": str(home), "KIRO_API_KEY": keys,
+        "KIRO_RUNTIME_URLS": url, "KIRO_CONTROL_URLS": url, "KIRO_AUTH_URL": url, "ACCOUNT_CONCURRENCY": "0",
     }
 
 
 @contextlib.contextmanager
-def kirogw(upstream: int, home: Path, workers: int = 1) -> Iterator[Running]:
+def kirogw(upstream: int, home: Path, workers: int = 1, accounts: int = 1, root: Path = ROOT) -> Iterator[Running]:
+    """`root` is the checkout to run."""
     port = procs.free_port()
     command = [str(_BIN / "gunicorn"), "-c", "gunicorn.conf.py", "kirogw:create_app()"]
-    env = {**os.environ, **_kirogw_settings(upstream, home, port, workers)}
-    with procs.running(command, OUT / "kirogw.log", cwd=ROOT, env=env) as process:
+    env = {**os.environ, **_kirogw_settings(upstream, home, port, workers, accounts)}
+    with procs.running(command, OUT / "kirogw.log", cwd=root, env=env) as process:
         procs.wait_for(port, process)
         yield Running(port, process.pid)
 
