@@ -43,6 +43,10 @@ class Account:
     used: float = 0.0  # credits
     limit: float = 1000.0
     overage: bool = False
+    overage_cap: float = 10_000.0
+    trial: Json = field(default_factory=dict)  # used, limit, status, expires_at (epoch seconds); {} for none
+    bonuses: list[Json] = field(default_factory=list)  # the same, and code
+    usage: Json = field(default_factory=dict)  # how GetUsageLimits tells it: members of credits.Telling
     suspended: bool = False
     banned: bool = False  # an API key that was revoked, a login that was withdrawn
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import calendar
-import time
 from typing import Any, Final
 
-from kirogw.twin import replies
+from kirogw.twin import credits, replies
 from kirogw.twin.accounts import Account
 from kirogw.twin.ask import obj, text
 from kirogw.twin.state import Incoming
@@ -54,36 +52,12 @@ def _profile(account: Account) -> Json:
 
 
 def usage(incoming: Incoming, account: Account) -> Reply:
-    """One breakdown, of credits; `used` and `limit` are the account's."""
-    reset = _next_month()
-    credit = {
-        "resourceType": "CREDIT", "displayName": "Credit", "displayNamePlural": "Credits", "unit": "INVOCATIONS",
-        "currency": "USD", "currentUsage": int(account.used), "currentUsageWithPrecision": round(account.used, 4),
-        "usageLimit": int(account.limit), "usageLimitWithPrecision": float(account.limit),
-        "currentOverages": max(0, int(account.used - account.limit)), "overageCap": 10_000, "overageRate": 0.04,
-        "overageCharges": 0.0, "freeTrialInfo": None, "bonuses": [], "overageCredits": [], "nextDateReset": reset,
-    }  # fmt: skip
-    plan = {
-        "subscriptionTitle": "KIRO PRO", "type": "Q_DEVELOPER_STANDALONE_PRO", "overageCapability": "OVERAGE_CAPABLE",
-        "upgradeCapability": "UPGRADE_CAPABLE", "subscriptionManagementTarget": "MANAGE",
-    }  # fmt: skip
-    answer: Json = {
-        "nextDateReset": reset, "daysUntilReset": max(0, int((reset - time.time()) / 86400)), "subscriptionInfo": plan,
-        "overageConfiguration": {"overageStatus": "ENABLED" if account.overage else "DISABLED"},
-        "usageBreakdownList": [credit],
-        "userInfo": {"userId": f"d-9067.{account.name}", "email": _mail(incoming, account)},
-    }  # fmt: skip
-    return replies.served(answer, "x-amz-target" in incoming.headers)
+    return replies.served(credits.usage(account, _mail(incoming, account)), "x-amz-target" in incoming.headers)
 
 
 def _mail(incoming: Incoming, account: Account) -> str | None:
     wanted: Any = _asked(incoming).get("isEmailRequired")
     return f"{account.name}@localhost" if wanted in (True, "true") else None
-
-
-def _next_month() -> float:
-    now = time.gmtime()
-    return float(calendar.timegm((now.tm_year + now.tm_mon // 12, now.tm_mon % 12 + 1, 1, 0, 0, 0)))
 
 
 def preference(incoming: Incoming, account: Account) -> Reply:

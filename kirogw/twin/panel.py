@@ -1,6 +1,6 @@
 """`/_twin/*`: the twin told and asked over HTTP, for tests that run it in another process.
 
-GET state, accounts; POST faults, script, config, accounts, expire, revoke, reset.
+GET state, accounts; POST faults, script, config, accounts, account, expire, revoke, reset.
 """
 
 from __future__ import annotations
@@ -60,6 +60,16 @@ def _add_account(service: Service, body: Any) -> Any:
     return auth.described(service.accounts.add(**(body or {})))
 
 
+def _change_account(service: Service, body: Any) -> Any:
+    """`{"name": ..., member: value}`: other credits, suspended, ..."""
+    account = service.accounts.all[body["name"]]
+    for name, value in body.items():
+        if not hasattr(account, name):
+            raise ValueError(f"an account has no {name}")
+        setattr(account, name, value)
+    return auth.described(account)
+
+
 def _expire(service: Service, body: Any) -> Any:
     """`{"name": ...}`, or nothing for all accounts."""
     service.accounts.expire((body or {}).get("name", ""))
@@ -87,6 +97,7 @@ ACTS: Final[dict[tuple[str, str], Callable[[Service, Any], Any]]] = {
     ("POST", "script"): _script,
     ("POST", "config"): _config,
     ("POST", "accounts"): _add_account,
+    ("POST", "account"): _change_account,
     ("POST", "expire"): _expire,
     ("POST", "revoke"): _revoke,
     ("POST", "reset"): _reset,

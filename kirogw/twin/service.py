@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from kirogw.twin import auth, control, demo, faults, mcp, mishaps, models, refusals, replies, script
+from kirogw.twin import auth, control, credits, demo, faults, mcp, mishaps, models, refusals, replies, script
 from kirogw.twin.accounts import Account, Accounts
 from kirogw.twin.ask import Ask, text
 from kirogw.twin.identity import DENIALS, identify
@@ -137,7 +137,7 @@ class Service:
         ask.model = self._model(ask, account)
         if verdict := refusals.refused(ask):
             return self._refuse(*verdict, seen)
-        if account.used >= account.limit and not account.overage:
+        if credits.gone(account):
             fault = faults.before(faults.Fault(**mishaps.NAMED["MONTHLY_REQUEST_COUNT"]))
             return fault or replies.fault(*UNKNOWN)
         return Streamed(self._stream_headers(ask), self._played(ask, account))
@@ -162,7 +162,7 @@ class Service:
         chosen = self.script.choose(ask) if self.script else None
         player = Player(ask, self.options)
         yield from player.play(demo.steps(ask) if chosen is None else chosen)
-        account.used += player.credits
+        credits.spend(account, player.credits)
 
 
 def operation_of(incoming: Incoming) -> str:
