@@ -54,6 +54,12 @@ class WrongKey(GatewayError):
     status = 401
 
 
+class NotAllowed(GatewayError):
+    """The client's key is a good one, and does not cover what was asked for."""
+
+    status = 403
+
+
 class NotFound(GatewayError):
     status = 404
 

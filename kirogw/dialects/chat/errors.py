@@ -16,6 +16,7 @@ from kirogw.errors import (
     Forbidden,
     GatewayError,
     NeedsLogin,
+    NotAllowed,
     NotFound,
     Overloaded,
     QuotaUsed,
@@ -34,6 +35,7 @@ TYPES: Final[dict[type[GatewayError], tuple[str, str | None, int]]] = {
     TooLong: ("invalid_request_error", "context_length_exceeded", 400),  # OpenCode compacts and tries again
     BodyTooLarge: ("invalid_request_error", "request_too_large", 413),
     WrongKey: ("invalid_request_error", "invalid_api_key", 401),
+    NotAllowed: ("permission_error", "not_allowed", 403),
     NotFound: ("invalid_request_error", "not_found", 404),
     UnknownModel: ("invalid_request_error", "model_not_found", 404),
     WrongMethod: ("invalid_request_error", "method_not_allowed", 405),

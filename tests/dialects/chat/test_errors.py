@@ -17,6 +17,7 @@ ROWS = [
      "Your input exceeds the context window of this model: cut it"),
     (errors.BodyTooLarge("Large."), 413, "invalid_request_error", "request_too_large", None, "Large."),
     (errors.WrongKey("Key."), 401, "invalid_request_error", "invalid_api_key", None, "Key."),
+    (errors.NotAllowed("Not yours.", param="model"), 403, "permission_error", "not_allowed", "model", "'model': Not yours."),
     (errors.NotFound("Not."), 404, "invalid_request_error", "not_found", None, "Not."),
     (errors.UnknownModel("Model."), 404, "invalid_request_error", "model_not_found", None, "Model."),
     (errors.WrongMethod("Method."), 405, "invalid_request_error", "method_not_allowed", None, "Method."),

@@ -18,6 +18,7 @@ ROWS = [
     (errors.TooLong("cut it"), 400, "invalid_request_error", "prompt is too long: cut it"),
     (errors.BodyTooLarge("Large."), 413, "request_too_large", "Large."),
     (errors.WrongKey("Key."), 401, "authentication_error", "Key."),
+    (errors.NotAllowed("Not yours.", param="model"), 403, "permission_error", "model: Not yours."),
     (errors.NotFound("Not."), 404, "not_found_error", "Not."),
     (errors.UnknownModel("Model."), 404, "not_found_error", "Model."),
     (errors.WrongMethod("Method."), 405, "invalid_request_error", "Method."),
