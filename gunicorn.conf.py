@@ -125,7 +125,7 @@ def _rare_collections():
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 1_000)
+    gc.set_threshold(50_000, 20, 1_000)
 
 
 def _more_files():

@@ -62,7 +62,7 @@ class Response:
         self._at_size = False  # chunked, and the next byte begins a chunk's length
         self._trailer = 0  # bytes of trailers so far
         self._until_close = False
-        self._read: Callable[[bytes], bytes] = self._read_junk
+        self._read: Callable[[Response, bytes], bytes] = Response._read_junk  # unbound: a bound one makes a cycle
         self._inflate: Inflate | None = None
 
     @property
@@ -83,7 +83,7 @@ class Response:
             self._held += data
             data = bytes(self._held)
             self._held.clear()
-        body = self._read(data) if data else b""
+        body = self._read(self, data) if data else b""
         if self._inflate is None:
             return body
         body = self._inflate.receive(body)
@@ -101,7 +101,7 @@ class Response:
     def _finish(self, rest: bytes) -> None:
         self.done = True
         self._at_size = False
-        self._read = self._read_junk
+        self._read = Response._read_junk
         self._junk = bool(rest)
 
     def _read_junk(self, data: bytes) -> bytes:
@@ -153,13 +153,13 @@ class Response:
         self._inflate = _inflate(self.headers.get("content-encoding", ""))
         if coding == "chunked":
             self._keep = self._keep and length is None  # both: whoever framed it may be lying to somebody
-            self._read, self._at_size = self._read_chunks, True
+            self._read, self._at_size = Response._read_chunks, True
         elif length is None:
             self._keep, self._until_close = False, True
-            self._read = self._read_to_end
+            self._read = Response._read_to_end
         elif length:
             self._left = length
-            self._read = self._read_length
+            self._read = Response._read_length
         else:
             self._finish(b"")
         return None
@@ -209,7 +209,7 @@ class Response:
 
     def _begin_chunk(self, size: int) -> None:
         self._left, self._at_size = size, False
-        self._read = self._read_chunk
+        self._read = Response._read_chunk
 
     def _read_chunk(self, data: bytes) -> bytes:
         """In the middle of a chunk: its last `_left` bytes, then the end of its line."""
@@ -223,12 +223,12 @@ class Response:
         if len(rest) < 2:
             self._held += rest
             return body
-        self._read, self._at_size = self._read_chunks, True
+        self._read, self._at_size = Response._read_chunks, True
         return body + self._read_chunks(rest[2:])
 
     def _begin_trailers(self, data: bytes) -> None:
         self._at_size = False
-        self._read = self._read_trailers
+        self._read = Response._read_trailers
         self._read_trailers(data)
 
     def _read_trailers(self, data: bytes) -> bytes:

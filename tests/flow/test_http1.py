@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gc
 import gzip
 import http.client
 import io
 import re
 import time
+import weakref
 import zlib
 
 import pytest
@@ -271,3 +273,16 @@ def test_nothing_is_quadratic():
     assert fed(bytes([b]) for b in long)[0].head_done
     assert len(fed([head(CHUNKED) + b"%x\r\n" % 300_000, *[b"x"] * 300_000])[1]) == 300_000
     assert time.perf_counter() - began < 5
+
+
+def test_a_response_is_no_cycle():
+    """Garbage that only a search finds makes every stream wait while it is looked for."""
+    response = Response()
+    response.receive(head("Transfer-Encoding: chunked") + chunks(b"ab", b"c"))
+    gone = weakref.ref(response)
+    gc.disable()
+    try:
+        del response
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -5,6 +5,7 @@ Frames are told apart by their `:event-type` and nothing else. Equal text that c
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -58,8 +59,8 @@ class Reader:
         self._decoder = Decoder()
         self._failure: Verdict | None = None
         self._tags = Thinking(handling) if thinking_tags else None
-        self._calls = Calls(names, self._take)
-        self._next = 0  # the next part's number
+        self._parts = itertools.count()
+        self._calls = Calls(names, self._parts)
         self._part = -1  # the text or thought that is open
         self._kind: type | None = None  # TextDelta or ThoughtDelta: what is open
         self._flowing = False  # the next text needs no more than its event
@@ -215,7 +216,8 @@ class Reader:
     def _tool(self, fields: Json, out: list[Event]) -> None:
         self._close_tags(out)
         self._give_seal(out)
-        self._calls.receive(fields, out)
+        if self._calls.receive(fields, out):
+            self._kind, self._flowing = None, False
 
     def _close_tags(self, out: list[Event]) -> None:
         """Emulated thinking ends where a call, the model's own thinking or the end of the answer comes."""
@@ -230,8 +232,7 @@ class Reader:
     def _take(self) -> int:
         """The number of a new part, which closes the one before it."""
         self._kind, self._flowing = None, False
-        self._next += 1
-        return self._next - 1
+        return next(self._parts)
 
     # ---- the end
 

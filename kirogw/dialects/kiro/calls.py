@@ -8,7 +8,7 @@ fragment, calls that interleave, and a whole call once more.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import orjson
@@ -40,15 +40,15 @@ class Call:
 
 
 class Calls:
-    """`names`: Kiro's name of a tool to the client's, where they differ. `take` gives the next part's number.
+    """`names`: Kiro's name of a tool to the client's, where they differ. `parts` gives the numbers of new parts.
 
     `arguments` are all fragments of all calls, to be counted.
     """
 
-    def __init__(self, names: Mapping[str, str], take: Callable[[], int]) -> None:
+    def __init__(self, names: Mapping[str, str], parts: Iterator[int]) -> None:
         self.arguments: list[str] = []
         self._names = names
-        self._take = take
+        self._parts = parts
         self._all: list[Call] = []
         self._by_id: dict[str, Call] = {}
         self._open: Call | None = None  # where a frame without an id belongs
@@ -56,14 +56,14 @@ class Calls:
     def __bool__(self) -> bool:
         return bool(self._all)
 
-    def receive(self, fields: Json, out: list[Event]) -> None:
-        """One toolUseEvent. Raises BrokenCall."""
+    def receive(self, fields: Json, out: list[Event]) -> bool:
+        """One toolUseEvent; whether it began a part. Raises BrokenCall."""
         id_, name, stops = _string(fields, "toolUseId"), _string(fields, "name"), _stops(fields)
         if not (id_ or name or self._open or fields.get("input")):
-            return  # the end of a call that has ended
+            return False  # the end of a call that has ended
         call = self._find(id_)
         if call.done:
-            return  # the same call once more
+            return False  # the same call once more
         if name and name != call.name:
             if call.name:
                 raise BrokenCall("a call changed its name")
@@ -72,9 +72,10 @@ class Calls:
         if fragment:
             call.pieces.append(fragment)
             self.arguments.append(fragment)
-        self._give(call, fragment, out)
+        began = self._give(call, fragment, out)
         if stops:
             self._finish(call)
+        return began
 
     def any_whole(self) -> bool:
         return any(call.whole for call in self._all)
@@ -97,15 +98,18 @@ class Calls:
             self._open = call
         return call
 
-    def _give(self, call: Call, fragment: str, out: list[Event]) -> None:
+    def _give(self, call: Call, fragment: str, out: list[Event]) -> bool:
         if call.part >= 0:
             if fragment:
                 out.append(CallDelta(call.part, fragment))
-        elif call.id and call.name:
-            call.part = self._take()
-            out.append(CallStart(call.part, call.id, self._names.get(call.name, call.name)))
-            if call.pieces:
-                out.append(CallDelta(call.part, "".join(call.pieces)))
+            return False
+        if not (call.id and call.name):
+            return False
+        call.part = next(self._parts)
+        out.append(CallStart(call.part, call.id, self._names.get(call.name, call.name)))
+        if call.pieces:
+            out.append(CallDelta(call.part, "".join(call.pieces)))
+        return True
 
     def _finish(self, call: Call) -> None:
         if call.part < 0:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -496,3 +498,16 @@ def test_any_stream_read_in_any_cut_ends_alike(made, step, tags):
 def test_strings_of_a_frame_that_is_no_event_are_no_text():
     odd = frame(strings(exception_type="assistantResponseEvent", message_type="exception"), b'{"content":"x"}')
     assert refused([text("a"), odd])[1].rule == "strange"
+
+
+def test_a_reader_is_no_cycle():
+    """Garbage that only a search finds makes every stream wait while it is looked for."""
+    reader = new()
+    read([text("a"), tool("t1", "run", input="{}"), tool("t1", "run", stop=True), *TAIL], reader)
+    gone = weakref.ref(reader)
+    gc.disable()
+    try:
+        del reader
+        assert gone() is None
+    finally:
+        gc.enable()
