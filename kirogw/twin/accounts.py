@@ -39,6 +39,7 @@ class Account:
     client_secret: str = ""
     start_url: str = "https://view.awsapps.com/start"
     token_endpoint: str = ""  # of an external IdP
+    provider: str = ""  # of a social login that came by a flow: google, github
     models: tuple[str, ...] = ()  # modelIds it may use; empty: all
     used: float = 0.0  # credits
     limit: float = 1000.0

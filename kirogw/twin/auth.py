@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from kirogw.twin import replies
 from kirogw.twin.accounts import CLIENT_LIFE, Account, Accounts, Grant
@@ -19,6 +20,15 @@ DEVICE_LIFE: Final = 600
 BUILDER_START: Final = "https://view.awsapps.com/start"
 
 
+POLLS: Final = {"pending": "authorization_pending", "denied": "access_denied", "expired": "expired_token"}
+STRANGE: Final = {
+    "429": replies.plain(429, {"message": "Too many requests"}, {"retry-after": "7"}),
+    "500": replies.plain(500, {"message": "Internal error"}), "503": replies.plain(503, {"message": "Unavailable"}),
+    "html": replies.text(403, "<html><body><h1>403 ERROR</h1>Request blocked.</body></html>", "text/html"),
+    "empty": replies.plain(200, {}), "400": replies.text(400, "Bad Request"),
+}  # fmt: skip
+
+
 @dataclass
 class Device:
     """A login that waits for its user. `answer`: "", or what the user did: approved, denied, expired."""
@@ -30,17 +40,22 @@ class Device:
     client_id: str = ""
     client_secret: str = ""
     start_url: str = ""
+    provider: str = ""  # of a social login
     polls: int = 0
     answer: str = ""
 
 
 @dataclass
 class Auth:
-    """All three services."""
+    """All three services. `polls`: what the next polls of devices hear, whatever their users did; keys of POLLS, or the
+    name of an AWS exception, or a status. `url`: where the pages are on which a user approves.
+    """
 
     accounts: Accounts
     journal: Journal
     devices: dict[str, Device] = field(default_factory=dict)
+    polls: deque[str] = field(default_factory=deque)
+    url: str = ""
 
     # Kiro's own service
 
@@ -60,7 +75,8 @@ class Auth:
         if incoming.members.get("loginProvider") not in ("Google", "Github"):
             return replies.plain(400, {"message": "Bad Request"})
         device = self._new_device("social", "us-east-1")
-        page = "https://app.kiro.dev/account/device"
+        device.provider = incoming.members["loginProvider"]
+        page = f"{self.url}/device"
         return replies.plain(200, {
             "deviceCode": device.code, "userCode": device.user_code, "verificationUri": page,
             "verificationUriComplete": f"{page}?user_code={device.user_code}",
@@ -72,11 +88,12 @@ class Auth:
         if device is None or device.kind != "social":
             return replies.plain(400, {"error": "invalid_grant"})
         if error := self._pending(device):
-            return replies.plain(200, {"status": error})
-        account = self.accounts.add("social")
+            return error if isinstance(error, Reply) else replies.plain(200, {"status": error})
+        account = self.signed_in("social")
+        account.provider = device.provider
         return replies.plain(200, {
             "accessToken": account.access_token, "refreshToken": account.refresh_token,
-            "profileArn": account.profile_arn, "identityProvider": "Google",
+            "profileArn": account.profile_arn, "identityProvider": device.provider,
         })  # fmt: skip
 
     # AWS SSO OIDC
@@ -102,7 +119,7 @@ class Auth:
         kind = "builder" if asked["startUrl"] == BUILDER_START else "idc"
         device = self._new_device(kind, client.region)
         device.client_id, device.client_secret, device.start_url = client.id, client.secret, asked["startUrl"]
-        page = f"{asked['startUrl']}/#/device"
+        page = f"{self.url}/device"
         return replies.plain(200, {
             "deviceCode": device.code, "userCode": device.user_code, "verificationUri": page,
             "verificationUriComplete": f"{page}?user_code={device.user_code}", "expiresIn": DEVICE_LIFE,
@@ -136,8 +153,8 @@ class Auth:
         if device is None or device.client_id != asked.get("clientId"):
             return _oauth("invalid_grant", "Invalid device code")
         if error := self._pending(device):
-            return _oauth(error)
-        account = self.accounts.add(device.kind, sso_region=device.region, start_url=device.start_url)
+            return error if isinstance(error, Reply) else _oauth(error)
+        account = self.signed_in(device.kind, sso_region=device.region, start_url=device.start_url)
         account.client_id, account.client_secret = device.client_id, device.client_secret
         life = int(self.accounts.options.access_life)
         return replies.plain(200, {"accessToken": account.access_token, "refreshToken": account.refresh_token,
@@ -182,15 +199,35 @@ class Auth:
         self.devices[device.code] = device
         return device
 
-    def _pending(self, device: Device) -> str:
-        """The error that a poll hears, "" when the user has approved."""
+    def _pending(self, device: Device) -> str | Reply:
+        """The error that a poll hears, by its name or as a whole answer; "" when the user has approved."""
         device.polls += 1
+        if self.polls:
+            return self._told(self.polls.popleft(), device)
         if not device.answer and device.polls > self.accounts.options.device_polls:
             device.answer = "approved"
-        if device.answer == "approved":
+        return self._told(device.answer or "pending", device)
+
+    def _told(self, word: str, device: Device) -> str | Reply:
+        if word == "approved":
             del self.devices[device.code]
             return ""
-        return {"denied": "access_denied", "expired": "expired_token"}.get(device.answer, "authorization_pending")
+        if word in STRANGE:
+            return STRANGE[word]
+        if word.endswith("Exception"):
+            return replies.plain(400, {"__type": f"com.amazonaws.ssooidc#{word}", "message": "No."})
+        return POLLS.get(word, word)
+
+    def signed_in(self, kind: str, **members: Any) -> Account:
+        """The account of whoever signs in: a new one, or the one that the options name, with new tokens."""
+        name = self.accounts.options.signs_in
+        known = self.accounts.all.get(name)
+        if known is None or known.kind != kind:
+            return self.accounts.add(kind, "" if known else name, **members)
+        self.accounts.issue(known, None)
+        for member, value in members.items():
+            setattr(known, member, value)
+        return known
 
 
 def _camel(grant: Grant, accounts: Accounts) -> Json:

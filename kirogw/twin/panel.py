@@ -1,6 +1,6 @@
 """`/_twin/*`: the twin told and asked over HTTP, for tests that run it in another process.
 
-GET state, accounts; POST faults, script, config, accounts, account, expire, revoke, reset.
+GET state, accounts; POST faults, script, config, accounts, account, polls, expire, revoke, reset.
 """
 
 from __future__ import annotations
@@ -81,6 +81,12 @@ def _revoke(service: Service, body: Any) -> Any:
     return {}
 
 
+def _polls(service: Service, body: Any) -> Any:
+    """A list: what the next polls of devices hear."""
+    service.auth.polls.extend(str(word) for word in body)
+    return {"waiting": list(service.auth.polls)}
+
+
 def _reset(service: Service, body: Any) -> Any:
     """Forget requests, refusals, ledger, faults and script; accounts and their tokens stay."""
     service.journal.clear()
@@ -100,5 +106,6 @@ ACTS: Final[dict[tuple[str, str], Callable[[Service, Any], Any]]] = {
     ("POST", "account"): _change_account,
     ("POST", "expire"): _expire,
     ("POST", "revoke"): _revoke,
+    ("POST", "polls"): _polls,
     ("POST", "reset"): _reset,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from kirogw.twin import auth, control, credits, demo, faults, mcp, mishaps, models, refusals, replies, script
+from kirogw.twin import auth, control, credits, demo, faults, mcp, mishaps, models, pages, refusals, replies, script
 from kirogw.twin.accounts import Account, Accounts
 from kirogw.twin.ask import Ask, text
 from kirogw.twin.identity import DENIALS, identify
@@ -40,6 +40,12 @@ PATHS: Final = {
     ("POST", "/device_authorization"): "device",
     ("POST", "/token"): "token",
     ("POST", "/idp/token"): "idp",
+    ("POST", "/oauth/token"): "exchange",
+    ("GET", "/login"): "app_login",
+    ("GET", "/signin"): "portal",
+    ("GET", "/signin/continue"): "portal_choice",
+    ("GET", "/device"): "approval",
+    ("GET", "/device/decide"): "decide",
 }
 DATA: Final = ("AmazonCodeWhispererStreamingService", "AmazonQDeveloperStreamingService", "KiroRuntimeService")
 CONTROL: Final = ("AmazonCodeWhispererService", "KiroControlPlaneBearerService")
@@ -53,10 +59,12 @@ TARGETS: Final = {
     **{f"{service}.GetProfile": "profile" for service in CONTROL},
 }
 ISSUERS: Final = ("refresh", "social_device", "social_poll", "register", "device", "token", "idp")
+PAGES: Final = ("exchange", "app_login", "portal", "portal_choice", "approval", "decide")
 HOSTS: Final = {  # what each host serves, where the request says which was meant; q. and codewhisperer. serve all
     "runtime.": ("generate", "mcp"),
     "management.": ("models", "profiles", "profile", "usage", "preference", "user"),
-    "prod.": ("refresh", "social_device", "social_poll"),
+    "prod.": ("refresh", "social_device", "social_poll", "exchange", "app_login"),
+    "app.": ("portal", "portal_choice"),
     "oidc.": ("register", "device", "token"),
 }
 UNKNOWN: Final = (404, "UnknownOperationException", "The requested operation is not recognized by the service.")
@@ -70,6 +78,7 @@ class Service:
         self.journal = Journal(options.keep)
         self.accounts = Accounts(options)
         self.auth = auth.Auth(self.accounts, self.journal)
+        self.pages = pages.Pages(self.accounts, self.auth)
         self.faults = faults.Faults()
         self.catalogue = models.catalogue()
         self.search: mcp.Search = mcp.made_up
@@ -96,8 +105,9 @@ class Service:
         return answer, fault.slow
 
     def _done(self, incoming: Incoming, operation: str, seen: Seen) -> Answer:
-        if operation in ISSUERS:
-            issue: Callable[[Incoming, Seen], Reply] = getattr(self.auth, operation)
+        if operation in ISSUERS or operation in PAGES:
+            room = self.auth if operation in ISSUERS else self.pages
+            issue: Callable[[Incoming, Seen], Reply] = getattr(room, operation)
             return issue(incoming, seen)
         if not operation:
             return replies.fault(*UNKNOWN)

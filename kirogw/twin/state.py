@@ -32,6 +32,7 @@ class Options:
     metadata: bool = True  # send metadataEvent; some accounts never get one
     token_usage: bool = False  # tell exact token counts in metadataEvent; modelled, never seen live
     device_polls: int = 2  # polls of a device login that are still answered with "pending"
+    signs_in: str = ""  # name of the account that signs in by one of the flows; empty: a new one each time
     interval: int = 1  # seconds between the polls of a device login, as told to the client
     max_body: int | None = None  # bytes; None: any
     keep: int = 1000  # requests remembered whole

@@ -35,6 +35,7 @@ class Twin:
         self.service = Service(chosen)
         self._server = Server(host, port, self.service.journal.saw, self._handle, self.service.sent)
         self.accounts.token_endpoint = f"{self.url}/idp/token"
+        self.auth.url = self.url
         for account in accounts:
             self.add_account(**({"kind": account} if isinstance(account, str) else account))
         if script is not None:
@@ -107,6 +108,7 @@ class Twin:
             "KIRO_CONTROL_URLS": at("management.{region}.kiro.dev"),
             "KIRO_AUTH_URL": at("prod.{region}.auth.desktop.kiro.dev"),
             "AWS_OIDC_URL": at("oidc.{region}.amazonaws.com"),
+            "KIRO_PORTAL_URL": at("app.kiro.dev"),
         }
 
     # what it is to do
