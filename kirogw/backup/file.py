@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import orjson
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
 from kirogw import __version__
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
@@ -64,7 +61,7 @@ def written(content: Content, phrase: str = "") -> bytes:
         raise BadRequest(f"the pass phrase is too short: take {SHORTEST} characters or more", param="passphrase")
     salt, nonce, (n, r, p) = os.urandom(SALT), os.urandom(NONCE), COST
     head |= {"encrypted": True, "scrypt": {"n": n, "r": r, "p": p, "salt": _text(salt)}, "nonce": _text(nonce)}
-    sealed = AESGCM(_key(phrase, salt, n, r, p)).encrypt(nonce, orjson.dumps(inner), orjson.dumps(head))
+    sealed = _cipher(phrase, salt, n, r, p).encrypt(nonce, orjson.dumps(inner), orjson.dumps(head))
     return orjson.dumps({**head, "content": _text(sealed)}, option=orjson.OPT_INDENT_2)
 
 
@@ -134,15 +131,19 @@ def _decrypted(head: Json, content: Any, phrase: str) -> Any:
     salt, nonce, sealed = _bytes(cost.get("salt")), _bytes(head.get("nonce")), _bytes(content)
     if len(nonce) != NONCE or len(salt) != SALT:
         raise _damaged()
+    cipher = _cipher(phrase, salt, n, r, p)
     try:
-        return orjson.loads(AESGCM(_key(phrase, salt, n, r, p)).decrypt(nonce, sealed, orjson.dumps(head)))
-    except InvalidTag:
+        return orjson.loads(cipher.decrypt(nonce, sealed, orjson.dumps(head)))
+    except Exception:  # cryptography's InvalidTag, which is not imported here
         raise WrongBackup("the pass phrase is not that of this backup, or the file is damaged",
                           param="passphrase") from None  # fmt: skip
 
 
-def _key(phrase: str, salt: bytes, n: int, r: int, p: int) -> bytes:
-    return Scrypt(salt=salt, length=32, n=n, r=r, p=p).derive(phrase.encode("utf-8", "surrogatepass"))
+def _cipher(phrase: str, salt: bytes, n: int, r: int, p: int) -> Any:
+    """Loaded when it is needed: it takes 8 MB of memory."""
+    scrypt = importlib.import_module("cryptography.hazmat.primitives.kdf.scrypt").Scrypt
+    key = scrypt(salt=salt, length=32, n=n, r=r, p=p).derive(phrase.encode("utf-8", "surrogatepass"))
+    return importlib.import_module("cryptography.hazmat.primitives.ciphers.aead").AESGCM(key)
 
 
 def _text(data: bytes) -> str:

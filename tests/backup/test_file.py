@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kirogw import backup
-from kirogw.backup import Content, WrongBackup
+from kirogw.backup import file as backup
+from kirogw.backup.file import Content, WrongBackup
 
 PHRASE = "correct horse battery"
 CHEAP = (1 << 4, 8, 1)

@@ -1,0 +1,110 @@
+"""Everything the gateway keeps, in one file, and back again: the store, and its own keys in KIROGW_HOME.
+
+Nothing is touched before all of a file was read and found good, and then the store changes in one transaction. A login
+never goes back to an older one: its refresh token would have been redeemed, and the account would be lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kirogw.backup.file import Content, Vault, WrongBackup, opened, read, resealed, written
+from kirogw.logins import files
+from kirogw.logins.sealed import is_sealed
+from kirogw.store import Store, snapshots
+from kirogw.wire import Json
+
+__all__ = ["FILES", "Found", "WrongBackup", "look", "put_back", "take"]
+
+FILES: Final = ("key", "admin-key", "secret")  # of KIROGW_HOME; the key that seals stays where it is
+LOGINS: Final = ("login", "kept")  # kinds that hold what a renewal has changed
+SEAL: Final = ("setting", "seal")  # names the key that seals here
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a backup holds. `newer`: logins of here that are newer than those of the file, and stayed."""
+
+    made_at: float
+    documents: Mapping[str, int]
+    files: tuple[str, ...]
+    newer: tuple[str, ...] = ()
+
+
+def take(store: Store, vault: Vault, home: Path, now: float, phrase: str = "") -> bytes:
+    """The file. Without a pass phrase it holds all secrets as they are. Raises StoreFailed, BadRequest, Unsealable."""
+    snapshot = store.snapshot()
+    snapshot["docs"] = _without_seal(snapshot["docs"])
+    return written(Content(now, opened(snapshot, is_sealed, vault), _own_files(home)), phrase)
+
+
+def look(data: bytes, phrase: str = "") -> Found:
+    """What is in a file; nothing is changed. Raises WrongBackup."""
+    return _found(_checked(data, phrase))
+
+
+def put_back(store: Store, vault: Vault, home: Path, data: bytes, phrase: str = "") -> Found:
+    """In the place of all there is here. Raises WrongBackup before anything is touched, else StoreFailed."""
+    content = _checked(data, phrase)
+    snapshot = resealed(content.store, vault)
+    here = store.snapshot()["docs"]
+    newer = _keep_newer(snapshot["docs"], here)
+    kind, id = SEAL
+    if seal := here.get(kind, {}).get(id):
+        snapshot["docs"].setdefault(kind, {})[id] = seal
+    store.restore(snapshot)
+    for name, text in content.files.items():
+        if name in FILES and _read(home / name) != text:
+            files.replace(files.folder(home) / name, text.encode())
+    found = _found(content)
+    return Found(found.made_at, found.documents, found.files, tuple(newer))
+
+
+def _checked(data: bytes, phrase: str) -> Content:
+    content = read(data, phrase)
+    try:
+        snapshots.check(content.store)
+    except ValueError as error:
+        raise WrongBackup(f"{error}; nothing was changed", param="backup") from None
+    return content
+
+
+def _found(content: Content) -> Found:
+    counts = {kind: len(docs) for kind, docs in sorted(content.store["docs"].items()) if docs}
+    return Found(content.made_at, counts, tuple(name for name in FILES if name in content.files))
+
+
+def _keep_newer(docs: Json, here: Json) -> list[str]:
+    """Put into `docs` what renewals have changed here since. Which documents that was."""
+    newer = []
+    for kind in LOGINS:
+        for id, doc in here.get(kind, {}).items():
+            if id in docs.get(kind, {}) and doc["at"] > docs[kind][id]["at"]:
+                docs[kind][id] = doc
+                newer.append(id)
+    for id, doc in here.get("account", {}).items():
+        other = docs.get("account", {}).get(id)
+        if other and doc["at"] > other["at"] and "login" in doc["value"] and "login" in other["value"]:
+            other["value"] = {**other["value"], "login": doc["value"]["login"]}
+            newer.append(id)
+    return sorted(set(newer))
+
+
+def _without_seal(docs: Mapping[str, Any]) -> Json:
+    kind, name = SEAL
+    return {**docs, kind: {id: doc for id, doc in docs.get(kind, {}).items() if id != name}}
+
+
+def _own_files(home: Path) -> dict[str, str]:
+    found = {name: _read(home / name) for name in FILES}
+    return {name: text for name, text in found.items() if text}
+
+
+def _read(path: Path) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text(encoding="utf-8")
+    return ""
