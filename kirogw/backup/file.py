@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import orjson
+
 from kirogw import __version__
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
