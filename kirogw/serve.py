@@ -73,8 +73,9 @@ def start_demo() -> subprocess.Popen[str]:
     assert twin.stdout  # noqa: S101
     _, url, _, token = twin.stdout.readline().split()[:4]
     os.environ.update(
-        DEMO="true", KIRO_RUNTIME_URLS=url, KIRO_CONTROL_URLS=url, KIRO_AUTH_URL=url, AWS_OIDC_URL=url, KIRO_PORTAL_URL=url,
-        KIRO_API_KEY=token, VPN_PROXY_URL="", KIRO_CREDS_FILE="", KIRO_CLI_DB_FILE="", REFRESH_TOKEN="",
+        DEMO="true", KIRO_RUNTIME_URLS=url, KIRO_CONTROL_URLS=url, KIRO_AUTH_URL=url, AWS_OIDC_URL=url,
+        KIRO_PORTAL_URL=url, KIRO_API_KEY=token, VPN_PROXY_URL="", KIRO_CREDS_FILE="", KIRO_CLI_DB_FILE="",
+        REFRESH_TOKEN="",
         no_proxy=",".join(filter(None, ["127.0.0.1", os.environ.get("no_proxy") or os.environ.get("NO_PROXY")])),
     )  # fmt: skip
     return twin

@@ -1,0 +1,160 @@
+"""The port of this machine that Kiro's sign-in page sends the browser to: open while somebody signs in, and no longer.
+
+Only this machine can reach it, and all it does is to hand the address over: whether that is ours is decided elsewhere.
+Each connection has a thread of its own, since browsers open some that they never use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import html
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from kirogw.errors import GatewayError
+from kirogw.log import logger
+
+HOSTS: Final = (("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6))  # `localhost` may mean either
+PATHS: Final = ("/oauth/callback", "/signin/callback")
+LONGEST_HEAD: Final = 65536
+PATIENCE: Final = 10.0  # seconds for a request to come whole
+TICK: Final = 0.25  # seconds between two looks at whether the port is still wanted
+AT_ONCE: Final = 32  # connections
+
+
+class PortTaken(Exception):
+    """One line that says which port and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the page tells its reader, as plain text. `link` is where to go next, "" for nowhere."""
+
+    title: str
+    text: str
+    status: int = 200
+    link: str = ""
+
+
+class Listener:
+    """Open once made. `arrived(path and query)` says what the page tells, or raises GatewayError; it is called in
+    threads. `wanted()` is asked a few times a second: the port is given up when it is not.
+    """
+
+    def __init__(self, port: int, arrived: Callable[[str], Said], wanted: Callable[[], bool]) -> None:
+        self.port, self._arrived, self._wanted = port, arrived, wanted
+        self._closing = threading.Event()
+        self._room = threading.Semaphore(AT_ONCE)
+        self._sockets = _bound(port)
+        self._threads = [threading.Thread(target=self._accept, args=(each,), name="callback", daemon=True)
+                         for each in self._sockets]  # fmt: skip
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def open(self) -> bool:
+        return not self._closing.is_set() and any(thread.is_alive() for thread in self._threads)
+
+    def close(self) -> None:
+        """The port is free when this returns. May be called twice, and by any thread."""
+        self._closing.set()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(PATIENCE)
+
+    def _accept(self, listening: socket.socket) -> None:
+        with listening:
+            listening.settimeout(TICK)
+            while not self._closing.is_set() and self._wanted():
+                try:
+                    connection, _ = listening.accept()
+                except TimeoutError:
+                    continue
+                except OSError:
+                    time.sleep(TICK)  # out of file handles, for the moment
+                    continue
+                if self._room.acquire(blocking=False):
+                    threading.Thread(target=self._serve, args=(connection,), name="callback", daemon=True).start()
+                else:
+                    connection.close()
+        self._closing.set()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            with contextlib.suppress(OSError), connection:
+                connection.settimeout(PATIENCE)
+                if head := _head(connection):
+                    connection.sendall(_answer(self._said(*head)))
+        finally:
+            self._room.release()
+
+    def _said(self, method: str, target: str) -> Said:
+        if target.partition("?")[0] not in PATHS:
+            return Said("Not here", "There is nothing at this address.", 404)
+        if method != "GET":
+            return Said("Not so", "This address can only be opened.", 405)
+        try:
+            return self._arrived(target)
+        except GatewayError as error:
+            return Said("This did not work", str(error), 400)
+        except Exception:
+            logger.exception("the page that ends a sign-in")
+            return Said("This did not work", "The gateway failed; its log says why.", 500)
+
+
+def _bound(port: int) -> list[socket.socket]:
+    """Listening on both loopback addresses, as far as this machine has them. Raises PortTaken."""
+    sockets: list[socket.socket] = []
+    for host, family in HOSTS:
+        try:
+            sockets.append(socket.create_server((host, port), family=family, backlog=16))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES) or (host, family) == HOSTS[0]:
+                for each in sockets:
+                    each.close()
+                raise PortTaken(
+                    f"port {port} of this machine is taken by another program, so the sign-in page can not hand the"
+                    " login over by itself; paste the address that the browser ends at, or use the device sign-in"
+                ) from None
+    return sockets
+
+
+def _head(connection: socket.socket) -> tuple[str, str] | None:
+    """Method and target; None for what is no HTTP, or came too late."""
+    data, until = b"", time.monotonic() + PATIENCE
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(8192)
+        if not more or len(data) > LONGEST_HEAD or time.monotonic() > until:
+            return None
+        data += more
+    words = data.partition(b"\r\n")[0].decode("latin-1").split(" ")
+    return (words[0], words[1]) if len(words) == 3 and words[2].startswith("HTTP/1") else None
+
+
+REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed"}
+LINKS: Final = ("https://", "http://127.0.0.1:", "http://localhost:")
+STYLE: Final = "font:16px/1.5 system-ui,sans-serif;max-width:34em;margin:15vh auto;padding:0 1em"
+
+
+def page(said: Said) -> str:
+    """Everything in it is escaped: part of it came with an address that anybody may have made."""
+    title, text, link = (html.escape(part) for part in (said.title, said.text, said.link))
+    further = f'<p><a href="{link}" rel="noreferrer">{link}</a></p>' if said.link.startswith(LINKS) else ""
+    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>kirogw: {title}</title>'
+            f'<body style="{STYLE}"><h1>{title}</h1><p>{text}</p>{further}</body></html>')  # fmt: skip
+
+
+def _answer(said: Said) -> bytes:
+    body = page(said).encode()
+    lines = [
+        f"HTTP/1.1 {said.status} {REASONS.get(said.status, 'Error')}", "Content-Type: text/html; charset=utf-8",
+        f"Content-Length: {len(body)}", "Connection: close", "Cache-Control: no-store", "Referrer-Policy: no-referrer",
+        "X-Content-Type-Options: nosniff",
+        "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    ]  # fmt: skip
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
