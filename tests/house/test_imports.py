@@ -26,13 +26,13 @@ FLOORS = [
     {"tries"},
     {"gateway", "background", "desk"},
     {"web"},
-    {"manual", "serve", "doctor", "commands", "cli"},
+    {"manual", "serve", "worker", "doctor", "commands", "cli"},
 ]
 APART = {"twin": {"flow", "wire"}}  # the simulator shares no opinion with the gateway
 FLOOR_OF = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 DOORS = {
     "flask": {"web"}, "werkzeug": {"web"}, "requests": {"transport"}, "urllib3": {"transport", "fetch"},
-    "sqlite3": {"logins", "store"}, "redis": {"store"}, "cryptography": {"logins", "backup"}, "keyring": {"logins"}, "tiktoken": {"tokens"}, "gevent": {"serve"}, "gunicorn": {"serve"},
+    "sqlite3": {"logins", "store"}, "redis": {"store"}, "cryptography": {"logins", "backup"}, "keyring": {"logins"}, "tiktoken": {"tokens"}, "gevent": {"serve", "worker"}, "gunicorn": {"serve", "worker"},
     "pypdf": {"pdftext"},
 }  # fmt: skip
 PURE = {"wire", "errors", "conversation", "answer", "flow", "dialects", "convert", "stream"}

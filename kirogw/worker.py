@@ -1,0 +1,139 @@
+"""gunicorn's gevent worker, and what the gateway asks of one beyond it: graceful stops, JSON errors, rare collections.
+
+Only gunicorn and gevent are imported here: the worker patches sockets and locks after it has forked, and what was
+imported before would keep the blocking ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import socket
+from typing import Any, Final
+
+import gevent
+from gunicorn.http import errors
+from gunicorn.workers.ggevent import GeventWorker
+
+LONG: Final = 3600  # seconds for the streams of a worker that SIGHUP has replaced
+LINGER: Final = 2.0  # seconds for which a refused client may go on sending without a pause
+MOST: Final = 1024 * 1024  # bytes of that which are read
+PIECE: Final = 65536
+MALFORMED: Final = (400, "the HTTP request can not be read")
+REFUSALS: Final[dict[type[Exception], tuple[int, str]]] = {
+    errors.LimitRequestLine: (414, "the request's first line is too long"),
+    errors.LimitRequestHeaders: (431, "the request's headers are too many or too long"),
+    errors.ExpectationFailed: (417, "the only expectation that can be met is 100-continue"),
+    errors.UnsupportedTransferCoding: (501, "the transfer coding is unknown; send the body chunked or with its length"),
+}
+REASONS: Final = {
+    400: "Bad Request", 414: "URI Too Long", 417: "Expectation Failed", 431: "Request Header Fields Too Large",
+    500: "Internal Server Error", 501: "Not Implemented",
+}  # fmt: skip
+
+
+class Worker(GeventWorker):  # type: ignore[misc]
+    """`stopping`, set by gunicorn.conf.py, is shared with the arbiter: its first byte says that all is to stop, and not
+    only this worker, which SIGHUP replaces.
+    """
+
+    stopping: Any = b"\0"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._busy: dict[Any, bool] = {}  # connections, and whether there is a request on each just now
+        self._grace = self.cfg.graceful_timeout
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self._gateway = self.wsgi.extensions["kirogw"]
+        _rare_collections()
+        if self.stopping[0]:  # the signal came before there was a handler for it
+            self.alive = False
+
+    def run(self) -> None:
+        self._gateway.start()
+        try:
+            super().run()
+        finally:
+            self._gateway.close()
+
+    # stopping
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM: running answers get their time, and when it is over the rest are told so in-band.
+
+        Connections on which nothing is asked are closed at once: nobody needs to wait for their clients.
+        """
+        self.cfg.set("graceful_timeout", self._grace if self.stopping[0] else LONG)
+        super().handle_exit(sig, frame)
+        gevent.spawn(self._leave)  # which waits, and that is not allowed here: this may run in the event loop itself
+
+    def _leave(self) -> None:
+        for connection in [connection for connection, busy in self._busy.items() if not busy]:
+            _deaf(connection)
+        if self.stopping[0]:
+            self._gateway.stop(self._gateway.settings.shutdown_grace)
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        self._busy[client] = False
+        try:
+            super().handle(listener, client, addr)
+        finally:
+            del self._busy[client]
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
+        self._busy[sock] = True
+        try:
+            return super().handle_request(listener_name, req, sock, addr)
+        finally:
+            self._busy[sock] = False
+            if not self.alive:
+                _deaf(sock)
+
+    # what is no request
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """What never reached the application. Nothing of the request is logged or repeated: it may hold a key."""
+        if isinstance(exc, errors.ParseException) and not isinstance(exc, errors.ConfigurationProblem):
+            status, said = next((told for kind, told in REFUSALS.items() if isinstance(exc, kind)), MALFORMED)
+            self.log.warning("a request was refused: %s (%s)", said, type(exc).__name__)
+        else:
+            status, said = 500, "the gateway itself failed; the log has the details"
+            self.log.error("a fault of the gateway itself, before or behind the application", exc_info=exc)
+        with contextlib.suppress(OSError):
+            client.sendall(_refusal(status, said))
+            _hear_out(client)
+
+
+def _refusal(status: int, said: str) -> bytes:
+    """An error that both APIs' clients can read: nobody knows yet, or any more, which one was called."""
+    kind = "api_error" if status == 500 else "invalid_request_error"
+    body = json.dumps({"type": "error", "error": {"type": kind, "message": said, "param": None, "code": None}}).encode()
+    head = f"HTTP/1.1 {status} {REASONS[status]}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _hear_out(connection: Any) -> None:
+    """To close while the other side still sends would reset the connection, and take the error away from it."""
+    connection.shutdown(socket.SHUT_WR)
+    connection.settimeout(LINGER)
+    left = MOST
+    while left > 0 and (data := connection.recv(PIECE)):
+        left -= len(data)
+
+
+def _deaf(connection: Any) -> None:
+    """A request that lies there already is still read."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RD)
+
+
+def _rare_collections() -> None:
+    """Thousands of streams are hundreds of thousands of living objects; to look through them all for cycles stops
+    every stream for a tenth of a second. Few cycles are made: it is done seldom, and never for what was there first.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 1_000)

@@ -1,0 +1,57 @@
+"""What is no HTTP request, or ends in the middle of one, at a real worker: an error that clients can read."""
+
+import json
+import socket
+
+import pytest
+
+from kirogw.twin.upstream import Twin
+from tests.system.running import running
+
+SECRET = "ksk_not-to-be-seen"
+POST = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n"
+ROWS = {
+    "no request line": (b"nonsense\r\n\r\n", 400),
+    "no method": (b"\x16\x03\x01\x02 / HTTP/1.1\r\n\r\n", 400),
+    "no such version": (b"GET / HTTP/9.9\r\n\r\n", 400),
+    "a header without a colon": (b"GET / HTTP/1.1\r\nAuthorization Bearer " + SECRET.encode() + b"\r\n\r\n", 400),
+    "a first line without end": (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\n\r\n", 414),
+    "a header without end": (b"GET / HTTP/1.1\r\nx-api-key: " + SECRET.encode() * 1_000 + b"\r\n\r\n", 431),
+    "too many headers": (b"GET / HTTP/1.1\r\n" + b"".join(b"x-%d: 1\r\n" % n for n in range(200)) + b"\r\n", 431),
+    "two lengths": (POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    "an unknown transfer coding": (POST + b"Transfer-Encoding: br\r\n\r\n", 501),
+    "an unknown expectation": (POST + b"Expect: a miracle\r\nContent-Length: 0\r\n\r\n", 417),
+}
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    with Twin(accounts=["api_key"]) as twin, running(twin) as one:
+        yield one
+
+
+def said(gateway, data):
+    """The status and the body of whatever comes back before the connection ends."""
+    host, port = gateway.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as sock:
+        sock.sendall(data)
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), head.decode(), body
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_is_no_request_gets_an_error_that_clients_can_read(gateway, name):
+    data, wanted = ROWS[name]
+    status, head, body = said(gateway, data)
+    error = json.loads(body)["error"]
+    assert (status, json.loads(body)["type"], error["type"]) == (wanted, "error", "invalid_request_error")
+    assert error["message"] and "application/json" in head and f"Content-Length: {len(body)}" in head
+    assert SECRET not in gateway.log.read_text() and SECRET.encode() not in body
+
+
+def test_the_worker_goes_on(gateway):
+    said(gateway, b"nonsense\r\n\r\n")
+    assert gateway.get("/ready").ok
