@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +26,7 @@ DEMO_MODEL: Final = "claude-sonnet-4.6"
 
 def run(settings: Settings) -> int:
     """Serve until stopped. Offers the demo upstream when a person starts this and there is no account."""
+    _check_port(settings.server_host, settings.server_port)
     demo, new = None, _new_key(settings)
     if settings.demo or not sources.find(settings, Path.home()):
         demo = start_demo()
@@ -36,6 +38,22 @@ def run(settings: Settings) -> int:
         if demo:
             demo.terminate()
             demo.wait(10)
+
+
+def _check_port(host: str, port: int) -> None:
+    """Raises WrongSetting when nobody can listen there. gunicorn would try for five seconds, and say it five times."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, _, _, address = found[0]
+        with socket.socket(family, kind) as probe:
+            if os.name == "posix":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise WrongSetting(
+            f"SERVER_HOST {host} and SERVER_PORT {port} can not be listened on ({error.strerror or error}); stop what"
+            " listens there, or choose another port with --port"
+        ) from None
 
 
 def client_key(settings: Settings) -> str:

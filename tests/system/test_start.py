@@ -180,8 +180,8 @@ def test_a_free_port_is_found_and_told(tmp_path, host, said):
 def test_a_port_that_is_taken_is_told(tmp_path):
     with running(home=tmp_path) as gateway:
         second = run(tmp_path, "--port", gateway.url.rpartition(":")[2])
-        assert second.returncode != 0
-        assert "in use" in second.stderr
+        assert second.returncode == 2
+        assert len(second.stderr.splitlines()) == 1 and "in use" in second.stderr and "--port" in second.stderr
         assert "listens" not in second.stdout
         assert gateway.get("/health").status_code == 200
 
