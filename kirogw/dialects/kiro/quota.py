@@ -111,8 +111,10 @@ def _number(value: Any) -> float | None:
 
 def _when(value: Any) -> float | None:
     """Epoch seconds. `freeTrialExpiry` comes in milliseconds, all others in seconds; the size tells."""
-    seconds = _number(value)
-    return (seconds / 1000 if seconds > MILLISECONDS else seconds) if seconds else None
+    seconds = _number(value) or 0.0
+    if seconds > MILLISECONDS:
+        seconds /= 1000
+    return seconds if 0 < seconds <= MILLISECONDS else None
 
 
 def _object(value: Any) -> Json:
