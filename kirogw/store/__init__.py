@@ -14,6 +14,7 @@ from typing import Final
 from kirogw.settings import Settings
 from kirogw.store.contract import Change, Conflict, Delete, Doc, Put, Store, StoreFailed
 from kirogw.store.owner import alive, owner
+from kirogw.store.redis import RedisStore
 from kirogw.store.sqlite import SqliteStore
 
 __all__ = ["FILE", "Change", "Conflict", "Delete", "Doc", "Put", "Store", "StoreFailed", "alive", "open_store", "owner"]
@@ -22,5 +23,7 @@ FILE: Final = "state.sqlite3"
 
 
 def open_store(settings: Settings, now: Callable[[], float] = time.time) -> Store:
-    """Raises StoreFailed."""
+    """Raises StoreFailed, and WrongSetting for a STATE_URL that can not be used."""
+    if settings.state_url:
+        return RedisStore(settings.state_url, now, settings.ca_bundle)
     return SqliteStore(Path(settings.kirogw_home).expanduser() / FILE, now)

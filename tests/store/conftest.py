@@ -1,4 +1,4 @@
-"""A store of each engine, empty."""
+"""A store of each engine, empty. Redis is a real server that these tests start."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ import pytest
 
 from kirogw.settings import Settings
 from kirogw.store import open_store
+from tests.store.servers import redis_server
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="session")
+def server():
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "redis"])
 def settings(request, tmp_path):
-    return Settings(kirogw_home=str(tmp_path / "home"))
+    home = str(tmp_path / "home")
+    if request.param == "sqlite":
+        return Settings(kirogw_home=home)
+    server = request.getfixturevalue("server")
+    server.send("FLUSHALL")
+    return Settings(kirogw_home=home, state_url=server.url)
 
 
 @pytest.fixture
@@ -22,6 +34,7 @@ def store(settings):
 
 @pytest.fixture
 def another(tmp_path):
+    """Of the other kind, or at least another one."""
     store = open_store(Settings(kirogw_home=str(tmp_path / "another")))
     yield store
     store.close()
@@ -32,7 +45,7 @@ def another_of(settings):
     """One more connection to the same state, as of another process."""
     opened = []
 
-    def make(_store):
+    def make(_store=None):
         opened.append(open_store(settings))
         return opened[-1]
 

@@ -57,7 +57,7 @@ def test_watchers_hear_of_changes_here_and_elsewhere(store, another_of, sync):
     sync.watch("k", lambda: heard.append(sorted(store.all("k"))))
     sync.start()
     wait_until(lambda: heard == [[]])
-    elsewhere = another_of(store)
+    elsewhere = another_of()
     elsewhere.put("k", "a", {})
     wait_until(lambda: heard == [[], ["a"]])
     elsewhere.put("other", "a", {})

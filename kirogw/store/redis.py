@@ -1,0 +1,367 @@
+"""The state in Redis, for several machines behind one balancer. One server, with replicas or without; no cluster.
+
+Whatever is written runs as a script, so it is all or nothing, and by the server's clock, so it does not matter how the
+machines' clocks differ. The package `redis` is needed only where STATE_URL is set.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import orjson
+
+from kirogw.log import logger
+from kirogw.settings import WrongSetting
+from kirogw.store import scripts, snapshots
+from kirogw.store.contract import Change, Conflict, Delete, Doc, Put, StoreFailed
+from kirogw.store.owner import alive
+from kirogw.store.scripts import PREFIX
+from kirogw.wire import Json
+
+VERSION: Final = 1
+CONNECT: Final = 3.0  # seconds
+ANSWER: Final = 5.0  # seconds: scripts take milliseconds
+IDLE: Final = 30.0  # seconds after which a connection is tried before it is used
+TRIES: Final = 3  # a server that was started anew has closed all our connections
+
+T = TypeVar("T")
+
+
+class RedisStore:
+    def __init__(self, url: str, now: Callable[[], float] = time.time, ca_bundle: str = "") -> None:
+        try:
+            self._redis: Any = importlib.import_module("redis")
+        except ImportError:
+            raise WrongSetting("STATE_URL is set, but the package `redis` is missing: pip install redis") from None
+        self.place = _place(url)
+        self._now = None if now is time.time else now
+        self._client: Any = self._connect(url, ca_bundle)
+        self._errors: Any = self._redis.exceptions
+        self._ready = False
+        self._scripts = {name: self._client.register_script(getattr(scripts, name))
+                         for name in ("WRITE", "LEASE", "RELEASE", "FORGET")}  # fmt: skip
+        self._greet()
+
+    def _connect(self, url: str, ca_bundle: str) -> Any:
+        """One that does not try again by itself: it can not know what may be done twice."""
+        tls = {"ssl_ca_certs": ca_bundle} if ca_bundle and url.startswith("rediss:") else {}
+        never = self._redis.retry.Retry(importlib.import_module("redis.backoff").NoBackoff(), 0)
+        try:
+            return self._redis.Redis.from_url(url, socket_timeout=ANSWER, socket_connect_timeout=CONNECT, retry=never,
+                                              health_check_interval=IDLE, **tls)  # fmt: skip
+        except ValueError:
+            raise WrongSetting("STATE_URL must be a URL such as redis://user:password@host:6379/0") from None
+
+    # documents
+
+    def get(self, kind: str, id: str) -> Doc | None:
+        raw, now = self._with_clock(lambda pipe: pipe.hget(f"{PREFIX}doc:{kind}", id))
+        return _doc(raw, now) if raw else None
+
+    def all(self, kind: str) -> dict[str, Doc]:
+        raws, now = self._with_clock(lambda pipe: pipe.hgetall(f"{PREFIX}doc:{kind}"))
+        docs = {id.decode(): _doc(raw, now) for id, raw in raws.items()}
+        return {id: doc for id, doc in docs.items() if doc}
+
+    def put(self, kind: str, id: str, value: Json, *, if_version: int | None = None, ttl: float | None = None) -> int:
+        return self._write([Put(kind, id, value, if_version, ttl)])[0]
+
+    def delete(self, kind: str, id: str) -> bool:
+        return bool(self._write([Delete(kind, id)])[0])
+
+    def apply(self, changes: Sequence[Change] = (), *, durable: bool = True,
+              amounts: Mapping[str, float] | None = None, logs: Mapping[str, Sequence[Json]] | None = None,
+              once: str = "") -> None:  # fmt: skip
+        """How durable that is the server's configuration says."""
+        self._write(changes, amounts or {}, logs or {}, once)
+
+    def _write(self, changes: Sequence[Change], amounts: Mapping[str, float] | None = None,
+               logs: Mapping[str, Sequence[Json]] | None = None, once: str = "") -> list[int]:  # fmt: skip
+        """Each write has a name, by which the server knows one that comes again because its answer was lost."""
+        words: list[Any] = [VERSION, repr(self._now()) if self._now else "", once or secrets.token_urlsafe(12)]
+        words.append(len(changes))
+        for change in changes:
+            words += _change(change)
+        words.append(len(amounts or ()))
+        for name, amount in (amounts or {}).items():
+            words += (_bucket(name), name, repr(float(amount)))
+        words.append(len(logs or ()))
+        for log, entries in (logs or {}).items():
+            words += (log, len(entries), *map(orjson.dumps, entries))
+        return list(map(int, self._script("WRITE", *words)))
+
+    def mark(self, kinds: Sequence[str]) -> tuple[int, ...]:
+        found = self._ask(lambda client: client.hmget(f"{PREFIX}marks", list(kinds))) if kinds else []
+        return tuple(int(n or 0) for n in found)
+
+    # leases: by the server's clock alone
+
+    def lease(self, name: str, owner: str, seconds: float) -> bool:
+        held = ""
+        for _ in range(2):
+            held = self._script("LEASE", name, owner, max(1, round(seconds * 1000)), held).decode()
+            if held == owner or alive(held):
+                break
+        return held == owner
+
+    def release(self, name: str, owner: str) -> None:
+        self._script("RELEASE", name, owner)
+
+    def holder(self, name: str) -> str:
+        held = (self._ask(lambda client: client.get(f"{PREFIX}lease:{name}")) or b"").decode()
+        return held if held and alive(held) else ""
+
+    # counters
+
+    def add(self, amounts: Mapping[str, float]) -> None:
+        self._write([], amounts)
+
+    def totals(self, prefix: str) -> dict[str, float]:
+        buckets = self._buckets(prefix)
+        found = self._together(lambda pipe: [pipe.hgetall(f"{PREFIX}count:{bucket}") for bucket in buckets])
+        names = ((name.decode(), float(amount)) for bucket in found for name, amount in bucket.items())
+        return {name: amount for name, amount in names if name.startswith(prefix)}
+
+    def forget(self, prefix: str) -> None:
+        self._script("FORGET", prefix, *self._buckets(prefix))
+
+    def _buckets(self, prefix: str) -> list[str]:
+        if prefix.count("|") > 1:
+            return [_bucket(prefix)]
+        head = f"{PREFIX}count:"
+        keys = self._ask(lambda client: list(client.scan_iter(_literal(head + prefix) + "*", 1000)))
+        return [key.decode()[len(head) :] for key in keys]
+
+    # logs
+
+    def append(self, log: str, entries: Sequence[Json]) -> None:
+        self._write([], None, {log: entries})
+
+    def entries(self, log: str, *, after: int = 0, before: int | None = None, limit: int = 1000,
+                newest: bool = False) -> list[tuple[int, Json]]:  # fmt: skip
+        first, last = after + 1, "+" if before is None else before - 1
+        if limit < 1 or (before is not None and before <= first):
+            return []
+        rows = self._rows(f"{PREFIX}log:{log}", first, last, limit, newest)
+        return [(_number(id), orjson.loads(fields[b"v"])) for id, fields in rows]
+
+    def _rows(self, key: str, first: int, last: int | str, limit: int, newest: bool = False) -> list[Any]:
+        return self._ask(lambda client: client.xrevrange(key, last, first, limit) if newest
+                         else client.xrange(key, first, last, limit))  # fmt: skip
+
+    def prune(self, log: str, *, older_than: float | None = None, keep: int | None = None) -> int:
+        key, gone = f"{PREFIX}log:{log}", 0
+        if older_than is not None:
+            young = self._first_young(key, older_than)
+            gone += self._ask(lambda client: client.xtrim(key, minid=young, approximate=False))
+        if keep is not None:
+            gone += self._ask(lambda client: client.xtrim(key, maxlen=keep, approximate=False))
+        return gone
+
+    def _first_young(self, key: str, moment: float) -> int:
+        """The number from which on entries stay. They lie in the order of time, so halving finds it."""
+        last = self._rows(key, 1, "+", 1, newest=True)
+        low, high = 1, _number(last[0][0]) + 1 if last else 1
+        while low < high:
+            middle = (low + high) // 2
+            found = self._rows(key, middle, "+", 1)
+            if found and float(found[0][1][b"at"]) < moment:
+                low = _number(found[0][0]) + 1
+            else:
+                high = middle
+        return low
+
+    # everything
+
+    def snapshot(self) -> Json:
+        while True:
+            names = self._names()
+            found = self._ask(functools.partial(_read_all, names))
+            if self._names() == names:  # else there is a new kind, bucket or log
+                return found
+
+    def restore(self, snapshot: Json) -> None:
+        snapshots.check(snapshot)
+        self._ask(lambda client: client.transaction(
+            lambda pipe: _restore(pipe, snapshot, self._buckets("")), f"{PREFIX}marks", f"{PREFIX}logs"))  # fmt: skip
+
+    def _names(self) -> tuple[list[str], list[str], list[str]]:
+        """Kinds, buckets of counters, logs."""
+        marks, logs = self._ask(lambda client: (client.hkeys(f"{PREFIX}marks"), client.hkeys(f"{PREFIX}logs")))
+        return [kind.decode() for kind in marks], self._buckets(""), [log.decode() for log in logs]
+
+    def close(self) -> None:
+        self._client.close()
+
+    # the connection
+
+    def _with_clock(self, command: Callable[[Any], Any]) -> tuple[Any, float]:
+        """What a command finds, and the time at which it did."""
+        found, (seconds, micros) = self._together(lambda pipe: (command(pipe), pipe.time()))
+        return found, self._now() if self._now else seconds + micros / 1e6
+
+    def _together(self, commands: Callable[[Any], object]) -> list[Any]:
+        """What several commands find, in one round trip."""
+
+        def work(client: Any) -> list[Any]:
+            pipe = client.pipeline(transaction=False)
+            commands(pipe)
+            return list(pipe.execute())
+
+        return self._ask(work)
+
+    def _script(self, name: str, *words: Any) -> Any:
+        return self._ask(lambda client: self._scripts[name](args=words, client=client))
+
+    def _ask(self, work: Callable[[Any], T]) -> T:
+        """`work` may run again: what it writes has a name, or is the same the second time."""
+        for last in (False,) * (TRIES - 1) + (True,):
+            try:
+                if not self._ready:
+                    self._prepare()
+                return work(self._client)
+            except self._errors.RedisError as error:
+                if last or not isinstance(error, self._errors.ConnectionError):  # a time-out is none
+                    raise self._told(error) from error
+                self._client.connection_pool.disconnect(inuse_connections=False)
+        raise AssertionError
+
+    def _greet(self) -> None:
+        """A server that can not be reached now may be there in a moment; one that we can not use stops the start."""
+        try:
+            self._prepare()
+        except (self._errors.ConnectionError, self._errors.TimeoutError) as error:
+            told = self._told(error)
+            if isinstance(error, (self._errors.AuthenticationError, self._errors.AuthorizationError)):
+                raise told from error
+            logger.error("%s", told)
+        except self._errors.RedisError as error:
+            raise self._told(error) from error
+
+    def _prepare(self) -> None:
+        self._client.set(f"{PREFIX}version", VERSION, nx=True)
+        found = int(self._client.get(f"{PREFIX}version"))
+        if found > VERSION:
+            raise StoreFailed(_newer(self.place, found))
+        self._ready = True
+
+    def _told(self, error: Exception) -> Exception:
+        """What a caller may hear of it."""
+        code, _, rest = str(error).partition(" ")
+        if code == "CONFLICT":
+            return Conflict(f"{rest} has been changed by somebody else")
+        if code == "VERSION":
+            return StoreFailed(_newer(self.place, int(rest)))
+        names = (cls.__name__ for cls in type(error).__mro__)
+        words = next((FAULTS[name] for name in (code, *names) if name in FAULTS), "")
+        return StoreFailed(f"{self.place} {words or f'can not be used: {str(error)[:200]}'}")
+
+
+FAULTS: Final = {
+    "AuthenticationError": "does not take the password in STATE_URL; mend that",
+    "NOAUTH": "wants a password; put it into STATE_URL",
+    "NoPermissionError": "does not allow the user in STATE_URL all commands and keys; allow them",
+    "BusyLoadingError": "is just starting; it is tried again",
+    "ReadOnlyError": "is a replica, which can not be written; STATE_URL must name the primary",
+    "OutOfMemoryError": "is full; give it more memory (maxmemory)",
+    "MISCONF": "can not write to its disk; make room there",
+    "TimeoutError": "does not answer in time; it is tried again",
+    "ConnectionError": "can not be reached; start it, or mend STATE_URL",
+}
+
+
+def _newer(place: str, version: int) -> str:
+    return f"{place} belongs to a newer kirogw (its version is {version}, this one knows {VERSION}): start that one"
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return f"Redis at {parts.path}"
+    return f"Redis at {parts.hostname or 'localhost'}:{parts.port or 6379}{parts.path.rstrip('/')}"
+
+
+def _doc(raw: bytes, now: float) -> Doc | None:
+    version, at, ends, value = raw.split(b"|", 3)
+    if ends and float(ends) <= now:
+        return None
+    return Doc(orjson.loads(value), int(version), float(at))
+
+
+def _change(change: Change) -> tuple[Any, ...]:
+    if isinstance(change, Delete):
+        return "delete", change.kind, change.id, "", "", ""
+    want = "" if change.if_version is None else change.if_version
+    ttl = "" if change.ttl is None else repr(float(change.ttl))
+    return "put", change.kind, change.id, want, ttl, orjson.dumps(change.value)
+
+
+def _bucket(name: str) -> str:
+    return "|".join(name.split("|", 2)[:2])
+
+
+def _number(id: bytes) -> int:
+    return int(id.partition(b"-")[0])
+
+
+def _literal(pattern: str) -> str:
+    return re.sub(r"([*?\[\]\\^])", r"\\\1", pattern)
+
+
+def _read_all(names: tuple[list[str], list[str], list[str]], client: Any) -> Json:
+    """All of it as of one moment."""
+    kinds, buckets, logs = names
+    pipe = client.pipeline(transaction=True)
+    for key in [f"doc:{kind}" for kind in kinds] + [f"count:{bucket}" for bucket in buckets]:
+        pipe.hgetall(PREFIX + key)
+    pipe.hgetall(f"{PREFIX}logs")
+    for log in logs:
+        pipe.xrange(f"{PREFIX}log:{log}")
+    found = iter(pipe.execute())
+    docs = {kind: _kept(next(found)) for kind in kinds}
+    counters = {name.decode(): float(amount) for _ in buckets for name, amount in next(found).items()}
+    lasts = next(found)
+    lines = {log: {"last": int(lasts[log.encode()]), "entries": [_entry(*row) for row in next(found)]} for log in logs}
+    return snapshots.make({kind: found for kind, found in docs.items() if found}, counters, lines)
+
+
+def _entry(id: bytes, fields: dict[bytes, bytes]) -> list[Any]:
+    return [_number(id), float(fields[b"at"]), orjson.loads(fields[b"v"])]
+
+
+def _kept(raws: dict[bytes, bytes]) -> Json:
+    """Documents without a ttl."""
+    parts = ((id.decode(), raw.split(b"|", 3)) for id, raw in raws.items())
+    return {id: {"value": orjson.loads(value), "at": float(at)} for id, (_, at, ends, value) in parts if not ends}
+
+
+def _restore(pipe: Any, snapshot: Json, buckets: list[str]) -> None:
+    """In a transaction which begins anew when a document or a log changes meanwhile."""
+    marks, lasts = pipe.hgetall(f"{PREFIX}marks"), pipe.hgetall(f"{PREFIX}logs")
+    old = {kind.decode(): _kept(pipe.hgetall(f"{PREFIX}doc:{kind.decode()}")) for kind in marks}
+    pipe.multi()
+    for kind in set(old) | set(snapshot["docs"]):
+        if old.get(kind):
+            pipe.hdel(f"{PREFIX}doc:{kind}", *old[kind])
+        version = int(marks.get(kind.encode(), 0)) + 1
+        pipe.hset(f"{PREFIX}marks", kind, version)
+        for id, doc in snapshot["docs"].get(kind, {}).items():
+            pipe.hset(f"{PREFIX}doc:{kind}", id, b"%d|%.6f||%s" % (version, doc["at"], orjson.dumps(doc["value"])))
+            pipe.zrem(f"{PREFIX}ends", f"{kind}\0{id}")
+    for bucket in buckets:
+        pipe.delete(f"{PREFIX}count:{bucket}")
+    for name, amount in snapshot["counters"].items():
+        pipe.hset(f"{PREFIX}count:{_bucket(name)}", name, repr(float(amount)))
+    for log in {log.decode() for log in lasts} | set(snapshot["logs"]):
+        pipe.delete(f"{PREFIX}log:{log}")
+        found = snapshot["logs"].get(log, {"last": 0, "entries": []})
+        pipe.hset(f"{PREFIX}logs", log, max(found["last"], int(lasts.get(log.encode(), 0))))
+        for n, at, value in found["entries"]:
+            pipe.xadd(f"{PREFIX}log:{log}", {"at": f"{at:.6f}", "v": orjson.dumps(value)}, id=f"{n}-0")
