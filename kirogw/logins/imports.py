@@ -1,0 +1,374 @@
+"""Accounts that people bring along: what other programs wrote, in whatever shape, and our own export.
+
+`read` takes the text of such a file: a JSON array of accounts, `{"accounts": [...]}` (or an object by id), one account,
+the settings of another gateway, or plain lines of keys and refresh tokens. An entry that can not be used is a Problem
+that names the field; the others are not held up by it. Nothing is asked of any service.
+
+Source: kiro 1.6-1.9; the shapes of kiro-gateway's credentials.json, CLIRO's accounts.json and config.json, kiro.rs and
+the account managers, as their own files show them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from kirogw.dialects.kiro import credential as kiro
+from kirogw.dialects.kiro.credential import Credential
+from kirogw.dialects.kiro.signin import BUILDER_URL
+from kirogw.logins import files
+from kirogw.logins.sources import Database, IdeFile
+from kirogw.logins.stored import HEAVIEST, LONGEST_LABEL, packed, unpacked
+from kirogw.settings import ARN, REGION
+from kirogw.wire import Json
+
+VERSION: Final = 1
+MOST: Final = 10_000  # accounts in a file
+SHORTEST: Final = 20  # characters of a token; the real ones have hundreds
+RENEWAL: Final = "without clientId and clientSecret a Builder ID or Identity Center login can not be renewed"
+SQLITE: Final = b"SQLite format 3\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A login, and what was set for it; None: the file does not say. `where` is its place in the file."""
+
+    credential: Credential
+    label: str = ""
+    enabled: bool | None = None
+    weight: float | None = None
+    limit: int | None = None
+    note: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An entry that was left out. `where` is the field at fault, such as `accounts[2].refreshToken`."""
+
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}" if self.where else self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Not an account: what another gateway was set to, as our own setting, for its owner to take over."""
+
+    name: str
+    value: str
+    secret: bool = False
+
+
+Row: TypeAlias = Imported | Problem | Setting
+Disk: TypeAlias = Callable[[str, str], Credential]
+"""`disk(type, path)`: the login in a file (type json) or a database (sqlite). Raises files.Unreadable."""
+
+
+class _Wrong(Exception):
+    """`field` is where, seen from the entry."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+
+
+def read(text: str, disk: Disk | None = None) -> list[Row]:
+    """All that `text` holds, in order. Files that it names are read by `disk`; without it they are problems."""
+    text = text.lstrip("\ufeff").strip()
+    if not text:
+        return [Problem("", "there is nothing in it")]
+    if text[0] not in "[{":
+        return list(_lines(text))
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        place = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        return [Problem("", f"it is not valid JSON{place}")]
+    except RecursionError:
+        return [Problem("", "it is nested too deeply")]
+    rows: list[Row] = list(_settings(value)) if isinstance(value, dict) else []
+    entries = _entries(value)
+    if len(entries) > MOST:
+        return [Problem("accounts", f"it holds {len(entries)} accounts; more than {MOST} are not taken at once")]
+    rows += [_entry(entry, where, disk) for where, entry in entries]
+    return rows or [Problem("", "it holds no account")]
+
+
+def read_file(path: Path) -> list[Row]:
+    """What a file on this machine holds; those that it names are read too. A kiro-cli database is taken as well."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return [Problem(str(path), f"it can not be read: {error.strerror or type(error).__name__}")]
+    if data.startswith(SQLITE):
+        return [_entry({"type": "sqlite", "path": str(path)}, str(path), from_disk)]
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return [Problem(str(path), "it is not text in UTF-8, and no kiro-cli database")]
+
+    def beside(kind: str, name: str) -> Credential:
+        return from_disk(kind, str(path.parent / Path(name).expanduser()))
+
+    rows = read(text, beside)
+    if len(rows) == 1 and isinstance(rows[0], Problem) and rows[0].where == "clientId":
+        rows = [_entry({"type": "json", "path": str(path)}, str(path), from_disk)]  # its client lies beside it
+    return rows
+
+
+def from_disk(kind: str, path: str) -> Credential:
+    """Raises files.Unreadable."""
+    place = Path(path).expanduser()
+    return (Database("import", place) if kind == "sqlite" else IdeFile("import", place)).read()
+
+
+def export(rows: Iterable[Imported], at: float) -> Json:
+    """For another installation: `read` gives back the same. Holds every secret."""
+    accounts = [
+        {"label": row.label, "enabled": row.enabled is not False, "weight": row.weight, "limit": row.limit,
+         "note": row.note, "credential": json.loads(packed(row.credential))} for row in rows
+    ]  # fmt: skip
+    return {"kirogw_accounts": VERSION, "exported_at": at, "count": len(accounts), "accounts": accounts}
+
+
+# plain text
+
+
+def _lines(text: str) -> Iterator[Row]:
+    """A key or a refresh token a line; `ksk_...|region`; `#` begins a comment."""
+    for number, line in enumerate(text.splitlines(), 1):
+        word = line.partition("#")[0].strip().strip(",\"'")
+        if word:
+            yield _entry({"apiKey" if word.startswith("ksk_") else "refreshToken": word}, f"line {number}", None)
+
+
+# JSON
+
+
+def _entries(value: Any) -> list[tuple[str, Any]]:
+    """The accounts with their places."""
+    if isinstance(value, list):
+        return [(f"[{n}]", entry) for n, entry in enumerate(value)]
+    listed = value.get("accounts")
+    if isinstance(listed, list):
+        return [(f"accounts[{n}]", entry) for n, entry in enumerate(listed)]
+    if isinstance(listed, dict):
+        return [(f"accounts.{name}", entry) for name, entry in listed.items()]
+    return [("", value)] if not _is_settings(value) else []
+
+
+def _entry(entry: Any, where: str, disk: Disk | None) -> Row:
+    try:
+        return replace(_account(entry, disk), where=where)
+    except _Wrong as error:
+        return Problem(".".join(filter(None, (where, error.field))), str(error))
+
+
+def _account(entry: Any, disk: Disk | None) -> Imported:
+    if isinstance(entry, str):
+        entry = {"apiKey" if entry.startswith("ksk_") else "refreshToken": entry}
+    if not isinstance(entry, dict):
+        raise _Wrong("", "an account must be an object")
+    if isinstance(entry.get("credential"), dict):
+        own = _terms(entry, _own(entry["credential"]))
+        return replace(own, weight=_number(entry, "weight", HEAVIEST), limit=_limit(entry))
+    if "path" in entry:
+        return _terms(entry, _overridden(entry, _named(entry, disk)))
+    inner = entry.get("credentials")
+    members = _spelled({**entry, **inner} if isinstance(inner, dict) else entry)
+    _check(members)
+    return _terms(entry, _read(members))
+
+
+def _own(members: Json) -> Credential:
+    """Of our own export."""
+    try:
+        found = unpacked(json.dumps(members).encode())
+    except ValueError:
+        raise _Wrong("credential.kind", f"must be one of {', '.join(kiro.KINDS)}") from None
+    if not (found.refresh or found.access):
+        raise _Wrong("credential.refresh", "is missing")
+    return found
+
+
+def _named(entry: Json, disk: Disk | None) -> Credential:
+    """kiro-gateway's form: the login lies in another file."""
+    kind, path = entry.get("type", "json"), entry["path"]
+    if kind not in ("json", "sqlite"):
+        raise _Wrong("type", "must be json, sqlite or refresh_token")
+    if not isinstance(path, str) or not path.strip():
+        raise _Wrong("path", "must be text")
+    if disk is None:
+        raise _Wrong("path", "names a file of the machine where this was written; import it there by the command line")
+    try:
+        found = disk(kind, path.strip())
+    except files.Unreadable as error:
+        raise _Wrong("path", str(error)) from None
+    if found.refresh and found.kind in ("idc", "builder") and not (found.client_id and found.client_secret):
+        raise _Wrong("path", f"{path.strip()} lacks the client registration: {RENEWAL}")
+    return found
+
+
+def _overridden(entry: Json, found: Credential) -> Credential:
+    """What the list says of a login goes before what its file says."""
+    members = _spelled(entry)
+    _check_shapes(members)
+    profile, region = kiro.text(members, "profileArn"), kiro.text(members, "region")
+    return replace(found, profile=profile or found.profile, sso_region=region or found.sso_region)
+
+
+# names of members: ours (as the IDE spells them) <- those of others, in lower case without `_` and `-`
+NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "accessToken": ("accesstoken",), "refreshToken": ("refreshtoken",), "profileArn": ("profilearn",),
+    "apiKey": ("apikey", "kiroapikey"), "expiresAt": ("expiresat", "expire", "expiry", "expiresdate"),
+    "clientId": ("clientid",), "clientSecret": ("clientsecret",), "clientIdHash": ("clientidhash",),
+    "clientSecretExpiresAt": ("clientsecretexpiresat", "clientexpiresat"), "authMethod": ("authmethod", "authtype"),
+    "provider": ("provider", "idp", "loginprovider"), "region": ("region", "ssoregion", "authregion", "idcregion"),
+    "apiRegion": ("apiregion",), "startUrl": ("starturl", "issuerurl"), "tokenEndpoint": ("tokenendpoint",),
+    "scopes": ("scopes", "scope"), "audience": ("audience",), "email": ("email", "useremail"),
+    "machineId": ("machineid", "machineguid"),
+}  # fmt: skip
+KNOWN: Final = {alias: name for name, aliases in NAMES.items() for alias in aliases}
+TEXTS: Final = (
+    "accessToken", "refreshToken", "apiKey", "clientId", "clientSecret", "clientIdHash", "authMethod", "profileArn",
+    "region", "apiRegion", "startUrl", "tokenEndpoint", "machineId",
+)  # fmt: skip
+
+
+def _spelled(entry: Mapping[str, Any]) -> Json:
+    """The members that mean a login, as the IDE spells them. Of two that mean the same, the one that says something."""
+    members: Json = {}
+    for name, value in entry.items():
+        ours = KNOWN.get(re.sub(r"[_-]", "", name).lower())
+        if ours and value not in (None, "") and not members.get(ours):
+            members[ours] = value
+    return _as_cliro(entry, members) if entry.get("provider") in ("kiro", "codex") else members
+
+
+def _as_cliro(entry: Mapping[str, Any], members: Json) -> Json:
+    """CLIRO's `provider` is whose gateway it is, its `accountId` the profile, and its idc always Builder ID."""
+    if entry["provider"] == "codex":
+        raise _Wrong("provider", "is codex; accounts of Codex can not be used yet")
+    members.pop("provider")
+    arn = entry.get("accountId")
+    if isinstance(arn, str) and ARN.fullmatch(arn):
+        members.setdefault("profileArn", arn)
+    if str(members.get("authMethod", "")).lower() == "idc":
+        members |= {"provider": "BuilderId", "startUrl": BUILDER_URL}
+        members.setdefault("region", "us-east-1")
+    return members
+
+
+def _check(members: Json) -> None:
+    """Raises _Wrong for a login that could never work."""
+    _check_shapes(members)
+    if members.get("apiKey") or str(members.get("accessToken", "")).startswith("ksk_"):
+        return
+    token = members.get("refreshToken", "")
+    if not token and not members.get("accessToken"):
+        raise _Wrong("refreshToken", "is missing")
+    if "..." in token or "…" in token:
+        raise _Wrong("refreshToken", "was cut short when it was copied (it holds dots); copy the whole token")
+    if 0 < len(token) < SHORTEST:
+        raise _Wrong("refreshToken", "is too short to be a whole one")
+    kind = kiro.kind_of(members)
+    if token and kind in ("idc", "builder") and not (members.get("clientId") and members.get("clientSecret")):
+        raise _Wrong("clientId", f"is missing: {RENEWAL}")
+    if token and kind == "external" and not members.get("tokenEndpoint"):
+        raise _Wrong("tokenEndpoint", "is missing")
+
+
+def _check_shapes(members: Json) -> None:
+    for name in TEXTS:
+        if name in members and not isinstance(members[name], str):
+            raise _Wrong(name, "must be text")
+    for name, shape, like in (("region", REGION, "us-east-1"), ("apiRegion", REGION, "us-east-1"),
+                              ("profileArn", ARN, "arn:aws:codewhisperer:REGION:ACCOUNT:profile/ID")):  # fmt: skip
+        if name in members and not shape.fullmatch(members[name].strip()):
+            raise _Wrong(name, f"must look like {like}")
+
+
+def _read(members: Json) -> Credential:
+    key = kiro.text(members, "apiKey") or kiro.text(members, "accessToken")
+    if members.get("apiKey") or key.startswith("ksk_"):
+        region = kiro.text(members, "apiRegion") or kiro.text(members, "region")
+        found = kiro.key(key, region)
+        if len(found.access) < SHORTEST:
+            raise _Wrong("apiKey", "is too short to be a whole one")
+        return replace(found, email=kiro.text(members, "email"), machine=kiro.read(members).machine)
+    return kiro.read(members)
+
+
+def _terms(entry: Json, found: Credential) -> Imported:
+    label = next((text for name in ("label", "nickname", "name", "alias") if (text := _text(entry, name))), "")
+    note = next((text for name in ("note", "notes", "remark", "bannedReason") if (text := _text(entry, name))), "")
+    return Imported(found, label[:LONGEST_LABEL], _enabled(entry), note=note[:500])
+
+
+def _text(entry: Json, name: str) -> str:
+    value = entry.get(name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _enabled(entry: Json) -> bool | None:
+    """None when it is not said. What was banned there is not switched on here."""
+    if entry.get("banned") is True or entry.get("disabled") is True:
+        return False
+    for name in ("enabled", "isEnabled"):
+        if isinstance(entry.get(name), bool):
+            return bool(entry[name])
+    return None
+
+
+def _number(entry: Json, name: str, most: float) -> float | None:
+    value = entry.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise _Wrong(name, f"must be a number from 0 to {most:g}")
+    return float(value)
+
+
+def _limit(entry: Json) -> int | None:
+    value = entry.get("limit")
+    if value is None:
+        return None
+    if type(value) is not int or value < 0:
+        raise _Wrong("limit", "must be a whole number of answers at once")
+    return value
+
+
+# settings of other gateways
+
+MODES: Final = {"cache_first": "fill-first", "balance": "least-used", "performance": "round-robin"}
+
+
+def _is_settings(value: Json) -> bool:
+    return "schedulingMode" in value or "proxyPort" in value
+
+
+def _settings(value: Json) -> Iterator[Setting]:
+    """CLIRO's config.json, or the `state` of its backup, which repeats it."""
+    state = value.get("state")
+    value = state if isinstance(state, dict) else value
+    if not _is_settings(value):
+        return
+    if type(port := value.get("proxyPort")) is int and 0 < port < 65536:
+        yield Setting("SERVER_PORT", str(port))
+    if value.get("allowLan") is True:
+        yield Setting("SERVER_HOST", "0.0.0.0")
+    if key := _text(value, "proxyApiKey"):
+        yield Setting("PROXY_API_KEY", key, secret=True)
+    if mode := MODES.get(_text(value, "schedulingMode")):
+        yield Setting("SCHEDULING_MODE", mode)
+    aliases = value.get("modelAliases")
+    pairs = [(a, m) for a, m in aliases.items() if isinstance(m, str)] if isinstance(aliases, dict) else []
+    if pairs:
+        yield Setting("MODEL_ALIASES", ",".join(f"{alias}={model}" for alias, model in pairs))
