@@ -1,102 +1,226 @@
-"""Accounts: whose turn it is, and what is known of their health.
+"""Accounts: how well each is, and whose turn it is.
 
-In order of the settings: the first that is ready serves. An account rests for a while after a failure that was its own;
-when all rest, one whose rest is a guess of ours (a rate limit, a refused login) is tried all the same. How long the
-upstream itself asked to be left alone is no guess.
+What makes an account rest, and what ends it: `health.py`, a table. Who is next: `schedule.py`, with `turns.py` and
+`sessions.py`. These are pure; here are the lock around them, the waiting for a place, and what other processes hear.
 """
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
-from typing import Final
+import time
+from collections.abc import Callable, Iterable, Set
 
-from kirogw.dialects.dialect import Fate, Verdict
-from kirogw.errors import GatewayError
+from kirogw import log
+from kirogw.dialects.dialect import Quota, Verdict
+from kirogw.pool import status
+from kirogw.pool.account import Account, Full, Nobody, Place, Row, Want
+from kirogw.pool.schedule import PROBE_AGAIN, Schedule
+from kirogw.pool.sessions import Bound
+from kirogw.pool.shared import EVERY, Reads, Shared, Writes
+from kirogw.settings import Settings
+from kirogw.store import Doc, StoreFailed, owner
+from kirogw.wire import Json
 
-RESTS: Final[dict[Fate, tuple[float, ...]]] = {
-    # seconds of rest after the first, second... failure of the kind in a row; a hint of the upstream counts if longer
-    "slow": (8.0, 30.0, 120.0),
-    "exhausted": (300.0, 1800.0, 7200.0),
-    "suspended": (20.0, 300.0, 1800.0, 21600.0),
-    "login": (30.0, 300.0, 1800.0),
-    "attention": (30.0, 300.0, 1800.0),
-}
-LONGEST: Final = 6 * 3600.0
-ASKED_FOR: Final = 600.0  # seconds for which the upstream's own word is taken; after that one try tells more
-LACKS: Final = 600.0  # seconds for which an account is not asked first for a model that it did not have
-SOFT: Final = frozenset({"slow", "attention", "login"})
-
-
-@dataclass(slots=True)
-class Account:
-    """What the gateway knows of an account beside its keys. In epoch seconds: `until`, the end of its rest, and
-    `barred`, the end of that part of it that the upstream asked for.
-    """
-
-    id: str
-    kind: str = ""
-    name: str = ""
-    until: float = 0.0
-    barred: float = 0.0
-    fate: Fate = ""
-    error: GatewayError | None = None  # what the client heard when it began to rest
-    failures: int = 0
-    learned: bool = False  # has sent a metadataEvent once, so its absence means a cut
-    lacks: dict[str, float] = field(default_factory=dict)  # model -> until
-
-    def ready(self, now: float) -> bool:
-        return now >= self.until
-
-    def has(self, model: str, now: float) -> bool:
-        return now >= self.lacks.get(model, 0.0)
+__all__ = ["Account", "Full", "Nobody", "Place", "Pool", "Row", "Want"]
 
 
 class Pool:
-    """All accounts of this process. Decides under its lock, and nothing else happens there."""
+    """All accounts of this process. Decides under its lock, and nothing else happens there.
 
-    def __init__(self, accounts: Iterable[Account]) -> None:
+    Times are epoch seconds and come from the caller. With a store and its `sync`, the pools of all processes on it know
+    the same within a second or so; one that can not be reached is missed by nobody.
+    """
+
+    def __init__(self, accounts: Iterable[Row] = (), settings: Settings | None = None, *, store: Reads | None = None,
+                 sync: Writes | None = None, chance: Callable[[], float] = random.random) -> None:  # fmt: skip
+        settings = settings or Settings()
+        self._seconds = settings.session_seconds
         self._lock = threading.Lock()
-        self._accounts = {account.id: account for account in accounts}
+        self._freed = threading.Condition(self._lock)
+        self._waiting = 0
+        self._seen = 0  # how often a place may have become free
+        self._schedule = Schedule(settings, chance)
+        self._schedule.replace(accounts)
+        self._store, self._sync = store, sync
+        self._shared: Shared | None = None
+
+    def start(self) -> None:
+        """From now on other processes are told and heard. Call it in the process that serves, before `sync.start()`."""
+        store, sync = self._store, self._sync
+        if store is not None and sync is not None and self._shared is None:
+            self._shared = Shared(store, sync, owner())
+            sync.watch("health", self._hear_health)
+            sync.watch("process", self._hear_processes)
+            sync.every(EVERY, self._tell)
+
+    # accounts
 
     def all(self) -> list[Account]:
-        return list(self._accounts.values())
+        return list(self._schedule.accounts.values())
 
-    def replace(self, accounts: Iterable[Account]) -> None:
-        """The accounts of now; what was known of those that stay is kept."""
+    def replace(self, rows: Iterable[Row]) -> None:
+        """The accounts of now; what is known of those that stay is kept."""
+        rows = list(rows)
         with self._lock:
-            self._accounts = {new.id: self._accounts.get(new.id, new) for new in accounts}
+            gone = self._schedule.replace(rows)
+            self._wake()
+        if self._shared:
+            for account in gone:
+                self._shared.forget(account)
+            self._hear_health()
 
-    def pick(self, tried: Collection[str], model: str, now: float) -> Account | None:
-        """The account for the next try, none of those in `tried`; None when there is none left that may be asked."""
+    def find(self, name: str) -> Account | None:
+        """The account with this id, or the only one with this label."""
+        accounts = self._schedule.accounts
+        labelled = [account for account in accounts.values() if account.label == name and name]
+        return accounts.get(name) or (labelled[0] if len(labelled) == 1 else None)
+
+    def status(self, now: float) -> list[Json]:
+        """A row for people per account, without a secret: see status.row."""
         with self._lock:
-            left = [a for a in self._accounts.values() if a.id not in tried]
-            left = [a for a in left if a.has(model, now)] or left
-            ready = [a for a in left if a.ready(now)]
-            resting = sorted((a for a in left if a.fate in SOFT and now >= a.barred), key=lambda a: a.until)
-        return next(iter(ready or resting), None)
+            return [status.row(account, now) for account in self._schedule.accounts.values()]
+
+    # a request
+
+    def take(self, want: Want, now: float) -> Place | Full | Nobody:
+        """A place for one try. Who gets one gives it back with `leave`, whatever becomes of the request."""
+        bound = self._look_up(want.session) if self._shared and want.session else None
+        with self._lock:
+            if bound:
+                self._schedule.sessions.hear(want.session, bound.account, bound.at, now)
+            place = self._schedule.take(want, now)
+            news = self._schedule.sessions.news() if type(place) is Place and want.session else None
+            if type(place) is Full:
+                return Full(place.wait, self._seen)
+        if news and self._shared and type(place) is Place:
+            for session, bound in news:
+                self._shared.tell_session(session, bound, bool(place.moved_from), self._seconds)
+        return place
+
+    def _look_up(self, session: str) -> Bound | None:
+        known = self._schedule.sessions.known(session)
+        return None if known or self._shared is None else self._shared.look_up(session)
+
+    def wait(self, seconds: float, seen: int | None = None) -> None:
+        """Until a place may be free, at most `seconds`; at once if one was since the Full with this `seen`."""
+        with self._freed:
+            if seen is None or seen == self._seen:
+                self._waiting += 1
+                try:
+                    self._freed.wait(seconds)
+                finally:
+                    self._waiting -= 1
+
+    def leave(self, place: Place, now: float, credits: float | None = None) -> None:
+        """The place is free again. `credits`: what the request has cost, where that is known."""
+        with self._lock:
+            self._schedule.leave(place, now, credits)
+            self._wake()
+
+    def _wake(self) -> None:
+        self._seen += 1
+        if self._waiting:
+            self._freed.notify_all()
+
+    # what became of it
+
+    def served(self, account: str | Account, model: str = "", now: float = 0.0, began: float | None = None) -> None:
+        """A try was answered: that heals. `began` is when it was sent: an answer older than a failure heals nothing."""
+        self._change(account, now, lambda one: self._schedule.served(one, model, now, began))
+
+    def failed(
+        self, account: str | Account, verdict: Verdict, model: str, now: float, began: float | None = None
+    ) -> None:
+        """A try failed. To be told of each, also when the same account is asked again. `began` is when it was sent:
+        tries that were on their way when the account began to rest count as one failure.
+        """
+        self._change(account, now, lambda one: self._schedule.failed(one, verdict, model, now, began))
+
+    def quota(self, account: str, quota: Quota, now: float) -> None:
+        """What a look at the account's plan has shown."""
+        self._change(account, now, lambda one: self._schedule.looked(one, quota, now))
+
+    def renewed(self, account: str, now: float) -> None:
+        """It has a new login: what was held against the old one is over."""
+        self._change(account, now, lambda one: self._schedule.renewed(one, now))
+
+    def clear(self, account: str, model: str | None = None, now: float | None = None) -> None:
+        """Its owner says that it works again."""
+        at = time.time() if now is None else now
+        self._change(account, at, lambda one: self._schedule.clear(one, model, at))
+
+    def probe_due(self, now: float) -> list[str]:
+        """Accounts that somebody should look at now, with a call that costs nothing: tell what it says by `quota` or
+        `failed`. Each is named once in a while only.
+        """
+        with self._lock:
+            due = [account for account in self._schedule.accounts.values() if account.look_due(now)]
+            for account in due:
+                account.looked_for = now + PROBE_AGAIN
+        return [account.id for account in due]
+
+    def _change(self, id: str | Account, now: float, change: Callable[[Account], None]) -> None:
+        with self._lock:
+            account = self._schedule.accounts.get(id if isinstance(id, str) else id.id)
+            if account is None:
+                return
+            change(account)
+            changes = self._schedule.changes()
+            if changes:
+                self._wake()
+        for changed, model in changes:
+            self._told(changed, model, now)
+
+    def _told(self, account: Account, model: str, now: float) -> None:
+        state = account.marks.get(model, account.health) if model else account.health
+        log.logger.info("account %s is %s%s", account.name or account.id, state.state, _because(state.reason, model))
+        if self._shared:
+            self._shared.tell_health(account, model, now)
+
+    # as the gateway asked before it took places
+
+    def pick(self, tried: Set[str], model: str, now: float) -> Account | None:
+        place = self.take(Want(model, tried=tried), now)
+        if not isinstance(place, Place):
+            return None
+        self.leave(place, now)
+        return place.account
 
     def soonest(self, now: float) -> Account | None:
-        """Of the accounts that rest, the one that is ready first; best one whose trouble passes by itself."""
-        with self._lock:
-            resting = [a for a in self._accounts.values() if not a.ready(now)]
+        resting = [account for account in self.all() if account.health.resting(now)]
         return min(resting, key=lambda a: (not (a.error and a.error.passes), a.until), default=None)
 
-    def served(self, account: Account) -> None:
-        """A success heals."""
-        with self._lock:
-            account.until, account.barred, account.fate, account.error, account.failures = 0.0, 0.0, "", None, 0
+    # other processes; in the thread of `sync`
 
-    def failed(self, account: Account, verdict: Verdict, model: str, now: float) -> None:
+    def _hear_health(self) -> None:
+        docs = self._docs("health")
         with self._lock:
-            if verdict.fate == "lacks":
-                account.lacks = {name: until for name, until in account.lacks.items() if until > now}
-                account.lacks[model] = now + LACKS
-            elif verdict.fate:
-                rests = RESTS[verdict.fate]
-                account.failures = account.failures + 1 if account.fate == verdict.fate else 1
-                rest = max(rests[min(account.failures, len(rests)) - 1], verdict.error.wait or 0.0)
-                account.until = now + min(rest, LONGEST)
-                account.barred = now + min(verdict.hint, ASKED_FOR)
-                account.fate, account.error = verdict.fate, verdict.error
+            if self._shared and docs and self._shared.hear_health(self._schedule, docs, time.time()):
+                self._wake()
+
+    def _hear_processes(self) -> None:
+        docs = self._docs("process")
+        with self._lock:
+            if self._shared and docs is not None and self._shared.hear_processes(self._schedule, docs, time.time()):
+                self._wake()
+
+    def _docs(self, kind: str) -> dict[str, Doc] | None:
+        try:
+            return self._store.all(kind) if self._store else None
+        except StoreFailed as error:
+            log.logger.debug("the %s of other processes can not be read: %s", kind, error)
+            return None
+
+    def _tell(self) -> None:
+        if self._shared:
+            now = time.time()
+            with self._lock:
+                self._shared.tell_process(self._schedule.accounts, now)
+                due = self._shared.listen_due(now)
+            if due:  # nobody tells that a process has died
+                self._hear_processes()
+
+
+def _because(reason: str, model: str) -> str:
+    return (f" for {model[:80]}" if model else "") + (f" ({reason})" if reason else "")

@@ -1,0 +1,281 @@
+"""Whose turn it is. Pure: the time and chance come in as arguments, and nobody else may look meanwhile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from kirogw.dialects.dialect import Quota, Verdict
+from kirogw.pool import health
+from kirogw.pool.account import Account, Full, Nobody, Place, Row, Want
+from kirogw.pool.sessions import Sessions
+from kirogw.pool.turns import Turns
+from kirogw.settings import Settings
+
+PATIENCE: Final = 2.0  # seconds that a session waits for a place at its own account, before it is a guest elsewhere
+FIRST_GAP: Final = 0.2  # seconds between two starts after a rate limit; doubled by each further one
+LONGEST_GAP: Final = 4.0
+QUIET: Final = 30.0  # seconds without a rate limit after which the gap is halved
+RECHECK: Final = 1.0  # seconds after which to look again for a place, if nobody says before that one is free
+PROBE_AGAIN: Final = 60.0  # seconds between two looks at an account that does not answer them
+MOST_MARKS: Final = 200  # models that are remembered per account
+FREE, GUESS, BARRED = range(3)  # may serve; may serve if nobody else can; may not
+
+
+class Schedule:
+    """All accounts, in the order of the settings."""
+
+    def __init__(self, settings: Settings, chance: Callable[[], float]) -> None:
+        self.accounts: dict[str, Account] = {}
+        self.sessions = Sessions(settings.session_seconds)
+        self._turns = Turns(settings.scheduling_mode, chance)
+        self._sticky, self._limit = settings.sticky_sessions, settings.account_concurrency
+        self._sound: list[Account] = []  # nothing speaks against them
+        self._others: list[Account] = []  # something does, or did
+        self._changed: list[tuple[Account, str]] = []
+
+    def replace(self, rows: Iterable[Row]) -> list[str]:
+        """The accounts of now; what is known of those that stay is kept. Gives the ids of those that are gone."""
+        before, self.accounts = self.accounts, {}
+        for row in rows:
+            account = before.get(row.id) or Account(row.id)
+            account.kind, account.name, account.label = row.kind, row.name, row.label
+            account.enabled, account.weight, account.limit = row.enabled, row.weight, row.limit
+            account.order = len(self.accounts)
+            self.accounts[row.id] = account
+            self.count(account, account.elsewhere)
+        self._turns.accounts = self.accounts.values()
+        self._sort()
+        for account in self.accounts.values():
+            if account.id not in before:
+                self._turns.join(account, self._sound)
+        return [gone for gone in before if gone not in self.accounts]
+
+    def count(self, account: Account, elsewhere: int) -> None:
+        """So many answers are in flight in other processes."""
+        account.elsewhere = elsewhere
+        limit = self._limit if account.limit is None else account.limit
+        account.room = limit - account.in_flight - elsewhere if limit else math.inf
+        self._turns.weigh(account)
+
+    def changes(self) -> list[tuple[Account, str]]:
+        """Accounts, and for which model ("": all), whose health is another since this was asked last."""
+        changed, self._changed = self._changed, []
+        return changed
+
+    # a request
+
+    def take(self, want: Want, now: float) -> Place | Full | Nobody:
+        fit, guessed = self._sound, list[Account]()
+        if want.tried or want.only is not None:
+            fit = [account for account in fit if _asked(account, want)]
+        if self._others:
+            fit, guessed = self._judged(fit, want, now)
+        if not fit:
+            return self._guess(guessed, want, now)
+        guest = False
+        if self._sticky and want.session:
+            home = self._home(want, now)
+            if home is not None and home in fit:
+                if home.room > 0 and home.next_start <= now:
+                    return self._place(home, want, now)
+                if want.waited < PATIENCE:
+                    return Full(_wait((home,), now))
+                guest = True
+        free = [account for account in fit if account.room > 0 and account.next_start <= now]
+        if not free:
+            return Full(_wait(fit, now))
+        if self._others:
+            free = [account for account in free if want.model not in account.marks] or free
+        return self._place(self._turns.choose(free), want, now, guest)
+
+    def _home(self, want: Want, now: float) -> Account | None:
+        """The account that the session is on."""
+        if not want.session or want.begins or not self._sticky:
+            return None
+        return self.accounts.get(self.sessions.find(want.session, now))
+
+    def _judged(self, sound: list[Account], want: Want, now: float) -> tuple[list[Account], list[Account]]:
+        """Who may serve, and who may if nobody else can. Accounts that lack the model count if none can have it."""
+        have: tuple[list[Account], ...] = (list(sound), [], [])
+        lack: tuple[list[Account], ...] = ([], [], [])
+        cured = False
+        for account in self._others:
+            if account.enabled and _asked(account, want):
+                cured |= not self._tidied(account, now)
+                mark = account.marks.get(want.model)
+                lacks = mark is not None and health.STEPS[mark.kind].mark == "lacks" and mark.resting(now)
+                (lack if lacks else have)[_judge(account, now)].append(account)
+        if cured:
+            self._sort()
+        fit, guessed, _ = have if any(have) else lack
+        return fit, guessed
+
+    def _guess(self, guessed: list[Account], want: Want, now: float) -> Place | Full | Nobody:
+        """All rest, but of some it is only a guess that they must: the one of the session, or that with the least of
+        its rest left.
+        """
+        home = self._home(want, now)
+        guessed.sort(key=lambda account: (account is not home, account.health.until))
+        for account in guessed:
+            if account.room > 0 and account.next_start <= now:
+                return self._place(account, want, now)
+        return Full(_wait(guessed, now)) if guessed else self._nobody(want, now)
+
+    def _nobody(self, want: Want, now: float) -> Nobody:
+        asked = [a for a in self.accounts.values() if want.only is None or a.id in want.only]
+        resting = [a for a in asked if a.enabled and a.health.resting(now)]
+        reasons = {
+            a.id: (a.state, a.health.reason or ("tried" if a.id in want.tried else ""), a.health.until) for a in asked
+        }
+        errors = [(not error.passes, a.health.until, n, error)
+                  for n, a in enumerate(resting) if (error := health.error(a.health, now))]  # fmt: skip
+        until = min((a.health.until for a in resting), default=None)
+        return Nobody(until, reasons, min(errors)[3] if errors else None)
+
+    def _place(self, account: Account, want: Want, now: float, guest: bool = False) -> Place:
+        account.in_flight += 1
+        account.room -= 1
+        account.requests += 1
+        account.last_used = now
+        if account.gap:
+            account.next_start = now + gap(account, now)
+        place = Place(account, want.model, want.session, now)
+        if account.health.state != "ready":
+            place.probe = True
+            account.probing += 1
+        if want.session and self._sticky and not guest:
+            before = self.sessions.bind(want.session, account.id, now)
+            place.moved_from = "" if want.begins else before
+        self._turns.took(account, now)
+        return place
+
+    def leave(self, place: Place, now: float, credits: float | None = None) -> None:
+        """Give a place back, once; whoever does it again changes nothing."""
+        if place.given_back:
+            return
+        place.given_back, account = True, place.account
+        account.in_flight -= 1
+        account.room += 1
+        account.last_used = now
+        account.probing -= place.probe
+        self._turns.left(account, credits)
+
+    # what became of it
+
+    def served(self, account: Account, model: str, now: float, began: float | None) -> None:
+        """A success. One that began before the account's last failure says nothing of it."""
+        account.successes += 1
+        if account.marks and model in account.marks:
+            del account.marks[model]
+            self._news(account, model)
+        if account.health.kind and (began is None or began >= account.health.at):
+            self.heal(account, health.served(now))
+
+    def failed(self, account: Account, verdict: Verdict, model: str, now: float, began: float | None) -> None:
+        found = health.step_of(verdict)
+        if found is None:
+            return
+        account.failures += 1
+        step = found[1]
+        if step.mark:
+            before = account.marks.get(model, health.READY)
+            account.marks[model] = health.failed(before, verdict, now, began=began)
+            self._tidied(account, now)
+            self._news(account, model)
+            return
+        if step.pace:
+            slow_down(account, now)
+        reset = account.quota.resets_at if account.quota and account.quota.exhausted else None
+        self.heal(account, health.failed(account.health, verdict, now, began=began, reset=reset))
+
+    def looked(self, account: Account, quota: Quota, now: float) -> None:
+        account.quota, account.spent = quota, 0.0
+        self._turns.looked()
+        self.heal(account, health.looked(account.health, quota, now))
+
+    def renewed(self, account: Account, now: float) -> None:
+        """It has a new login."""
+        if account.health.kind in health.LOGINS:
+            self.heal(account, health.served(now))
+
+    def clear(self, account: Account, model: str | None, now: float) -> None:
+        """Forget what is held against an account, or only what is held against it for a model."""
+        for name in list(account.marks) if model is None else [model]:
+            if account.marks.pop(name, None):
+                self._news(account, name)
+        if model is None:
+            account.gap, account.next_start = 0.0, 0.0
+            if account.health.kind:
+                self.heal(account, health.served(now))
+
+    def heal(self, account: Account, new: health.Health) -> None:
+        """Its health is now another one."""
+        if new is not account.health:
+            account.health = new
+            self._news(account, "")
+
+    def mark(self, account: Account, model: str, new: health.Health) -> None:
+        """Its health for a model is now another one."""
+        account.marks[model] = new
+        if new.state == "ready":
+            del account.marks[model]
+        self._sort()
+
+    def _news(self, account: Account, model: str) -> None:
+        self._changed.append((account, model))
+        self._sort()
+
+    def _sort(self) -> None:
+        before = set(self._sound)
+        usable = [account for account in self.accounts.values() if account.enabled]
+        self._sound = [a for a in usable if a.health.state == "ready" and not a.marks]
+        self._others = [a for a in usable if a.health.state != "ready" or a.marks]
+        for account in self._sound:
+            if account not in before:
+                self._turns.join(account, before)
+
+    def _tidied(self, account: Account, now: float) -> bool:
+        """Whether something still speaks against the account, after what has ended is forgotten."""
+        if account.marks:
+            account.marks = {model: mark for model, mark in account.marks.items() if mark.resting(now)}
+            while len(account.marks) > MOST_MARKS:
+                del account.marks[min(account.marks, key=lambda model: account.marks[model].until)]
+        return bool(account.marks) or account.health.state != "ready"
+
+
+def _asked(account: Account, want: Want) -> bool:
+    return account.id not in want.tried and (want.only is None or account.id in want.only)
+
+
+def _judge(account: Account, now: float) -> int:
+    """After a rest, one request tries the account, and the others wait for what it says."""
+    state = account.health
+    if state.state == "ready":
+        return FREE
+    if not state.resting(now):
+        left_to_probe = state.state == "suspended" and now < state.until + health.PROBED
+        return GUESS if account.probing or left_to_probe else FREE
+    return GUESS if state.soft and now >= state.barred else BARRED
+
+
+def _wait(accounts: Iterable[Account], now: float) -> float:
+    starts = [account.next_start - now for account in accounts if account.room > 0]
+    return min([RECHECK, *starts])
+
+
+def slow_down(account: Account, now: float) -> None:
+    """A rate limit: its next requests start at distances, which grow with each burst of such refusals."""
+    if now - account.limited >= health.BURST or not account.gap:
+        account.gap = min(LONGEST_GAP, max(FIRST_GAP, gap(account, now) * 2))
+        account.limited = now
+    account.next_start = max(account.next_start, now + account.gap)
+
+
+def gap(account: Account, now: float) -> float:
+    """Seconds between two starts: halved for each QUIET time, and none once it is less than at first."""
+    left: float = account.gap / 2 ** max(0, int((now - account.limited) / QUIET))
+    if left < FIRST_GAP:
+        account.gap = left = 0.0
+    return left

@@ -1,0 +1,162 @@
+"""What the pools of several processes tell each other, through the store: health, sessions, and who is busy with what.
+
+Nothing here waits for a write, and all news are merged by the time of what happened, so their order does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from kirogw import log
+from kirogw.pool import health
+from kirogw.pool.account import Account
+from kirogw.pool.schedule import Schedule
+from kirogw.pool.sessions import Bound
+from kirogw.store import Doc, StoreFailed, alive
+from kirogw.wire import Json
+
+EVERY: Final = 0.5  # seconds between two words on how much is in flight, if that has changed
+AGAIN: Final = 4.0  # seconds after which it is said again, or the others take this process for dead
+ALIVE: Final = 15.0  # seconds for which such a word counts
+MOVES: Final = 60.0  # seconds for which it is told that a session has moved
+MOST_MOVES: Final = 200
+A_MARK: Final = 900.0  # seconds for which the store keeps that nothing more speaks against an account and model
+
+
+class Reads(Protocol):
+    """The part of the store that is used here. Raises StoreFailed."""
+
+    def get(self, kind: str, id: str) -> Doc | None: ...
+    def all(self, kind: str) -> dict[str, Doc]: ...
+
+
+class Writes(Protocol):
+    """The part of `store.sync.Sync` that is used here; nothing of it waits."""
+
+    def put(self, kind: str, id: str, value: Json, ttl: float | None = None) -> None: ...
+    def delete(self, kind: str, id: str) -> None: ...
+    def append(self, log: str, entry: Json) -> None: ...
+    def watch(self, kind: str, callback: Callable[[], None]) -> None: ...
+    def every(self, seconds: float, callback: Callable[[], None]) -> None: ...
+
+
+class Shared:
+    """Between one process's schedule and the store. What is called `tell` only queues; what is called `hear` takes
+    documents that were read before, and belongs under the pool's lock.
+    """
+
+    def __init__(self, store: Reads, sync: Writes, name: str) -> None:
+        self._store, self._sync, self._name = store, sync, name
+        self._asked: dict[str, None] = {}  # sessions that the store did not know
+        self._moves: dict[str, tuple[str, float]] = {}
+        self._said: tuple[Json, float] = ({}, 0.0)
+        self._heard = 0.0
+        self._busy = False  # other processes have something in flight
+
+    def tell_health(self, account: Account, model: str, now: float) -> None:
+        if model:
+            mark = account.marks.get(model)
+            kept = health.written(mark) if mark else {"at": now}
+            self._sync.put("health", f"{account.id}|{model}", kept, ttl=max(A_MARK, mark.until - now if mark else 0.0))
+            return
+        pace = {"gap": account.gap, "limited": account.limited} if account.gap else {}
+        self._sync.put("health", account.id, {**health.written(account.health), **pace})
+        state = account.health
+        self._sync.append("events", {"at": now, "account": account.id, "state": state.state, "reason": state.reason,
+                                     "until": state.until, "evidence": state.evidence})  # fmt: skip
+
+    def forget(self, account: str) -> None:
+        """It is gone."""
+        self._sync.delete("health", account)
+
+    def hear_health(self, schedule: Schedule, docs: Mapping[str, Doc], now: float) -> bool:
+        """Whether something was news."""
+        heard = False
+        for id, doc in docs.items():
+            name, _, model = id.partition("|")
+            account = schedule.accounts.get(name)
+            if account is None:
+                continue
+            new, held = health.read(doc.value), account.marks.get(model) if model else account.health
+            if (held is not None and held.at >= new.at) or (new.kind and new.kind not in health.STEPS):
+                continue
+            if not model:
+                account.health = new
+                account.gap, account.limited = _number(doc.value, "gap"), _number(doc.value, "limited")
+            elif held is not None or new.resting(now):
+                schedule.mark(account, model, new)
+            heard = True
+        return heard
+
+    def tell_session(self, session: str, bound: Bound, moved: bool, seconds: float) -> None:
+        self._sync.put("session", session, {"account": bound.account, "at": bound.at}, ttl=seconds)
+        if moved:
+            self._moves[session] = (bound.account, bound.at)
+            if len(self._moves) > MOST_MOVES:
+                del self._moves[next(iter(self._moves))]
+
+    def look_up(self, session: str) -> Bound | None:
+        """Where another process has the session, when this one does not know. The one read on the way of a request."""
+        if session in self._asked:
+            return None
+        try:
+            doc = self._store.get("session", session)
+        except StoreFailed as error:
+            log.logger.debug("where a session is can not be read: %s", error)
+            return None
+        account = doc.value.get("account") if doc else None
+        if isinstance(account, str) and doc:
+            return Bound(account, _number(doc.value, "at"))
+        if len(self._asked) >= MOST_MOVES:
+            del self._asked[next(iter(self._asked))]
+        self._asked[session] = None
+        return None
+
+    def tell_process(self, accounts: Mapping[str, Account], now: float) -> None:
+        """How many answers this process has in flight, when that is new or was said long ago."""
+        flight = {account.id: account.in_flight for account in accounts.values() if account.in_flight}
+        self._moves = {session: move for session, move in self._moves.items() if move[1] > now - MOVES}
+        word = {"in_flight": flight, "moved": {session: list(move) for session, move in self._moves.items()}}
+        before, at = self._said
+        if word != before or (flight and now - at >= AGAIN):
+            self._said = word, now
+            self._sync.put("process", self._id, {"at": now, **word}, ttl=ALIVE)
+
+    def listen_due(self, now: float) -> bool:
+        return self._busy and now - self._heard >= AGAIN
+
+    @property
+    def _id(self) -> str:
+        return f"{self._name}|pool"
+
+    def hear_processes(self, schedule: Schedule, docs: Mapping[str, Doc], now: float) -> bool:
+        """Whether somebody else has less in flight than before, so that a place may be free."""
+        sums: dict[str, int] = {}
+        self._heard = now
+        for id, doc in docs.items():
+            owner, _, part = id.rpartition("|")
+            if part != "pool" or owner == self._name or not alive(owner) or _number(doc.value, "at") < now - ALIVE:
+                continue
+            for name, count in _pairs(doc.value, "in_flight"):
+                sums[name] = sums.get(name, 0) + int(count)
+            for session, (name, at) in _pairs(doc.value, "moved"):
+                if schedule.sessions.known(session):
+                    schedule.sessions.hear(session, name, at, now)
+        freed, self._busy = False, bool(sums)
+        for account in schedule.accounts.values():
+            elsewhere = sums.get(account.id, 0)
+            freed |= elsewhere < account.elsewhere
+            if elsewhere != account.elsewhere:
+                schedule.count(account, elsewhere)
+        return freed
+
+
+def _number(kept: Json, name: str) -> float:
+    value = kept.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _pairs(kept: Json, name: str) -> list[tuple[str, Any]]:
+    value = kept.get(name)
+    return list(value.items()) if isinstance(value, dict) else []
