@@ -226,30 +226,34 @@ def _nested(turn: Turn) -> bool:
 
 
 def _hoisted(turn: Turn) -> Turn:
-    count = 0
     lines: list[str] = []
-    parts: list[Part] = []
+    results: list[Part] = []
     moved: list[Part] = []
     for part in turn.parts:
         if type(part) is Result:
-            inside: list[Part] = []
-            for inner in part.parts:
-                if type(inner) is Image:
-                    count += 1
-                    lines.append(f"{count}. from the result of {part.call}")
-                    inside.append(Text(f"(image {count} of this message)"))
-                elif type(inner) is Document:
-                    inside.append(Text(f'(the attached document "{inner.name}")'))
-                else:
-                    inside.append(inner)
-                    continue
-                moved.append(inner)
-            parts.append(Result(part.call, tuple(inside), part.failed))
-        else:
-            parts.append(part)
-    own = sum(1 for part in turn.parts if type(part) is Image)
+            emptied, taken = _emptied(part, lines)
+            results.append(emptied)
+            moved += taken
+    rest = [part for part in turn.parts if type(part) is not Result]
+    count, own = len(lines), sum(1 for part in rest if type(part) is Image)
     lines += (f"{n}. from the user" for n in range(count + 1, count + own + 1))
     named = [Text("Images of this message:\n" + "\n".join(lines))] if len(lines) > 1 else []
     # the moved ones stand before the user's own, as counted
-    results = [part for part in parts if type(part) is Result]
-    return Turn("user", (*results, *named, *moved, *(part for part in parts if type(part) is not Result)))
+    return Turn("user", (*results, *named, *moved, *rest))
+
+
+def _emptied(result: Result, lines: list[str]) -> tuple[Result, list[Part]]:
+    """The result with words in the place of its images and documents, and these. `lines` gets one for each image."""
+    inside: list[Part] = []
+    taken: list[Part] = []
+    for part in result.parts:
+        words = ""
+        if type(part) is Image:
+            lines.append(f"{len(lines) + 1}. from the result of {result.call}")
+            words = f"(image {len(lines)} of this message)"
+        elif type(part) is Document:
+            words = f'(the attached document "{part.name}")'
+        inside.append(Text(words) if words else part)
+        if words:
+            taken.append(part)
+    return Result(result.call, tuple(inside), result.failed), taken
