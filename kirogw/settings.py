@@ -51,12 +51,12 @@ class Settings:
     shutdown_grace: float = _setting(30.0, "after SIGTERM, how long running answers may take to end", group="server", low=0, high=3600)
     admin_api_key: str = _setting("", "key for /api/ and other administration; empty: one is made at the first start and kept in KIROGW_HOME", group="server", secret=True)
     state_url: str = _setting("", "where several machines share accounts, health and usage: redis://... or rediss://...; empty: an SQLite file in KIROGW_HOME, for all processes of one machine", group="server", secret=True, check="state")
-    kirogw_secret_key: str = _setting("", "key that encrypts secrets at rest, as `kirogw.py secret --new` prints it; empty: the system's key ring if there is one, else KIROGW_HOME/secret-key", group="server", secret=True)
+    kirogw_secret_key: str = _setting("", "key that encrypts secrets at rest, as `kirogw.py secret --new` prints it; empty: the system's key ring if there is one, else KIROGW_HOME/secret-key", group="server", secret=True, check="keys")
     demo: bool = _setting(False, "answer from the built-in demo upstream, no account needed", group="server", flag="--demo")
 
     kiro_creds_file: str = _setting("", "Kiro IDE credential file, such as ~/.aws/sso/cache/kiro-auth-token.json", group="accounts", check="path")
     kiro_cli_db_file: str = _setting("", "kiro-cli or amazon-q database, such as ~/.local/share/kiro-cli/data.sqlite3", group="accounts", check="path")
-    refresh_token: str = _setting("", "Kiro refresh token (Google or GitHub sign-in); several are separated by commas", group="accounts", secret=True)
+    refresh_token: str = _setting("", "Kiro refresh token (Google or GitHub sign-in); several are separated by commas, or set as REFRESH_TOKEN1, REFRESH_TOKEN2...", group="accounts", secret=True)
     kiro_api_key: str = _setting("", "Kiro API key (ksk_...); `key|region` for another region", group="accounts", secret=True)
     profile_arn: str = _setting("", "profile ARN; empty: found by itself", group="accounts", check="arn")
     kiro_region: str = _setting("", "API region; empty: from the profile ARN, else us-east-1", group="accounts", check="region")
@@ -128,6 +128,8 @@ FIELDS: Final = dataclasses.fields(Settings)
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 ARN: Final = re.compile(r"arn:aws(-us-gov)?:codewhisperer:[a-z]+(-[a-z]+)+-\d+:\d+:profile/[A-Za-z0-9._-]+")
+NUMBERED: Final = re.compile(r"REFRESH_TOKEN_?([0-9]{1,6})")
+SECRET_KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}=?")
 REGION: Final = re.compile(r"[a-z]+(-[a-z]+)+-\d+")
 
 
@@ -136,10 +138,17 @@ def load(cli: Mapping[str, str] | None = None, environ: Mapping[str, str] | None
     """The settings in force. `cli` maps setting names (as in the environment) to texts. Raises WrongSetting."""
     environ = os.environ if environ is None else environ
     texts: dict[str, str] = {**read_env_file(env_file), **environ, **(cli or {})}
+    texts["REFRESH_TOKEN"] = ",".join(filter(None, [texts.get("REFRESH_TOKEN", "").strip(), *numbered(texts).values()]))
     values = {f.name: _parse(f, texts[f.name.upper()]) for f in FIELDS if texts.get(f.name.upper(), "").strip()}
     settings = Settings(**values)
     _check_exposure(settings)
     return settings
+
+
+def numbered(texts: Mapping[str, str]) -> dict[str, str]:
+    """REFRESH_TOKEN1, REFRESH_TOKEN2... in the order of their numbers."""
+    found = [(int(match[1]), name) for name in texts if (match := NUMBERED.fullmatch(name))]
+    return {name: texts[name].strip() for _, name in sorted(found)}
 
 
 def _check_exposure(settings: Settings) -> None:
@@ -190,6 +199,15 @@ def _parse(spec: dataclasses.Field[Any], text: str) -> Any:
     if meta["check"]:
         CHECKS[meta["check"]](name, value)
     return value
+
+
+def shown(value: Any) -> str:
+    """A value as it is written in the environment."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _number(name: str, text: str, kind: type[int] | type[float]) -> float:
@@ -282,6 +300,11 @@ def _check_state(name: str, value: str) -> None:
         raise WrongSetting(f"{name} must be empty or a URL such as redis://127.0.0.1:6379/0")
 
 
+def _check_keys(name: str, value: str) -> None:
+    if not all(SECRET_KEY.fullmatch(word) for word in value.replace(",", " ").split()):
+        raise WrongSetting(f"{name} must be a key as `python kirogw.py secret --new` prints it; several are separated by commas, and the first one seals")
+
+
 def _check_aliases(name: str, value: tuple[str, ...]) -> None:
     for pair in value:
         alias, _, model = pair.partition("=")
@@ -291,5 +314,5 @@ def _check_aliases(name: str, value: tuple[str, ...]) -> None:
 
 CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "arn": _check_arn, "region": _check_region, "url": _check_url, "urls": _check_urls, "proxy": _check_proxy,
-    "file": _check_file, "path": _check_path, "aliases": _check_aliases, "state": _check_state,
+    "file": _check_file, "path": _check_path, "aliases": _check_aliases, "state": _check_state, "keys": _check_keys,
 }  # fmt: skip

@@ -1,33 +1,24 @@
-"""The right to renew an account, held by one process at a time. The system takes it back from one that dies.
+"""The right to renew a login, held by one process of one machine at a time: a name in the store, with an end.
 
-Never waits: a wait inside flock stops every greenlet of a gevent worker. Whoever wants to wait asks again.
+Whoever holds it extends it for as long as it is needed; who dies, loses it: at once on the same machine, elsewhere
+after its time. Nobody waits inside the store: whoever wants to wait asks again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
+import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
 
-from kirogw.logins import files
+from kirogw.store import Store, StoreFailed, owner
 
-STEP: Final = 0.02  # seconds between two tries
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+SECONDS: Final = 30.0  # how long it stays with one who no longer says anything
+STEP: Final = 0.02  # seconds between two tries, at first
+LONGEST_STEP: Final = 0.1
+_numbers = itertools.count(1)
 
 
 def pause(seconds: float) -> None:
@@ -36,47 +27,58 @@ def pause(seconds: float) -> None:
 
 
 class NoLease(Exception):
-    """The lock file can not be made, or the file system knows no locks. The message is one line and names it."""
+    """The store can not be asked. The message is one line for people."""
 
 
 class Lease:
-    """Not for several threads at once. The file stays when the lease is given back: two could otherwise lock two."""
+    """Of one name; each object is a holder of its own, also within a process. `take` and `drop` by one thread."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._handle: int | None = None
+    def __init__(self, store: Store, name: str, seconds: float = SECONDS) -> None:
+        self.name = name
+        self._store, self._seconds, self._number = store, seconds, next(_numbers)
+        self._timer: threading.Timer | None = None
+
+    def _owner(self) -> str:
+        return f"{owner()}|{self._number}"  # asked for each time: after a fork it is another one
 
     def take(self) -> bool:
-        """Whether it is ours now. Raises NoLease."""
+        """Whether it is ours now, for its time from now on. Raises NoLease."""
         try:
-            files.folder(self.path.parent)
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, files.PRIVATE_FILE)
-        except OSError as error:
-            raise NoLease(f"{self.path} can not be made: {error.strerror}") from None
-        try:
-            _lock(handle)
-        except (BlockingIOError, PermissionError):  # flock's word for "taken", and that of Windows
-            os.close(handle)
-            return False
-        except OSError as error:
-            os.close(handle)
-            raise NoLease(f"{self.path} can not be locked: {error.strerror}") from None
-        self._handle = handle
-        return True
+            return self._store.lease(self.name, self._owner(), self._seconds)
+        except StoreFailed as error:
+            raise NoLease(str(error)) from None
 
     @contextlib.contextmanager
     def held(self, seconds: float, sleep: Callable[[float], None] = pause) -> Iterator[bool]:
         """Whether it could be had within about `seconds`; inside, it is ours if so. Raises NoLease."""
-        left = seconds
+        left, step = seconds, STEP
         while not (mine := self.take()) and left > 0:
-            sleep(STEP)
-            left -= STEP
+            sleep(step)
+            left, step = left - step, min(step * 1.5, LONGEST_STEP)
         try:
+            if mine:
+                self._extend_later()
             yield mine
         finally:
-            self.drop()
+            if mine:
+                self.drop()
+
+    def _extend_later(self) -> None:
+        self._timer = threading.Timer(self._seconds / 3, self._extend)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _extend(self) -> None:
+        """In a thread of its own, for as long as the holder takes. A store that is away may be back the next time."""
+        with contextlib.suppress(NoLease):
+            self.take()
+        if self._timer:
+            self._extend_later()
 
     def drop(self) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        """A store that can not be told forgets it by itself."""
+        timer, self._timer = self._timer, None
+        if timer:
+            timer.cancel()
+        with contextlib.suppress(StoreFailed):
+            self._store.release(self.name, self._owner())

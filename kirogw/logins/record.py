@@ -1,4 +1,4 @@
-"""What the gateway itself keeps of an account, in KIROGW_HOME/logins/<id>.json. Written only by who holds its lease.
+"""What the gateway itself keeps of an account. Where it lies: `memory.py`.
 
 It is the memory that outlives a crash: which refresh token was on its way, which was refused, the tokens that could
 not go back to where they came from, and what must not change with each renewal (machine id) or costs calls to find out
@@ -7,13 +7,11 @@ not go back to where they came from, and what must not change with each renewal 
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, Final
 
 from kirogw.dialects.kiro.credential import Credential, fingerprint, moment
-from kirogw.logins import files
 from kirogw.wire import Json
 
 VERSION: Final = 1
@@ -57,8 +55,8 @@ class Record:
         """The login in force: the one kept here if it came of what the source still has, else the source's."""
         if self.tokens and self.instead_of == fingerprint(source.refresh):
             kept = {name: str(self.tokens.get(name) or "") for name in ("access", "refresh", "profile")}
-            ends = moment(self.tokens.get("expires_at"))
-            source = replace(source, access=kept["access"], refresh=kept["refresh"], expires_at=ends,
+            ends, begun = moment(self.tokens.get("expires_at")), moment(self.tokens.get("issued_at"))
+            source = replace(source, access=kept["access"], refresh=kept["refresh"], expires_at=ends, issued_at=begun,
                              profile=source.profile or kept["profile"])  # fmt: skip
         if self.access and self.access == fingerprint(source.access):
             source = replace(source, issued_at=self.issued_at)
@@ -68,7 +66,7 @@ class Record:
         """After a renewal that worked. `instead_of` is the source's refresh token if the new ones stay here, or ""."""
         tokens = {} if not instead_of else {
             "access": credential.access, "refresh": credential.refresh, "expires_at": credential.expires_at,
-            "profile": credential.profile,
+            "issued_at": credential.issued_at, "profile": credential.profile,
         }  # fmt: skip
         return replace(
             self, sent="", sent_at=0.0, refused="", refused_at=0.0, refused_by="", lost=False, why="", failures=0,
@@ -80,15 +78,11 @@ class Record:
 KINDS: Final = {spec.name: type(getattr(Record(), spec.name)) for spec in fields(Record)}
 
 
-def read(path: Path) -> Record:
-    """The record; a new one when there is none. Members of a wrong type count as missing. Raises files.Unreadable."""
-    try:
-        found = files.read_json(path)
-    except files.Missing:
-        return Record()
-    known = {name: value for name, value in found.items() if name in KINDS and name != "rest"}
+def read(members: Mapping[str, Any]) -> Record:
+    """A record from what was kept of it. Members of a wrong type count as missing."""
+    known = {name: value for name, value in members.items() if name in KINDS and name != "rest"}
     good = {name: KINDS[name](value) for name, value in known.items() if _fits(value, KINDS[name])}
-    rest = {name: value for name, value in found.items() if name not in KINDS and name != "version"}
+    rest = {name: value for name, value in members.items() if name not in KINDS and name != "version"}
     return Record(**good, rest=rest)
 
 
@@ -96,9 +90,8 @@ def _fits(value: Any, kind: type) -> bool:
     return type(value) in (int, float) if kind in (int, float) else type(value) is kind
 
 
-def write(path: Path, record: Record) -> None:
-    """On the disk when this returns. Raises OSError."""
+def written(record: Record) -> Json:
+    """What `read` reads, all but the tokens: those are kept apart, sealed."""
     members = asdict(record)
-    files.folder(path.parent)
-    data = json.dumps({"version": VERSION, **members.pop("rest"), **members}, indent=1)
-    files.replace(path, data.encode())
+    del members["tokens"], members["instead_of"]
+    return {"version": VERSION, **members.pop("rest"), **members}

@@ -2,15 +2,18 @@
 
 The order of a renewal is what protects a refresh token that works only once:
 
-1. under the lock of this process and the lease among processes, the source is read again: perhaps it is done already;
-2. a note that the token leaves is put on the disk (which also shows that the disk takes what will come back);
+1. under the lock of this process and the lease among processes and machines, the source is read again: perhaps it is
+   done already;
+2. a note that the token leaves is in the store (which also shows that the store takes what will come back);
 3. the token is sent, and the answer noted as soon as it is here;
-4. the new tokens are on the disk, at their source or in the record, before anybody sees them;
+4. the new tokens are on the disk, at their source or in the store, before anybody sees them;
 5. a refusal counts only if the source, read once more, still holds the token that was refused.
 
 A process that dies in between leaves its notes. Its successor takes the answer from there; if there is none, it tries
 the old token all the same (a service that rotates with grace takes it), and if that is refused, the owner is told that
 the login was lost, and how.
+
+The lease is that of the token, not of the account: a login that lies in two places is renewed once.
 """
 
 from __future__ import annotations
@@ -19,7 +22,6 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 from kirogw import log
@@ -27,17 +29,19 @@ from kirogw.dialects.kiro import login
 from kirogw.dialects.kiro.credential import Credential, fingerprint, machine_id
 from kirogw.dialects.kiro.login import Refusal
 from kirogw.errors import GatewayError, NeedsLogin, UpstreamFailed
-from kirogw.logins import files, record, tokens
+from kirogw.logins import files, tokens
 from kirogw.logins.lease import Lease, NoLease, pause
+from kirogw.logins.memory import Away, Memory, NotKept
 from kirogw.logins.record import Record
 from kirogw.logins.redeem import Failed, Post, Redeemer
+from kirogw.logins.sealed import Unsealable
 from kirogw.logins.sources import Changed, Source
 from kirogw.settings import Settings
+from kirogw.store import StoreFailed
 from kirogw.wire import Request
 
-LOOK: Final = 5.0  # seconds between two looks at whether the IDE or the command line has changed its login
+LOOK: Final = 2.0  # seconds between two looks at whether the IDE or the command line has changed its login
 WAIT: Final = 60.0  # seconds for another process that renews, when nothing serves meanwhile
-SHORT_WAIT: Final = 5.0  # seconds for a lease that is needed only to write a note
 ROUNDS: Final = 4  # times that somebody else may change the source while we renew
 TRIES: Final = 3  # of one request, when nothing serves meanwhile
 
@@ -54,21 +58,23 @@ class View:
 
 class Keeper:
     """Safe for all threads. `post` raises UpstreamFailed when there is no answer; `chance` (0 to 1) is this process's
-    place in the spread of renewals.
+    place in the spread of renewals. `marks` gives another value once the store may hold something new; where `patient`
+    is true, what is learned of the account is written by `write_notes`, which somebody else calls.
     """
 
-    def __init__(self, source: Source, settings: Settings, home: Path, post: Post, *, now: Callable[[], float],
-                 sleep: Callable[[float], None] = pause, chance: float = 0.0) -> None:  # fmt: skip
+    def __init__(self, source: Source, settings: Settings, memory: Memory, post: Post, *, now: Callable[[], float],
+                 sleep: Callable[[float], None] = pause, chance: float = 0.0, marks: Callable[[], object] = tuple,
+                 patient: Callable[[], bool] = lambda: False) -> None:  # fmt: skip
         self.source = source
-        self.problem = ""  # why the source gives no login
-        self.missing = False  # nobody is signed in there
         self._settings, self._now, self._sleep, self._chance = settings, now, sleep, chance
-        self._path = home / "logins" / f"{source.id}.json"
-        self._lease = Lease(home / "locks" / f"{source.id}.lock")
-        self._redeemer = Redeemer(home / "logins" / f"{source.id}.answer", post, now, sleep)
+        self._memory, self._marks, self._patient = memory, marks, patient
+        self._redeemer = Redeemer(memory.old.with_suffix(".answer"), post, now, sleep, memory.safe, source.private)
         self._lock = threading.Lock()
         self._view: View | None = None  # replaced whole
+        self._fault: files.Unreadable | None = None
         self._looked = 0.0
+        self._turns = 0  # renewals that worked
+        self._notes: dict[str, Any] = {}  # not written yet
         self._unsaved: tuple[str, Credential] | None = None  # the refresh token redeemed, and what came of it
 
     @property
@@ -76,9 +82,25 @@ class Keeper:
         return self.source.id
 
     @property
+    def problem(self) -> str:
+        """Why the source gives no login, "" when it does."""
+        return str(self._fault or "")
+
+    @property
+    def missing(self) -> bool:
+        """Whether nobody is signed in there."""
+        return isinstance(self._fault, files.Missing)
+
+    @property
     def memory(self) -> Record:
         """What is remembered of the account, as last read."""
         return self._view.record if self._view else Record()
+
+    @property
+    def mark(self) -> str:
+        """The fingerprint of what its source holds, "" when that is not known."""
+        raw = self._view.raw if self._view else None
+        return fingerprint(raw.refresh or raw.access) if raw else ""
 
     def held(self) -> Credential | None:
         """The login in force, alive or not; None when nobody is signed in. Looks at the source when it has changed.
@@ -89,9 +111,13 @@ class Keeper:
         if view is None or not 0 <= now - self._looked < LOOK:
             self._looked = now
             if view is None or self._stamps() != view.stamp:
-                with contextlib.suppress(files.Unreadable):
-                    self._read()
+                self.look()
         return self._view.held if self._view else None
+
+    def look(self) -> None:
+        """Read it anew, now."""
+        with contextlib.suppress(files.Unreadable):
+            self._read()
 
     def fresh(self) -> Credential:
         """The login, renewed if it is due. While a renewal fails and the token lives, that one.
@@ -100,7 +126,7 @@ class Keeper:
         """
         held, now = self.held(), self._now()
         if held is None:
-            raise self._no_login(self.problem)
+            raise self._no_login(self._fault)
         if self._serves(held, "", now):
             return held
         living = tokens.alive(held, now)
@@ -108,9 +134,12 @@ class Keeper:
             return held
         return self._renew("", held if living else None)
 
-    def renew(self, spent: str) -> Credential:
-        """Another access token than `spent`, which the service refused. If there is one already, nothing is sent."""
-        return self._renew(spent, None)
+    def renew(self, spent: str, forced: bool = False) -> Credential:
+        """Another access token than `spent`, which the service refused. If there is one already, nothing is sent.
+
+        `forced`: somebody wants it tried although it failed lately.
+        """
+        return self._renew(spent, None, forced)
 
     def due(self) -> bool:
         held = self.held()
@@ -123,55 +152,69 @@ class Keeper:
 
     def machine(self) -> str:
         """The account's machine id, the same for ever. It is made of the first token that is seen."""
-        if not self.memory.machine:
-            self.note()
+        if not self.memory.machine and self.held():
+            self.note(machine=machine_id(self._view.raw) if self._view else "")
         return self.memory.machine
 
     def note(self, **members: Any) -> None:
-        """Remember something of the account: on the disk if possible, else in this process only."""
-        with self._lock, self._warned("what was learned of the account can not be kept"):
-            self._remember(members)
-            with self._lease.held(SHORT_WAIT, self._sleep) as mine:
-                self._read()
-                new = self._remember(members)
-                if mine:
-                    record.write(self._path, new)
+        """Remember something of the account: in the store, soon; until then, and if it fails, in this process only."""
+        with self._lock:
+            self._notes |= members
+            if self._view:
+                self._view = replace(self._view, record=self._settled(self._view.raw, self._view.record))
+            if not self._patient():
+                self._write_notes()
 
-    def _remember(self, members: dict[str, Any]) -> Record:
-        view = self._view or self._read()
-        new = replace(_settled(view), **members)
-        self._view = replace(view, record=new)
+    def write_notes(self) -> None:
+        """Put what was learned into the store, if there is something, and nobody renews just now."""
+        if self._notes and self._lock.acquire(blocking=False):
+            try:
+                self._write_notes()
+            finally:
+                self._lock.release()
+
+    def _write_notes(self) -> None:
+        with self._warned("what was learned of the account can not be kept"):
+            view = self._view or self._read()
+            self._change(view, lambda known: known)
+
+    def _change(self, view: View, change: Callable[[Record], Record]) -> Record:
+        """Change the record in the store and here. Raises NotKept or files.Unreadable."""
+        notes = dict(self._notes)
+        new = self._memory.change(view.raw, lambda known: change(self._settled(view.raw, known)))
+        self._notes = {name: value for name, value in self._notes.items() if notes.get(name) != value}
+        self._view = replace(view, record=new, stamp=None)
         return new
+
+    def _settled(self, raw: Credential, known: Record) -> Record:
+        """The record with its machine id, and with what is not written yet."""
+        known = self._noticed(known)
+        return known if known.machine else replace(known, machine=machine_id(raw))
+
+    def _noticed(self, known: Record) -> Record:
+        """A machine id that somebody else has written is the account's."""
+        notes = {name: value for name, value in self._notes.items() if name != "machine" or not known.machine}
+        return replace(known, **notes) if notes else known
 
     # reading
 
     def _stamps(self) -> object:
-        with contextlib.suppress(OSError):
-            kept = self._path.stat()
-            return self.source.stamp(), kept.st_mtime_ns, kept.st_ino
-        return self.source.stamp(), 0, 0
+        return self.source.stamp(), self._marks()
 
     def _read(self) -> View:
         """Raises files.Unreadable."""
-        stamp = self._stamps()
+        stamp, turns = self._stamps(), self._turns
         try:
             raw = self.source.read()
+            known = self._memory.read(raw)
         except files.Unreadable as error:
-            self.problem, self.missing = str(error), isinstance(error, files.Missing)
+            self._fault = error
             raise
-        known = self._read_record()
-        self.problem, self.missing, self._view = "", False, View(raw, known, known.over(raw), stamp)
-        return self._view
-
-    def _read_record(self) -> Record:
-        try:
-            return record.read(self._path)
-        except files.Unreadable as error:
-            aside = self._path.with_suffix(".damaged")
-            log.logger.error("account %s: %s; it is put aside as %s", self.id, error, aside.name)
-            with contextlib.suppress(OSError):
-                self._path.replace(aside)
-            return Record()
+        known = self._noticed(known)
+        view = View(raw, known, known.over(raw), stamp)
+        if turns == self._turns:  # else it has been renewed while this was reading
+            self._fault, self._view = None, view
+        return view
 
     # deciding
 
@@ -197,8 +240,11 @@ class Keeper:
             return ""
         return f"{addresses} {fingerprint(held.client_id + held.client_secret)}"
 
-    def _no_login(self, why: str) -> NeedsLogin:
-        return NeedsLogin(f"account {self.id} has no login: {why}; {self.source.mend}")
+    def _no_login(self, why: files.Unreadable | None) -> GatewayError:
+        if isinstance(why, Away):
+            return UpstreamFailed(f"account {self.id} can not be used just now: {why}", wait=2.0)
+        mend = "" if isinstance(why, Unsealable) else f"; {self.source.mend}"
+        return NeedsLogin(f"account {self.id} has no login: {why}{mend}")
 
     def _dead(self, known: Record) -> NeedsLogin:
         how = f"the service refuses to renew it ({known.why})"
@@ -215,65 +261,85 @@ class Keeper:
 
     # renewing
 
-    def _renew(self, spent: str, living: Credential | None) -> Credential:
+    def _renew(self, spent: str, living: Credential | None, forced: bool = False) -> Credential:
         """Renew, or wait for whoever does. `living`: what serves meanwhile, so that nobody need wait."""
-        seen, wait = self._view, 0.0 if living else WAIT
+        seen, wait, got = self._view, 0.0 if living else WAIT, None
         if self._lock.acquire(timeout=wait) if wait else self._lock.acquire(blocking=False):
             try:
                 view = self._view
                 if view is not seen and view and self._serves(view.held, spent, self._now()):
                     return view.held  # by another thread, while this one was waiting
-                with self._lease.held(wait, self._sleep) as mine:
-                    if mine:
-                        return self._renew_alone(spent)
+                got = self._renew_in_turn(spent, wait, forced)
             except NoLease as error:
                 if living is None:
                     raise UpstreamFailed(f"account {self.id} can not be renewed: {error}") from error
             finally:
                 self._lock.release()
-        if living:
-            return living
+        if got or living:
+            return got or living  # type: ignore[return-value]
         raise UpstreamFailed(
             f"another process has been renewing account {self.id} for long; try again in a moment", wait=2.0
         )
 
-    def _renew_alone(self, spent: str) -> Credential:
-        """Steps 1 to 5; the lock and the lease are ours."""
+    def _renew_in_turn(self, spent: str, wait: float, forced: bool) -> Credential | None:
+        """Under the lease of the token that the source shows; None when that can not be had. The lock is ours."""
         for _ in range(ROUNDS):
-            try:
-                view = self._read()
-            except files.Unreadable as error:
-                last = self._view.held if self._view else None
-                if last and last.access != spent and tokens.alive(last, self._now()):
-                    return last
-                raise self._no_login(str(error)) from None
-            held, now = view.held, self._now()
-            if self._serves(held, spent, now) or held.kind == "key":
-                return held
-            living = held.access != spent and tokens.alive(held, now)
-            try:
-                return self._renewed(view, living)
-            except Changed:
-                continue
-            except GatewayError as error:
-                if not living:
-                    raise
-                log.logger.debug("account %s: the token that lives goes on serving: %s", self.id, error)
-                return held
+            if isinstance(view := self._newest(spent), Credential):
+                return view
+            if self._done(view, spent):
+                return view.held
+            lease = Lease(self._memory.store, f"refresh:{fingerprint(view.raw.refresh)}")
+            with lease.held(wait, self._sleep) as mine:
+                if not mine:
+                    return None
+                with contextlib.suppress(Changed):
+                    return self._renew_alone(spent, forced, lease, view.raw.refresh)
         raise UpstreamFailed(
             f"another program keeps changing the login in {self.source.place}; try again in a moment", wait=5.0
         )
 
-    def _renewed(self, view: View, living: bool) -> Credential:
+    def _newest(self, spent: str) -> View | Credential:
+        """What the source holds now; if it can not be read, a login that was read before and still lives."""
+        try:
+            return self._read()
+        except files.Unreadable as error:
+            last = self._view.held if self._view else None
+            if last and last.access != spent and tokens.alive(last, self._now()):
+                return last
+            raise self._no_login(error) from None
+
+    def _done(self, view: View, spent: str) -> bool:
+        return view.held.kind == "key" or self._serves(view.held, spent, self._now())
+
+    def _renew_alone(self, spent: str, forced: bool, lease: Lease, token: str) -> Credential:
+        """Steps 1 to 5; the lock is ours, and so is the lease for what came of `token`. Raises Changed when that is not
+        what is to be renewed any more.
+        """
+        if isinstance(view := self._newest(spent), Credential):
+            return view
+        if self._done(view, spent):
+            return view.held
+        if view.raw.refresh != token:
+            raise Changed
+        living = view.held.access != spent and tokens.alive(view.held, self._now())
+        try:
+            return self._renewed(view, living, forced, lease)
+        except GatewayError as error:
+            if not living:
+                raise
+            log.logger.debug("account %s: the token that lives goes on serving: %s", self.id, error)
+            return view.held
+
+    def _renewed(self, view: View, living: bool, forced: bool, lease: Lease) -> Credential:
         """Raises GatewayError, or Changed when the source holds another login by now."""
         if self._unsaved and self._unsaved[0] == view.held.refresh:
             return self._keep(view, self._unsaved[1])
         if noted := self._noted(view):
             self._keep(view, noted)
             raise Changed  # it may be old by now
-        if error := self._barred(view.held, view.record, living):
+        if not forced and (error := self._barred(view.held, view.record, living)):
             raise error
-        outcome = self._redeem(view, living)
+        outcome = self._redeem(view, living, lease)
         if isinstance(outcome, Credential):
             return self._keep(view, outcome)
         with contextlib.suppress(files.Unreadable):
@@ -283,22 +349,21 @@ class Keeper:
 
     def _noted(self, view: View) -> Credential | None:
         """The answer to a renewal that somebody began and did not live to finish."""
-        noted = self._redeemer.noted(view.held) if view.record.sent == fingerprint(view.held.refresh) else None
+        noted = self._redeemer.noted(view.held)
         if noted is None or noted.refresh == view.held.refresh:
             return None
         log.logger.info("account %s: the answer to a renewal that was cut off has been found", self.id)
         return noted
 
-    def _redeem(self, view: View, living: bool) -> Credential | Failed:
+    def _redeem(self, view: View, living: bool, lease: Lease) -> Credential | Failed:
         """Steps 2 and 3. Raises GatewayError when it can not be sent at all."""
-        held, known = view.held, _settled(view)
+        held = view.held
         if held.client_ends is not None and held.client_ends <= self._now():
             return Failed(Refusal("client", "its client registration has run out"), False)
-        requests = self._requests(held, known.machine)
+        requests = self._requests(held, self._settled(view.raw, view.record).machine)
         mark = fingerprint(held.refresh)
-        hanging = known.sent == mark  # an earlier renewal never came to its end
-        self._write(replace(known, sent=mark, sent_at=self._now()))
-        outcome = self._redeemer.redeem(held, requests, 1 if living else TRIES)
+        hanging = self._mark_sent(view, mark)
+        outcome = self._redeemer.redeem(held, requests, 1 if living else TRIES, lambda: _ours(lease))
         return replace(outcome, unsure=True) if hanging and isinstance(outcome, Failed) else outcome
 
     def _requests(self, held: Credential, machine: str) -> tuple[Request, ...]:
@@ -307,50 +372,60 @@ class Keeper:
         except NeedsLogin as error:
             raise NeedsLogin(f"account {self.id} can not be renewed: {error}") from None
 
-    def _write(self, new: Record) -> None:
-        """The record, on the disk. Raises UpstreamFailed: then nothing has been sent, and nothing can be lost."""
+    def _mark_sent(self, view: View, mark: str) -> bool:
+        """The note that the token leaves, on the disk; whether there was one already, so that an earlier renewal never
+        came to its end. Raises UpstreamFailed: then nothing has been sent, and nothing can be lost.
+        """
+        hanging = view.record.sent == mark
         try:
-            record.write(self._path, new)
-        except OSError as error:
+            if self.source.private:
+                self._memory.safe.seal(b"")  # what comes back will have to be
+            self._change(view, lambda known: replace(known, sent=mark, sent_at=self._now()))
+        except (NotKept, StoreFailed, files.Unreadable) as error:
             raise UpstreamFailed(
-                f"account {self.id} is not renewed, because {self._path.parent} takes no files ({error.strerror})"
-                " and the new token could not be kept; make room there, or mend its permissions"
+                f"account {self.id} is not renewed, because the new token could not be kept ({error})"
             ) from error
+        return hanging
 
     def _keep(self, view: View, new: Credential) -> Credential:
         """Put the new tokens on the disk, then give them out. Raises Changed or UpstreamFailed."""
         self._unsaved, saved = None, False
-        with self._warned(f"{self.source.place} can not be written; the renewed login is kept in KIROGW_HOME"):
+        with self._warned(f"{self.source.place} can not be written; the renewed login is kept in the store"):
             saved = self.source.save(new, view.raw.refresh)
-        after = _settled(view).renewed(new, "" if saved else view.raw.refresh)
+        instead_of = "" if saved else view.raw.refresh
         try:
-            record.write(self._path, after)
-        except OSError as error:
+            after = self._change(view, lambda known: known.renewed(new, instead_of))
+        except (NotKept, files.Unreadable) as error:
             if not saved:
                 self._unsaved = (view.held.refresh, new)
                 raise UpstreamFailed(
-                    f"the renewed login of account {self.id} could not be saved ({error.strerror}); make room on the"
-                    " disk, or mend its permissions, before the gateway stops"
+                    f"the renewed login of account {self.id} could not be saved ({error}); make room on the disk, or"
+                    " mend its permissions, before the gateway stops"
                 ) from error
-            log.logger.warning("account %s: its record can not be written: %s", self.id, error.strerror)
+            after = self._settled(view.raw, view.record).renewed(new, instead_of)
+            log.logger.warning("account %s: its record can not be written: %s", self.id, error)
         self._redeemer.forget()
+        self._turns += 1
         self._view = View(view.raw, after, new)  # without a stamp: the next look reads what was written
         log.logger.info("account %s: renewed for %.0f s", self.id, (new.expires_at or 0.0) - self._now())
         return new
 
     def _refused(self, view: View, failed: Failed, living: bool) -> GatewayError:
         """Remember a renewal that failed, and say so. `living`: the access token still serves."""
-        now, refusal, known = self._now(), failed.refusal, _settled(view)
-        sent = fingerprint(view.held.refresh) if failed.unsure else ""
-        if refusal.cause in ("later", "blocked"):
-            new = replace(known, failures=known.failures + 1, failed_at=now, why=refusal.reason,
-                          hint=refusal.wait or 0.0, sent=sent, sent_at=now if sent else 0.0)  # fmt: skip
-        else:
-            new = replace(known, refused=fingerprint(view.held.refresh), refused_at=now, lost=failed.unsure, failures=0,
-                          refused_by=self._way(view.held), why=refusal.reason, sent="", sent_at=0.0)  # fmt: skip
-        with self._warned("a renewal that failed can not be noted"):
-            record.write(self._path, new)
+        now, refusal, mark = self._now(), failed.refusal, fingerprint(view.held.refresh)
+
+        def change(known: Record) -> Record:
+            if refusal.cause in ("later", "blocked"):
+                return replace(known, failures=known.failures + 1, failed_at=now, why=refusal.reason,
+                               hint=refusal.wait or 0.0, sent=mark if failed.unsure else "",
+                               sent_at=now if failed.unsure else 0.0)  # fmt: skip
+            return replace(known, refused=mark, refused_at=now, lost=failed.unsure, failures=0, why=refusal.reason,
+                           refused_by=self._way(view.held), sent="", sent_at=0.0)  # fmt: skip
+
+        new = change(self._settled(view.raw, view.record))
         self._view = replace(view, record=new, stamp=None)
+        with self._warned("a renewal that failed can not be noted"):
+            new = self._change(view, change)
         error = self._failing(new, tokens.pause(new.failures, living, new.hint)) if new.failures else self._dead(new)
         log.logger.warning("%s", error)
         return error
@@ -360,11 +435,14 @@ class Keeper:
         """A disk that does not take something: said in the log, and no reason to stop."""
         try:
             yield
-        except (OSError, files.Unreadable, NoLease) as error:
+        except (OSError, files.Unreadable, NotKept) as error:
             why = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
             log.logger.warning("account %s: %s (%s)", self.id, what, why)
 
 
-def _settled(view: View) -> Record:
-    """The record with its machine id."""
-    return view.record if view.record.machine else replace(view.record, machine=machine_id(view.raw))
+def _ours(lease: Lease) -> bool:
+    """Whether it is still: a process that was stopped for long has lost it."""
+    try:
+        return lease.take()
+    except NoLease:
+        return False

@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -47,6 +47,10 @@ class Source(Protocol):
 
     @property
     def mend(self) -> str: ...
+
+    @property
+    def private(self) -> bool:
+        """Whether renewed tokens of it lie nowhere in the clear."""
 
     def stamp(self) -> object:
         """Another value once `read` may give something new."""
@@ -82,6 +86,10 @@ class IdeFile:
     @property
     def place(self) -> str:
         return str(self.path)
+
+    @property
+    def private(self) -> bool:
+        return not self.write_back
 
     def stamp(self) -> object:
         return _stamp(self.path)
@@ -150,6 +158,10 @@ class Database:
     @property
     def place(self) -> str:
         return str(self.path)
+
+    @property
+    def private(self) -> bool:
+        return not self.write_back
 
     def stamp(self) -> object:
         return _stamp(self.path), _stamp(self.path.with_name(f"{self.path.name}-wal"))
@@ -264,12 +276,13 @@ def _parsed(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Given:
-    """A login from the settings. Nothing can be written back there, so what comes of it is kept in KIROGW_HOME."""
+    """A login from the settings. Nothing can be written back there, so what comes of it is kept in the store."""
 
     id: str
     credential: Credential
     place: str
     mend: str
+    private = True
 
     def stamp(self) -> object:
         return 0
@@ -281,9 +294,17 @@ class Given:
         return False
 
 
-def find(settings: Settings, home: Path, platform: str = sys.platform) -> list[Source]:
-    """The logins that the settings name, else those that lie where the Kiro tools put them. Reads none of them."""
-    return _named(settings, home, platform) or _lying_about(settings, home, platform)
+def find(settings: Settings, home: Path, platform: str = sys.platform, machine: str = "") -> list[Source]:
+    """The logins that the settings name, else those that lie where the Kiro tools put them. Reads none of them.
+
+    `machine` is put into the ids of what lies on this machine only, where the accounts of several machines meet.
+    """
+    found = _named(settings, home, platform) or _lying_about(settings, home, platform)
+    return [_of_machine(source, machine) for source in found] if machine else found
+
+
+def _of_machine(source: Source, machine: str) -> Source:
+    return replace(source, id=f"{source.id}-{machine}") if isinstance(source, IdeFile | Database) else source
 
 
 def named(settings: Settings) -> bool:

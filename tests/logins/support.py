@@ -14,6 +14,7 @@ import requests
 from kirogw.auth import Logins
 from kirogw.errors import UpstreamFailed
 from kirogw.settings import Settings, load
+from kirogw.store import open_store
 from kirogw.twin import Account, Twin, as_ide_file
 from kirogw.wire import Reply, Request
 
@@ -110,6 +111,6 @@ def settings(twin: Twin, home: Path, hosts: bool = True, **more: Any) -> Setting
 
 def logins(twin: Twin, folder: Path, hosts: bool = True, clock: Any = time.time, **more: Any) -> tuple[Logins, Network]:
     """A gateway's logins with their data under `folder`/home, and the network that they use."""
-    network = Network()
-    made = Logins(settings(twin, folder / "home", hosts, **more), network, clock, home=folder / "user", sleep=lambda seconds: None)
+    network, these = Network(), settings(twin, folder / "home", hosts, **more)
+    made = Logins(these, network, open_store(these), clock, home=folder / "user", sleep=lambda seconds: None)
     return made, network

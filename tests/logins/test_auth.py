@@ -10,6 +10,7 @@ from kirogw import log
 from kirogw.auth import Account, Logins
 from kirogw.errors import NeedsLogin, UpstreamFailed
 from kirogw.settings import load
+from kirogw.store import open_store
 from kirogw.twin import Twin
 from tests.logins import support
 
@@ -56,9 +57,10 @@ def test_a_lone_refresh_token_is_kept_in_the_gateways_home(tmp_path):
         logins, _ = support.logins(twin, tmp_path, **settings)
         (account,) = logins.accounts()
         token = logins.fresh(account.id).token
-        kept = tmp_path / "home" / "logins" / f"{account.id}.json"
-        assert json.loads(kept.read_text())["tokens"]["refresh"] == twin.account.refresh_token
-        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        assert logins.credential(account.id).refresh == twin.account.refresh_token
+        for file in (path for path in (tmp_path / "home").rglob("*") if path.is_file()):
+            assert twin.account.refresh_token.encode() not in file.read_bytes(), "it is sealed"
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
         again, network = support.logins(twin, tmp_path, **settings)
         assert again.fresh(account.id).token == token and network.sent == []
 
@@ -229,7 +231,8 @@ def test_the_users_own_home_is_the_default(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     with Twin() as twin:
         support.write_ide_file(tmp_path / ".aws/sso/cache/kiro-auth-token.json", twin.account)
-        logins = Logins(load({}, twin.settings(), None), support.Network())
+        settings = load({}, twin.settings(), None)
+        logins = Logins(settings, support.Network(), open_store(settings))
         assert [account.id for account in logins.accounts()] == ["kiro-ide"]
         assert stat.S_IMODE((tmp_path / ".kirogw").stat().st_mode) == 0o700
 

@@ -80,9 +80,7 @@ class Field:
             return str(json.loads((self.folder / "first.json").read_text())["refreshToken"])
         if self._where == "database":
             return str(support.row(self.folder / "first.sqlite3", support.ROWS["social"])["refresh_token"])
-        record = self.folder / "home" / "logins" / f"{self.first}.json"
-        kept = json.loads(record.read_text())["tokens"] if record.exists() else {}
-        return str(kept.get("refresh") or self.environ["REFRESH_TOKEN"])
+        return self.watcher.credential(self.first).refresh
 
 
 @contextmanager

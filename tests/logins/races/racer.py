@@ -18,6 +18,7 @@ from kirogw import log
 from kirogw.auth import Logins
 from kirogw.errors import GatewayError, UpstreamFailed
 from kirogw.settings import load
+from kirogw.store import open_store
 from kirogw.wire import Reply, Request
 
 TIMEOUT = 10.0
@@ -41,7 +42,8 @@ def logins(environ: dict[str, str]) -> Logins:
     """A gateway's; what it says goes to a file."""
     log.logger.handlers = [logging.FileHandler(Path(environ["KIROGW_HOME"]).parent / "log", delay=True)]
     log.logger.setLevel("DEBUG")
-    return Logins(load({}, environ, None), post, home=Path(environ["KIROGW_HOME"]))
+    settings = load({}, environ, None)
+    return Logins(settings, post, open_store(settings), home=Path(environ["KIROGW_HOME"]))
 
 
 def in_threads(count: int, work: Any) -> None:
