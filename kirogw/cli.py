@@ -16,7 +16,9 @@ from typing import Final
 from kirogw import __version__, manual, serve
 from kirogw.settings import FIELDS, Settings, WrongSetting, load
 
-COMMANDS: Final[dict[str, str]] = {}
+COMMANDS: Final[dict[str, str]] = {
+    "login": "sign in to Kiro: by a code, or in the browser",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

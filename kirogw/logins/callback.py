@@ -49,7 +49,8 @@ class Listener:
     def __init__(self, port: int, arrived: Callable[[str], Said], wanted: Callable[[], bool]) -> None:
         self.port, self._arrived, self._wanted = port, arrived, wanted
         self._closing = threading.Event()
-        self._room = threading.Semaphore(AT_ONCE)
+        self._lock = threading.Lock()
+        self._connections: dict[socket.socket, bool] = {}  # whether an answer is being made
         self._sockets = _bound(port)
         self._threads = [threading.Thread(target=self._accept, args=(each,), name="callback", daemon=True)
                          for each in self._sockets]  # fmt: skip
@@ -61,11 +62,16 @@ class Listener:
         return not self._closing.is_set() and any(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
-        """The port is free when this returns. May be called twice, and by any thread."""
+        """The port is free when this returns, and who was being answered has the answer. May be called twice."""
         self._closing.set()
         for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(PATIENCE)
+            thread.join(PATIENCE)
+        until = time.monotonic() + PATIENCE
+        while any(list(self._connections.values())) and time.monotonic() < until:
+            time.sleep(0.02)
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _accept(self, listening: socket.socket) -> None:
         with listening:
@@ -78,20 +84,29 @@ class Listener:
                 except OSError:
                     time.sleep(TICK)  # out of file handles, for the moment
                     continue
-                if self._room.acquire(blocking=False):
-                    threading.Thread(target=self._serve, args=(connection,), name="callback", daemon=True).start()
-                else:
-                    connection.close()
+                self._take(connection)
         self._closing.set()
+
+    def _take(self, connection: socket.socket) -> None:
+        with self._lock:
+            full = len(self._connections) >= AT_ONCE
+            if not full:
+                self._connections[connection] = False
+        if full:
+            connection.close()
+        else:
+            threading.Thread(target=self._serve, args=(connection,), name="callback", daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         try:
             with contextlib.suppress(OSError), connection:
                 connection.settimeout(PATIENCE)
                 if head := _head(connection):
+                    self._connections[connection] = True
                     connection.sendall(_answer(self._said(*head)))
         finally:
-            self._room.release()
+            with self._lock:
+                del self._connections[connection]
 
     def _said(self, method: str, target: str) -> Said:
         if target.partition("?")[0] not in PATHS:

@@ -30,7 +30,7 @@ from kirogw.wire import Json, Reply, Request
 
 Step: TypeAlias = Literal["device", "browser", "exchange", "keep", "done", "failed", "cancelled"]
 Add: TypeAlias = Callable[..., str]
-"""`add(credential, *, label, source) -> account id`: auth.Logins.add."""
+"""`add(credential, *, label, source, id) -> account id`: auth.Logins.add."""
 
 KINDS: Final = ("builder-id", "idc", "social", "portal")
 HOWS: Final = ("device", "browser", "link")
@@ -55,7 +55,7 @@ class Flow:
 
     `url` is what to open, `code` what to type or compare there. `notice` is what its user should know meanwhile,
     `reason` why it failed, or what the login is worth; `who` whose it is, `account` the account that it became.
-    Until `claimed` somebody is at its next step.
+    `into` is the account that is to be renewed, whoever signs in. Until `claimed` somebody is at the next step.
     """
 
     id: str
@@ -67,6 +67,7 @@ class Flow:
     start_url: str = ""
     region: str = ""
     label: str = ""
+    into: str = ""
     url: str = ""
     code: str = ""
     notice: str = ""
@@ -124,12 +125,14 @@ class Walk:
 
     def start(self, kind: str, params: Mapping[str, Any]) -> Flow:
         """`builder-id`; `idc` with start_url and region; `social` with provider (google, github) and how (device, the
-        default; browser; link); `portal`: the user chooses on the page. `label` names the account. The flow has failed
-        already when the service refuses. Raises BadRequest for params that make no sense.
+        default; browser; link); `portal`: the user chooses on the page. `label` names the account, `account` is one that
+        gets this login. The flow has failed already when the service refuses. Raises BadRequest for params that make no
+        sense.
         """
         if kind not in KINDS:
             raise BadRequest(f"there is no sign-in {kind!r}; there are {', '.join(KINDS)}", param="kind")
-        flow = Flow(secrets.token_urlsafe(16), kind, "device", self._now() + BROWSER_LIFE, label=_text(params, "label"))
+        flow = Flow(secrets.token_urlsafe(16), kind, "device", self._now() + BROWSER_LIFE,
+                    label=_text(params, "label"), into=_text(params, "account"))  # fmt: skip
         if kind == "builder-id":
             return self._aws(replace(flow, start_url=signin.BUILDER_URL, region=BUILDER_REGION))
         if kind == "idc":
@@ -262,7 +265,7 @@ class Walk:
         if isinstance(told, Quota) and told.email:
             credential = replace(credential, email=told.email)
         try:
-            account = self._add(credential, label=flow.label, source="login")
+            account = self._add(credential, label=flow.label, source="login", id=flow.into)
         except (GatewayError, StoreFailed, OSError) as error:
             reason = str(error) if not isinstance(error, OSError) else (error.strerror or type(error).__name__)
             return _later(flow, Unable("later", f"the login came, but can not be kept just now: {reason}"), self._now())
