@@ -149,13 +149,13 @@ def looked(health: Health, quota: Quota, now: float) -> Health:
     A look that finds nothing left is a guess until a request is refused. One that finds something, or that worked at
     all, ends a rest once; if the next request fails all the same, its word is not taken again before a success.
     """
+    if quota.asked_at < health.at:
+        return health
     if quota.exhausted:
         return _used_up(health, quota, now)
     step = STEPS.get(health.kind)
     unknown = health.state == "exhausted" and quota.left is None
-    if health.state == "ready" or step is None or not step.look or unknown:
-        return health
-    if health.doubted or quota.asked_at < health.at:
+    if health.state == "ready" or step is None or not step.look or unknown or health.doubted:
         return health
     return replace(READY, since=now, kind=health.kind, failures=health.failures, at=now)
 
@@ -163,10 +163,13 @@ def looked(health: Health, quota: Quota, now: float) -> Health:
 def _used_up(health: Health, quota: Quota, now: float) -> Health:
     if health.state in ("suspended", "login") and health.resting(now):
         return health
+    if quota.resets_at is not None and quota.resets_at <= now:
+        return health  # that was before
     told = _soon(quota.resets_at, now)
-    until = quota.resets_at if told and quota.resets_at else max(now + LADDER[0], health.until)
+    until = quota.resets_at if told and quota.resets_at else now + LADDER[0]
     if health.state == "exhausted":
-        return replace(health, until=until, told=told, at=now)
+        same = health.until == until if told else health.resting(now)
+        return health if same else replace(health, until=until, told=told, at=now)
     used = sum(bucket.used for bucket in quota.buckets)
     limit = sum(bucket.limit for bucket in quota.buckets)
     said = f"The account's plan is used up: {used:g} of {limit:g} credits. {USED_UP}."
