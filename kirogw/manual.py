@@ -7,22 +7,13 @@ import textwrap
 from itertools import groupby
 from typing import Any, Final
 
-from kirogw.settings import FIELDS, Settings
+from kirogw.settings import FIELDS, Settings, shown
 
 GROUPS: Final = {
     "server": "Server", "accounts": "Accounts", "pool": "Many accounts",
     "network": "Network and waiting", "thinking": "Thinking and search",
     "models": "Models and attachments", "upstream": "The upstream's addresses and shapes",
 }  # fmt: skip
-
-
-def shown(value: Any) -> str:
-    """A value as it is written in the environment."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _by_group() -> list[tuple[str, list[dataclasses.Field[Any]]]]:
