@@ -88,6 +88,10 @@ class Quotas:
     def of(self, account: str) -> Quota | None:
         return self.snapshot(account).quota
 
+    def quotas(self) -> dict[str, Quota]:
+        """All that are known."""
+        return {account: kept.quota for account, kept in list(self._kept.items()) if kept.quota}
+
     def snapshot(self, account: str) -> Snapshot:
         return self._kept.get(account, Snapshot())
 
@@ -206,6 +210,9 @@ class Quotas:
         except GatewayError as error:
             log.logger.debug("what account %s has left is not known: %s", account, error)
             return error
+        except Exception:
+            log.logger.exception("what account %s has left is not known", account)
+            return GatewayError("the gateway failed when it asked; its log says how")
 
     # When
 
@@ -286,17 +293,16 @@ def _points(known: tuple[tuple[float, float], ...], quota: Quota) -> tuple[tuple
     return (*kept, (quota.asked_at, used))[-POINTS:]
 
 
-# As the store keeps it
+# As the store keeps it: all but whose account it is
 
 
 def dumped(kept: Snapshot) -> Json:
     value: Json = {"tried": kept.tried, "error": kept.error, "failures": kept.failures, "points": list(kept.points)}
     if (quota := kept.quota) is not None:
         value["quota"] = {
-            "asked_at": quota.asked_at, "plan": quota.plan, "overage": quota.overage,
-            "overage_cap": quota.overage_cap, "overage_used": quota.overage_used, "resets_at": quota.resets_at,
-            "email": quota.email, "user": quota.user,
-            "buckets": [[b.name, b.used, b.limit, b.resets_at] for b in quota.buckets],
+            "asked_at": quota.asked_at, "buckets": [[b.name, b.used, b.limit, b.resets_at] for b in quota.buckets],
+            "plan": quota.plan, "overage": quota.overage, "overage_cap": quota.overage_cap,
+            "overage_used": quota.overage_used, "resets_at": quota.resets_at,
         }  # fmt: skip
     return value
 
@@ -304,13 +310,26 @@ def dumped(kept: Snapshot) -> Json:
 def loaded(value: Json) -> Snapshot:
     """Back from the store; what another version has written otherwise counts as never asked for."""
     try:
-        quota: Any = value.get("quota")
-        if quota is not None:
-            quota = Quota(**{**quota, "buckets": tuple(Bucket(*bucket) for bucket in quota["buckets"])})
+        quota = _quota(value["quota"]) if "quota" in value else None
         points = tuple((float(at), float(used)) for at, used in value["points"])
-        return Snapshot(quota, float(value["tried"]), value["error"], value["failures"], points)
-    except (TypeError, ValueError, KeyError, AttributeError):
+        return Snapshot(quota, float(value["tried"]), str(value["error"]), int(value["failures"]), points)
+    except (TypeError, ValueError, KeyError):
         return Snapshot()
+
+
+def _quota(value: Json) -> Quota:
+    return Quota(
+        float(value["asked_at"]), tuple(_bucket(*row) for row in value["buckets"]), str(value["plan"]),
+        bool(value["overage"]), _maybe(value["overage_cap"]), float(value["overage_used"]), _maybe(value["resets_at"]),
+    )  # fmt: skip
+
+
+def _bucket(name: Any, used: Any, limit: Any, resets_at: Any) -> Bucket:
+    return Bucket(str(name), float(used), float(limit), _maybe(resets_at))
+
+
+def _maybe(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def viewed(kept: Snapshot, now: float) -> Json:

@@ -1,0 +1,356 @@
+"""What accounts have left: asked at the twin, known to all processes, never lost by a failure."""
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kirogw.dialects.dialect import Bucket, Login, Quota
+from kirogw.errors import Forbidden, GatewayError, NeedsLogin
+from kirogw.quotas import Quotas, Snapshot, dumped, loaded, next_time, viewed
+from kirogw.settings import load
+from kirogw.store import open_store
+from kirogw.store.sync import Sync
+from kirogw.transport import Transport
+from kirogw.twin import Twin
+
+KINDS = {"api_key": "key"}
+SOON = 2000000000.0
+
+
+class Bearers:
+    """The logins of a twin's accounts, as auth.Logins gives them."""
+
+    def __init__(self, twin):
+        self.twin, self.renewed, self.spent = twin, [], {}
+
+    def fresh(self, name):
+        account = self.twin.accounts.all[name]
+        token = self.spent.get(name) or account.api_key or account.access_token
+        profile = "" if account.kind == "api_key" else account.profile_arn
+        return Login(KINDS.get(account.kind, account.kind), token, profile, account.region, "m" * 64)
+
+    def renew(self, name, spent):
+        self.renewed.append((name, spent))
+        self.spent.pop(name, None)
+        return self.fresh(name)
+
+    def profile(self, name):
+        return self.twin.accounts.all[name].own_arn
+
+
+class Process:
+    """What one gateway process has of it."""
+
+    def __init__(self, twin, home, **set):
+        self.settings = load({"KIROGW_HOME": str(home), **twin.settings(), **set}, {}, None)
+        self.store = open_store(self.settings)
+        self.sync = Sync(self.store)
+        self.logins = Bearers(twin)
+        self.states = dict.fromkeys(twin.accounts.all, "ready")
+        self.told, self.locked = [], []
+        transport = Transport(self.settings)
+        self.quotas = Quotas(
+            self.settings, transport.call, self.logins, self.store, self.sync, states=lambda: self.states,
+            told=lambda id, quota: self.told.append((id, quota)), locked=lambda id, verdict: self.locked.append((id, verdict.rule)))
+
+    def close(self):
+        self.sync.close()
+        self.store.close()
+
+
+@pytest.fixture
+def twin():
+    with Twin(accounts=["idc", "social"]) as running:
+        yield running
+
+
+@pytest.fixture
+def process(twin, tmp_path):
+    made = []
+
+    def make(**set):
+        made.append(Process(twin, tmp_path / "home", **set))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def row(used, limit, status="ACTIVE", **members):
+    return {"used": used, "limit": limit, "status": status, "expires_at": SOON, **members}
+
+
+FORMS = [
+    # how the twin tells it, what else the account has, the buckets, overage
+    pytest.param({}, {}, [("plan", 12.5, 1000.0)], False, id="as captured"),
+    pytest.param({"milliseconds": True}, {"trial": row(106.5, 500)}, [("plan", 12.5, 1000.0), ("trial", 106.5, 500.0)], False, id="ms"),
+    pytest.param({"precise": False}, {}, [("plan", 12.0, 1000.0)], False, id="whole figures"),
+    pytest.param({"overage": "long"}, {"overage": True}, [("plan", 12.5, 1000.0)], True, id="overage, long"),
+    pytest.param({}, {"overage": True}, [("plan", 12.5, 1000.0)], True, id="overage"),
+    pytest.param({"kind": "AGENTIC_REQUEST", "before": ["SPEC", "CREDIT"]}, {}, [("plan", 12.5, 1000.0)], False, id="after others"),
+    pytest.param({}, {"trial": row(1, 500, "EXPIRED"), "bonuses": [row(0, 9, "EXPIRED", code="A"), row(2, 9, code="B")]},
+                 [("plan", 12.5, 1000.0), ("bonus B", 2.0, 9.0)], False, id="what is active"),
+    pytest.param({"strange": {"usageBreakdownList": {"CREDIT": 5}}}, {}, [], False, id="strange"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("usage", "members", "buckets", "overage"), FORMS)
+def test_each_form_is_read(twin, process, usage, members, buckets, overage):
+    account, one = twin.account, process()
+    account.used, account.usage = 12.5, usage
+    for name, value in members.items():
+        setattr(account, name, value)
+    quota = one.quotas.refresh(account.name)
+    assert [(b.name, b.used, b.limit) for b in quota.buckets] == buckets
+    assert (quota.overage, quota.exhausted) == (overage, False)
+    ends = {b.resets_at for b in quota.buckets if b.name != "plan"}
+    assert ends <= {SOON}
+    assert quota.resets_at is None if not buckets else 0 < quota.resets_at - time.time() < 32 * 86400
+    assert one.told == [(account.name, quota)]
+
+
+@pytest.mark.parametrize("kind", ["social", "idc", "builder", "external", "api_key"])
+def test_every_kind_of_account_is_let_in(kind, tmp_path):
+    with Twin(accounts=[kind], check_agent=True) as twin:
+        one = Process(twin, tmp_path)
+        try:
+            assert one.quotas.refresh(twin.account.name).left == 1000
+            assert not twin.denials
+        finally:
+            one.close()
+
+
+def test_what_one_process_was_told_all_know(twin, process):
+    name = twin.account.name
+    one, two = process(), process()
+    quota = one.quotas.refresh(name)
+    one.sync.flush()
+    assert two.quotas.of(name) is None
+    two.quotas.look()
+    two.quotas.look()
+    assert quota.email == f"{name}@localhost"
+    quota = replace(quota, email="", user="")  # whose it is nobody else needs to know
+    assert (two.quotas.of(name), two.told) == (quota, [(name, quota)])
+    assert len(twin.seen("usage")) == 1
+    three = process()
+    three.sync.start()
+    wait_for(lambda: three.quotas.of(name) == quota)
+
+
+def wait_for(holds):
+    deadline = time.monotonic() + 20
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert holds()
+
+
+@pytest.mark.parametrize("fault", ["INTERNAL", "HANG_UP", "STRANGE"])
+def test_a_failure_never_loses_what_was_known(twin, process, fault):
+    name, one = twin.account.name, process()
+    twin.account.used = 7.0
+    known = one.quotas.refresh(name)
+    if fault == "STRANGE":
+        twin.account.usage = {"strange": {"usage": 0}}
+        assert one.quotas.refresh(name).left is None
+    else:
+        members = {"status": 500} if fault == "INTERNAL" else {"hangup": "reset"}
+        twin.faults.add(operation="usage", count=4, **members)
+        with pytest.raises(GatewayError):
+            one.quotas.refresh(name)
+    assert one.quotas.of(name) == known
+    shown = one.quotas.view(name, time.time())
+    assert (shown["left"], shown["known"], bool(shown["error"])) == (993.0, True, True)
+    one.sync.flush()
+    two = process()
+    two.quotas.look()
+    assert two.quotas.view(name, time.time()) == shown | {"age_seconds": two.quotas.view(name, time.time())["age_seconds"]}
+    twin.account.usage = {}
+    twin.faults.clear()
+    assert one.quotas.refresh(name).left == 993.0
+    assert one.quotas.view(name, time.time())["error"] == ""
+
+
+def test_a_locked_account_is_told(twin, process):
+    name, one = twin.account.name, process()
+    twin.account.suspended = True
+    with pytest.raises(Forbidden, match="locked"):
+        one.quotas.refresh(name)
+    assert (one.locked, one.told) == ([(name, "suspended")], [])
+
+
+def test_a_token_that_is_refused_is_renewed_once(twin, process):
+    name, one = twin.account.name, process()
+    one.logins.spent[name] = "aoaOLD"
+    assert one.quotas.refresh(name).left == 1000
+    assert one.logins.renewed == [(name, "aoaOLD")]
+    twin.account.access_token = "aoaNEVER"
+    with pytest.raises(NeedsLogin):
+        one.quotas.refresh(name)
+
+
+def test_another_host_is_asked_when_one_does_not_know_the_call(twin, process):
+    one = process(KIRO_CONTROL_URLS=f"{twin.url}/@telemetry.us-east-1.kiro.dev,{twin.url}")
+    assert one.quotas.refresh(twin.account.name).left == 1000
+
+
+def test_threads_that_ask_together_share_an_answer(twin, process):
+    name, one = twin.account.name, process()
+    twin.faults.add(operation="usage", slow=0.3, count=1)
+    threads = [threading.Thread(target=one.quotas.refresh, args=(name,)) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(twin.seen("usage")) <= 2
+
+
+# When
+
+
+def test_all_are_asked_but_those_of_whom_nothing_new_can_be_heard(twin, process):
+    one = process()
+    one.states = {"ready": "ready", "cooling": "cooling", "disabled": "disabled", "suspended": "suspended", "login": "login", "used": "exhausted"}
+    for name in one.states:
+        twin.add_account("idc", name)
+    now = time.time()
+    one.quotas._keep("used", Snapshot(Quota(now, (Bucket("plan", 1, 1, now + 900),), resets_at=now + 900), now))
+    assert set(one.quotas.refresh_all()) == {"ready", "cooling"}
+    one.quotas._keep("used", Snapshot(Quota(now, (Bucket("plan", 1, 1, now - 9),), resets_at=now - 9), now + 1))
+    assert set(one.quotas.refresh_all()) == {"ready", "cooling", "used"}
+    assert set(one.quotas.refresh_all(force=True)) == set(one.states)
+
+
+def test_even_a_fault_of_our_own_stops_nothing_else(twin, process):
+    one = process()
+    one.states["nobody"] = "ready"  # the logins raise KeyError
+    found = one.quotas.refresh_all()
+    assert type(found.pop("nobody")) is GatewayError
+    assert [quota.left for quota in found.values()] == [1000, 1000]
+
+
+def test_one_failure_does_not_keep_the_others_from_being_asked(twin, process):
+    one = process()
+    twin.account.suspended = True
+    found = one.quotas.refresh_all(force=True)
+    assert isinstance(found.pop(twin.account.name), Forbidden)
+    assert [quota.left for quota in found.values()] == [1000]
+
+
+def test_the_schedule(twin, process):
+    one = process()
+    names = list(twin.accounts.all)
+    assert set(one.quotas.due(time.time())) == set(names)
+    one.quotas.scheduled(lambda: True)
+    assert one.quotas.due(time.time()) == []
+    assert one.quotas.due(time.time() + 235) == []
+    assert set(one.quotas.due(time.time() + 301)) == set(names)
+    one.states[names[0]] = "disabled"
+    assert one.quotas.due(time.time() + 301) == [names[1]]
+    assert process(QUOTA_INTERVAL="0").quotas.due(time.time()) == []
+
+
+def test_nothing_is_asked_by_who_does_not_lead_any_more(twin, process):
+    process().quotas.scheduled(lambda: False)
+    assert twin.seen("usage") == []
+
+
+def test_a_refused_request_makes_its_process_ask(twin, process):
+    name, one = twin.account.name, process()
+    one.quotas.wanted(name)
+    one.quotas.errands()
+    assert (len(twin.seen("usage")), len(one.told), one.quotas.has_errands()) == (1, 1, False)
+    one.quotas.wanted(name)
+    one.quotas.errands()  # not again at once, but it is not forgotten
+    assert (len(twin.seen("usage")), one.quotas.has_errands()) == (1, True)
+
+
+def test_what_another_process_asks_is_waited_for(twin, process):
+    name, one, two = twin.account.name, process(), process()
+    assert two.store.lease(f"quota:{name}", "another|machine|1|2", 60)
+    two.quotas.wanted(name)
+    two.quotas.errands()
+    assert (twin.seen("usage"), two.quotas.has_errands()) == ([], True)
+    quota = one.quotas.refresh(name)
+    one.sync.flush()
+    two.quotas.look()
+    two.quotas.errands()
+    assert (len(twin.seen("usage")), two.quotas.has_errands(), two.told) == (1, False, [(name, replace(quota, email="", user=""))])
+
+
+def test_an_account_that_is_gone_is_forgotten_in_the_end(twin, process):
+    name, one = twin.account.name, process()
+    one.quotas.refresh(name)
+    one.states.pop(name)
+    one.quotas.prune(time.time())
+    assert one.quotas.of(name)
+    one.quotas.prune(time.time() + 31 * 86400)
+    one.sync.flush()
+    assert (one.quotas.of(name), one.store.all("quota")) == (None, {})
+
+
+times = st.floats(1.7e9, 1.9e9)
+figures = st.floats(0, 1e6)
+quotas = st.builds(
+    Quota, asked_at=times, plan=st.text(max_size=5), overage=st.booleans(), overage_cap=st.none() | figures, overage_used=figures,
+    resets_at=st.none() | times,
+    buckets=st.lists(st.builds(Bucket, st.text(max_size=5), figures, figures, st.none() | times), max_size=3).map(tuple))  # fmt: skip
+snapshots = st.builds(
+    Snapshot, st.none() | quotas, times, st.text(max_size=5), st.integers(0, 20),
+    st.lists(st.tuples(times, figures), max_size=4).map(tuple))  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(snapshots, st.floats(0, 1), st.sampled_from([60.0, 300.0, 3600.0]))
+def test_the_next_look_comes_neither_too_soon_nor_too_late(kept, chance, interval):
+    when = next_time(kept, interval, lambda: chance)
+    wait = when - kept.tried
+    parts = [b.resets_at for b in kept.quota.buckets] + [kept.quota.resets_at] if kept.quota else []
+    ahead = [at for at in parts if at and at > kept.tried]
+    usual = kept.failures == 0 and not (kept.quota and kept.quota.exhausted)
+    assert not ahead or when <= min(ahead) + 30.001
+    if not ahead or min(ahead) > kept.tried + 7200:
+        assert 0.8 * min(interval, 30) - 0.001 <= wait <= max(interval, 3600) + 0.001
+        assert not usual or 0.8 * interval - 0.001 <= wait <= interval + 0.001
+
+
+def test_after_failures_it_is_asked_more_seldom():
+    waits = [next_time(Snapshot(None, 1.7e9, "x", n), 300.0, lambda: 1.0) - 1.7e9 for n in (1, 2, 3, 4, 5, 900)]
+    assert waits == [30, 60, 120, 240, 300, 300]
+
+
+@settings(max_examples=150, deadline=None)
+@given(snapshots)
+def test_the_store_gives_back_what_it_was_given(kept):
+    assert loaded(dumped(kept)) == kept
+
+
+json_values = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3), lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2), max_leaves=4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(snapshots, st.sampled_from(["tried", "error", "failures", "points", "quota", "other"]), json_values)
+def test_what_another_version_wrote_breaks_nothing(kept, member, value):
+    found = loaded({**dumped(kept), member: value})
+    viewed(found, 1.8e9)
+    next_time(found, 300.0, lambda: 0.5)
+
+
+def test_the_history_begins_anew_with_the_plan(twin, process):
+    name, one = twin.account.name, process()
+    clock = iter(range(10**9, 2 * 10**9, 2 * 3600))
+    one.quotas._now = lambda: float(next(clock))
+    used = []
+    for twin.account.used in (1.0, 2.0, 3.0, 4.0, 5.0):
+        one.quotas.refresh(name)
+        used.append([point[1] for point in one.quotas.snapshot(name).points])
+    assert used[-1][0] == 1.0
+    assert used[-1][-1] == 5.0
+    assert used[-1] == sorted(used[-1])
+    twin.account.used = 0.5
+    one.quotas.refresh(name)
+    assert [point[1] for point in one.quotas.snapshot(name).points] == [0.5]
