@@ -9,11 +9,30 @@ from kirogw.dialects.kiro.credential import fingerprint
 from kirogw.errors import NeedsLogin, UpstreamFailed
 from kirogw.logins import refresh, sources
 from kirogw.logins.lease import Lease
+from kirogw.logins.memory import KEPT, LOGIN, Memory
 from kirogw.logins.record import Record
 from kirogw.logins.refresh import Keeper
+from kirogw.logins.sealed import Safe
 from kirogw.logins.sources import Changed
+from kirogw.store import StoreFailed, open_store
 from kirogw.twin import Twin
 from tests.logins import support
+
+
+class Failing:
+    """A store of which some calls fail for a while."""
+
+    def __init__(self, store):
+        self._store, self.fails = store, ()
+
+    def __getattr__(self, name):
+        if name in self.fails:
+            raise StoreFailed("the store can not be written (no space left)")
+        return getattr(self._store, name)
+
+
+WRITING = ("apply", "put")
+EVERYTHING = ("apply", "put", "get", "all", "lease", "mark")
 
 
 class House:
@@ -24,19 +43,34 @@ class House:
         self.file = support.write_ide_file(folder / "token.json", twin.account, support.stamp(self.clock + 3600))
         self.network, self.pauses = support.Network(), []
         self.settings = support.settings(twin, folder / "home", kiro_creds_file=self.file, **settings)
+        self.store = Failing(open_store(self.settings))
 
     def keeper(self, post=None, **settings):
         """Another process, as it were."""
         with_these = replace(self.settings, **settings)
         (source,) = sources.find(with_these, self.folder, "linux")
-        return Keeper(source, with_these, self.folder / "home", post or self.network, now=lambda: self.clock, sleep=self.pauses.append)
+        home = self.folder / "home"
+        memory = Memory(self.store, Safe(with_these, home, self.store), source.id, home / "logins" / f"{source.id}.json")
+        return Keeper(source, with_these, memory, post or self.network, now=lambda: self.clock, sleep=self.pauses.append)
 
     def on_disk(self):
         return json.loads(self.file.read_text())
 
     def record(self):
-        (path,) = (self.folder / "home" / "logins").glob("*.json")
-        return json.loads(path.read_text())
+        (doc,) = self.store.all(LOGIN).values()
+        return doc.value
+
+    def kept(self):
+        """The refresh tokens of logins that could not go back to their source."""
+        safe = Safe(self.settings, self.folder / "home", self.store)
+        return [json.loads(safe.open(doc.value["sealed"]))["refresh"] for doc in self.store.all(KEPT).values()]
+
+    def note(self):
+        """The file where an answer is noted."""
+        (source,) = sources.find(self.settings, self.folder, "linux")
+        place = self.folder / "home" / "logins"
+        place.mkdir(exist_ok=True)
+        return place / f"{source.id}.answer"
 
     def sign_in(self, left=3600.0):
         """The owner signs in anew."""
@@ -72,7 +106,7 @@ def test_a_token_near_its_end_is_renewed_and_is_on_the_disk_by_then(house):
     assert got.access == house.twin.account.access_token == house.on_disk()["accessToken"]
     assert house.on_disk()["refreshToken"] == house.twin.account.refresh_token == got.refresh
     assert got.expires_at == pytest.approx(house.clock + 3600) and house.sent == 1
-    assert house.record()["tokens"] == {} and house.record()["sent"] == ""
+    assert house.kept() == [] and house.record()["sent"] == ""
     assert keeper.fresh() == got and house.keeper().fresh().access == got.access and house.sent == 1
 
 
@@ -359,7 +393,7 @@ def test_a_login_that_can_not_go_back_is_kept_beside(house, monkeypatch, how):
     second = house.keeper(**settings).fresh()
     assert second.access == house.twin.account.access_token != first.access and house.sent == 2
     assert house.file.read_bytes() == before
-    assert house.record()["tokens"]["refresh"] == house.twin.account.refresh_token
+    assert house.kept() == [house.twin.account.refresh_token]
     assert house.keeper(**settings).fresh() == second and house.sent == 2
     house.sign_in()
     assert house.keeper(**settings).fresh().access == house.twin.account.access_token and house.sent == 2
@@ -384,7 +418,7 @@ def test_it_goes_back_as_soon_as_that_is_possible(house, monkeypatch):
         house.keeper().fresh()
     house.clock += 3500
     house.keeper().fresh()
-    assert house.on_disk()["refreshToken"] == house.twin.account.refresh_token and house.record()["tokens"] == {}
+    assert house.on_disk()["refreshToken"] == house.twin.account.refresh_token and house.kept() == []
 
 
 # crashes: what a process that died has left
@@ -401,7 +435,7 @@ def died(house, answer=None, sent=True):
     if answer is not None:
         body = {"accessToken": grant.access.token, "refreshToken": grant.refresh.token, "expiresIn": 3600, **answer}
         note = {"of": fingerprint(old), "at": house.clock, "answer": json.dumps(body)}
-        next((house.folder / "home" / "logins").glob("*.json")).with_suffix(".answer").write_text(json.dumps(note))
+        house.note().write_text(json.dumps(note))
     return grant
 
 
@@ -426,7 +460,7 @@ def test_an_answer_that_was_noted_just_now_serves_as_it_is(house):
 @pytest.mark.parametrize("note", ["", "{", "{}", '{"of": "another", "at": 1, "answer": "{}"}'])
 def test_without_a_note_the_login_is_lost_and_says_so(house, note):
     died(house)
-    next((house.folder / "home" / "logins").glob("*.json")).with_suffix(".answer").write_text(note)
+    house.note().write_text(note)
     house.clock += 4000
     with pytest.raises(NeedsLogin, match=r"cut off before its answer was on the disk.*the new token was lost on the way"):
         house.keeper().fresh()
@@ -458,31 +492,27 @@ def test_where_tokens_do_not_rotate_a_note_brings_nothing(tmp_path):
 # a disk that fails
 
 
-def break_disk(house):
-    """From now on it takes no records."""
-    place = house.folder / "home" / "logins"
-    if place.is_dir():
-        place.rename(house.folder / "aside")
-    house.folder.joinpath("home").mkdir(exist_ok=True)
-    place.write_text("no folder")
-
-
-def mend_disk(house):
-    place = house.folder / "home" / "logins"
-    place.unlink()
-    (house.folder / "aside").rename(place)
-
-
 def test_what_could_not_be_kept_is_not_sent(house):
     keeper = house.keeper()
     keeper.fresh()
-    break_disk(house)
+    house.store.fails = WRITING
     house.clock += 3010
     assert keeper.fresh().access == house.twin.account.access_token, "it lives"
     house.clock += 600
-    with pytest.raises(UpstreamFailed, match=r"is not renewed, because .* takes no files"):
+    with pytest.raises(UpstreamFailed, match=r"is not renewed, because the new token could not be kept \(.*no space left"):
         keeper.fresh()
     assert house.sent == 0
+
+
+def test_what_could_not_be_sealed_is_not_sent(tmp_path):
+    """Another machine has made the store, with a key that is not here."""
+    with Twin() as twin:
+        house = House(twin, tmp_path, write_back=False)
+        Safe(house.settings, tmp_path / "another", house.store).seal(b"x")
+        house.clock += 4000
+        with pytest.raises(UpstreamFailed, match=r"is not renewed, because .* sealed with the key .*, which is not here"):
+            house.keeper().fresh()
+        assert house.sent == 0
 
 
 def test_what_was_sent_and_can_not_be_kept_is_not_used_but_not_lost_either(tmp_path):
@@ -492,7 +522,7 @@ def test_what_was_sent_and_can_not_be_kept_is_not_used_but_not_lost_either(tmp_p
 
         def post(request):
             reply = house.network(request)
-            break_disk(house)
+            house.store.fails = WRITING
             return reply
 
         keeper = house.keeper(post)
@@ -501,39 +531,118 @@ def test_what_was_sent_and_can_not_be_kept_is_not_used_but_not_lost_either(tmp_p
             with pytest.raises(UpstreamFailed, match="could not be saved"):
                 keeper.fresh()
         assert house.sent == 1
-        mend_disk(house)
+        assert twin.account.refresh_token.encode() not in house.note().read_bytes(), "it is sealed"
+        house.store.fails = ()
         assert keeper.fresh().access == twin.account.access_token
         assert house.sent == 1 and twin.ledger.redeemed == 1
         assert house.keeper().fresh().refresh == twin.account.refresh_token
 
 
+def test_what_was_sent_and_can_not_be_kept_is_found_by_the_next_process(tmp_path):
+    """The store is away when the answer comes, and the process ends."""
+    with Twin() as twin:
+        house = House(twin, tmp_path, write_back=False)
+
+        def post(request):
+            reply = house.network(request)
+            house.store.fails = EVERYTHING
+            return reply
+
+        house.clock += 4000
+        with pytest.raises(UpstreamFailed, match="could not be saved"):
+            house.keeper(post).fresh()
+        house.store.fails = ()
+        assert house.keeper().fresh().access == twin.account.access_token
+        assert house.sent == 1 and house.kept() == [twin.account.refresh_token] and not house.note().exists()
+
+
+def test_a_store_that_is_away_disturbs_nobody_whose_token_lives(house):
+    keeper = house.keeper()
+    old = keeper.fresh()
+    house.store.fails = EVERYTHING
+    house.clock += 3010
+    assert keeper.fresh() == old and house.sent == 0
+    house.clock += 600
+    with pytest.raises(UpstreamFailed, match="can not be used just now: the store can not be written"):
+        keeper.fresh()
+    with pytest.raises(UpstreamFailed, match="can not be used just now"):
+        house.keeper().fresh()
+    assert house.sent == 0
+    house.store.fails = ()
+    assert keeper.fresh().access == house.twin.account.access_token != old.access
+
+
 def test_a_login_at_its_source_is_used_even_if_the_record_can_not_be_written(house):
     def post(request):
         reply = house.network(request)
-        break_disk(house)
+        house.store.fails = WRITING
         return reply
 
     house.clock += 4000
     assert house.keeper(post).fresh().access == house.on_disk()["accessToken"] == house.twin.account.access_token
 
 
-def test_a_damaged_record_is_put_aside(house):
-    keeper = house.keeper()
-    keeper.machine()
-    path = next((house.folder / "home" / "logins").glob("*.json"))
-    path.write_text("{")
-    assert len(house.keeper().machine()) == 64
-    assert path.with_suffix(".damaged").read_text() == "{" and house.record()["machine"]
-
-
 def test_a_failure_that_can_not_be_noted_is_a_failure_all_the_same(house):
     def post(request):
-        break_disk(house)
+        house.store.fails = WRITING
         raise UpstreamFailed("no answer")
 
     house.clock += 4000
     with pytest.raises(UpstreamFailed, match="no answer"):
         house.keeper(post).fresh()
+
+
+# the files of before
+
+
+def before(house, **members):
+    """A record as it lay in a file, before there was a store."""
+    path = house.note().with_suffix(".json")
+    path.write_text(json.dumps({"version": 1, "machine": "ab" * 32, **members}))
+    return path
+
+
+def test_a_record_of_before_is_taken_over(house):
+    path = before(house, profile="arn:x", identity="i", of_tomorrow=[1])
+    assert house.keeper().machine() == "ab" * 32
+    assert not path.exists() and (house.record()["profile"], house.record()["of_tomorrow"]) == ("arn:x", [1])
+
+
+def test_tokens_of_before_are_taken_over_and_sealed(tmp_path):
+    with Twin() as twin:
+        house = House(twin, tmp_path, write_back=False)
+        grant = twin.accounts.redeem(twin.account.refresh_token, ("social",))
+        shown = house.on_disk()["refreshToken"]
+        tokens = {"access": grant.access.token, "refresh": grant.refresh.token, "expires_at": house.clock + 3600, "profile": ""}
+        path = before(house, tokens=tokens, instead_of=fingerprint(shown), issued_at=house.clock)
+        assert house.keeper().fresh().access == grant.access.token and house.sent == 0
+        assert not path.exists() and house.kept() == [grant.refresh.token]
+        assert "tokens" not in house.record() and "instead_of" not in house.record()
+
+
+def test_what_an_older_version_still_renews_is_taken_over_too_if_it_is_newer(tmp_path):
+    """It runs beside the new one until its last stream has ended."""
+    with Twin() as twin:
+        house = House(twin, tmp_path, write_back=False)
+        house.clock += 4000
+        first = house.keeper().fresh()
+        for access, at, wins in (("older", house.clock - 60, first.access), ("newer", house.clock + 60, "newer")):
+            tokens = {"access": access, "refresh": "r", "expires_at": house.clock + 3600, "profile": ""}
+            before(house, tokens=tokens, instead_of=fingerprint(house.on_disk()["refreshToken"]), issued_at=at)
+            assert house.keeper().fresh().access == wins
+
+
+def test_a_record_of_before_stays_while_the_store_does_not_take_it(house):
+    path = before(house)
+    house.store.fails = WRITING
+    assert house.keeper().held() is None and path.exists()
+
+
+def test_a_damaged_record_of_before_is_put_aside(house):
+    path = house.note().with_suffix(".json")
+    path.write_text("{")
+    assert len(house.keeper().machine()) == 64
+    assert path.with_suffix(".damaged").read_text() == "{" and house.record()["machine"]
 
 
 # a source that goes away
@@ -575,8 +684,7 @@ def test_what_the_ide_renews_is_noticed_within_seconds(house):
 
 
 def lease_of(house):
-    (source,) = sources.find(house.settings, house.folder, "linux")
-    return Lease(house.folder / "home" / "locks" / f"{source.id}.lock")
+    return Lease(house.store, f"refresh:{fingerprint(house.on_disk()['refreshToken'])}")
 
 
 def test_while_another_process_renews_the_token_that_lives_serves(house):
@@ -611,17 +719,23 @@ def test_while_another_thread_renews_the_token_that_lives_serves(house):
     assert keeper.fresh() != old and house.sent == 1
 
 
-def test_a_place_without_locks(house):
+def test_without_leases_nothing_is_renewed(house):
     keeper = house.keeper()
     old = keeper.fresh()
-    (house.folder / "home").mkdir(exist_ok=True)
-    (house.folder / "home" / "locks").write_text("no folder")
+    house.store.fails = ("lease",)
     house.clock += 3010
     assert keeper.fresh() == old
     house.clock += 600
-    with pytest.raises(UpstreamFailed, match=r"can not be renewed: .*lock can not be made"):
+    with pytest.raises(UpstreamFailed, match=r"can not be renewed: the store can not be written"):
         keeper.fresh()
-    assert len(keeper.machine()) == 64, "it is known at least to this process"
+    assert house.sent == 0
+
+
+def test_a_machine_id_that_can_not_be_kept_is_known_at_least_to_this_process(house):
+    keeper = house.keeper()
+    keeper.fresh()
+    house.store.fails = WRITING
+    assert len(keeper.machine()) == 64
 
 
 # what is remembered
@@ -646,8 +760,8 @@ def test_what_is_noted_survives_a_renewal(house):
 
 def test_members_of_a_newer_version_survive_a_renewal(house):
     house.keeper().machine()
-    path = next((house.folder / "home" / "logins").glob("*.json"))
-    path.write_text(json.dumps({**json.loads(path.read_text()), "of tomorrow": [1]}))
+    ((id, doc),) = house.store.all(LOGIN).items()
+    house.store.put(LOGIN, id, {**doc.value, "of tomorrow": [1]})
     house.clock += 4000
     house.keeper().fresh()
     assert house.record()["of tomorrow"] == [1]

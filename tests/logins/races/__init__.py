@@ -80,7 +80,7 @@ class Field:
             return str(json.loads((self.folder / "first.json").read_text())["refreshToken"])
         if self._where == "database":
             return str(support.row(self.folder / "first.sqlite3", support.ROWS["social"])["refresh_token"])
-        return self.watcher.credential(self.first).refresh
+        return racer.logins(self.environ).credential(self.first).refresh
 
 
 @contextmanager
