@@ -8,12 +8,13 @@ never begin anew. Single requests go after USAGE_DAYS, the sums stay.
 from __future__ import annotations
 
 import calendar
+import functools
 import threading
 import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote
 
@@ -65,6 +66,10 @@ class UsageRecord:
     first_ms: float | None = None
 
 
+_MEMBERS: Final = tuple(member.name for member in fields(UsageRecord))
+
+
+@functools.lru_cache(1024)
 def outcome_of(word: str) -> str:
     """served; left: by the client, before the end; refused: the client's own fault; failed."""
     if word == "client left":
@@ -88,7 +93,7 @@ class Usage:
     def record(self, record: UsageRecord) -> None:
         """Once for each finished request; never waits."""
         record.model = self._model(record.model)
-        self._sync.append(LOG, asdict(record))
+        self._sync.append(LOG, {name: getattr(record, name) for name in _MEMBERS})
         self._sync.add(_amounts(record))
 
     def _model(self, name: str) -> str:
@@ -230,6 +235,7 @@ def _observe(metrics: dict[str, float], name: str, value: float, bounds: tuple[f
     metrics[f"{name}|sum"] = value
 
 
+@functools.lru_cache(1024)
 def _plain(name: str) -> str:
     """As a part of a counter's name: never empty, and without its separator."""
     if not name:
@@ -238,7 +244,12 @@ def _plain(name: str) -> str:
 
 
 def _day(at: float) -> str:
-    moment = time.gmtime(at)
+    return _named(int(at // DAY))
+
+
+@functools.lru_cache(128)
+def _named(day: int) -> str:
+    moment = time.gmtime(day * DAY)
     return f"{moment.tm_year:04}-{moment.tm_mon:02}-{moment.tm_mday:02}"
 
 
