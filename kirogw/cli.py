@@ -18,6 +18,10 @@ from kirogw.settings import FIELDS, Settings, WrongSetting, load
 
 COMMANDS: Final[dict[str, str]] = {
     "login": "sign in to Kiro: by a code, or in the browser",
+    "accounts": "list, add, import, export, test and change accounts",
+    "status": "how accounts and gateways stand",
+    "backup": "write everything to one file",
+    "restore": "put a backup in the place of everything",
 }
 
 
@@ -39,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     """Each setting that has a flag; the others are listed at the end, by their names in the environment."""
     top = argparse.ArgumentParser(
         "kirogw.py", description="OpenAI- and Anthropic-speaking tools on the Kiro account that you have.",
-        epilog=manual.epilog(), formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=manual.epilog(COMMANDS), formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     top.add_argument("--version", action="version", version=f"kirogw {__version__}")
     for field in FIELDS:

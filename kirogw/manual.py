@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Any, Final
 
@@ -13,6 +14,11 @@ GROUPS: Final = {
     "server": "Server", "accounts": "Accounts", "pool": "Many accounts",
     "network": "Network and waiting", "thinking": "Thinking and search",
     "models": "Models and attachments", "upstream": "The upstream's addresses and shapes",
+}  # fmt: skip
+
+OWN_COMMANDS: Final = {
+    "serve": "the gateway itself; the default", "twin": "the upstream simulator alone",
+    "settings": "the settings in force, or all there are", "key": "print the key that clients must send",
 }  # fmt: skip
 
 
@@ -26,13 +32,15 @@ def _help(field: dataclasses.Field[Any]) -> str:
     return str(field.metadata["help"]) + ("" if listed else f": {', '.join(choices)}")
 
 
-def epilog() -> str:
+def epilog(commands: Mapping[str, str] | None = None) -> str:
+    """`commands`: name -> what it does."""
     lines = ["settings from the environment or a .env file (the command line wins, then the environment):"]
     for field in FIELDS:
         text = f"{_help(field)} [{shown(field.default)}]" if shown(field.default) else _help(field)
         lines.append(f"  {field.name.upper()}")
         lines += textwrap.wrap(text, 100, initial_indent="      ", subsequent_indent="      ")
-    lines += ["", "commands: serve (the default), twin (the upstream simulator alone), settings, key"]
+    lines += ["", "commands (each has a --help of its own):"]
+    lines += [f"  {name:<10}{text}" for name, text in {**OWN_COMMANDS, **(commands or {})}.items()]
     return "\n".join(lines)
 
 

@@ -22,6 +22,7 @@ __all__ = ["FILES", "Found", "WrongBackup", "look", "put_back", "take"]
 
 FILES: Final = ("key", "admin-key", "secret")  # of KIROGW_HOME; the key that seals stays where it is
 LOGINS: Final = ("login", "kept")  # kinds that hold what a renewal has changed
+OWN: Final = ("login", "was")  # what they are of an account that lies in the store
 SEAL: Final = ("setting", "seal")  # names the key that seals here
 
 
@@ -88,8 +89,8 @@ def _keep_newer(docs: Json, here: Json) -> list[str]:
                 newer.append(id)
     for id, doc in here.get("account", {}).items():
         other = docs.get("account", {}).get(id)
-        if other and doc["at"] > other["at"] and "login" in doc["value"] and "login" in other["value"]:
-            other["value"] = {**other["value"], "login": doc["value"]["login"]}
+        if other and doc["at"] > other["at"] and {"login"} <= doc["value"].keys() & other["value"].keys():
+            other["value"] = {**other["value"], **{name: doc["value"][name] for name in OWN if name in doc["value"]}}
             newer.append(id)
     return sorted(set(newer))
 

@@ -1,0 +1,238 @@
+"""`accounts`: what there is, how it is, and what its owner sets. Works on the store; no gateway needs to run."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from kirogw.commands.opened import opened
+from kirogw.commands.tables import complain, print_json, table, when
+from kirogw.desk import Desk
+from kirogw.errors import GatewayError
+from kirogw.logins import files, imports
+from kirogw.settings import load
+from kirogw.store import StoreFailed
+from kirogw.wire import Json
+
+FAILED: Final = 1  # exit code when it did not work, or an account is not well
+COLUMNS: Final = {
+    "id": "ID", "label": "LABEL", "name": "WHOSE", "state": "STATE", "until": "UNTIL", "left": "CREDITS LEFT",
+    "in_flight": "NOW", "weight": "WEIGHT", "limit": "LIMIT", "reason": "WHY",
+}  # fmt: skip
+
+
+def run(words: Sequence[str]) -> int:
+    args = form().parse_args(words)
+    try:
+        with opened(load()) as desk:
+            return ACTS[args.act](desk, args)
+    except (GatewayError, StoreFailed, files.Unreadable) as error:
+        complain(error)
+        return FAILED
+
+
+def form() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser("kirogw.py accounts", description="The accounts of this installation.")
+    acts = top.add_subparsers(dest="act", required=True, metavar="ACT")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print JSON")
+
+    def act(name: str, text: str, *more: tuple[str, Mapping[str, Any]]) -> None:
+        one = acts.add_parser(name, help=text, description=text, parents=[common])
+        for flag, how in more:
+            one.add_argument(flag, **how)
+
+    account = ("account", {"help": "its id, or a label that only it has"})
+    several = ("accounts", {"nargs": "*", "help": "ids or labels; without any: all"})
+    label = ("--label", {"default": "", "help": "a name for it"})
+    act("list", "all accounts in a table")
+    act("show", "all that is known of one", account)
+    act("add", "bring in a refresh token or an API key: it is asked for, or read from the input", label)
+    act("import", "bring in the logins of a file", ("file", {"help": "- for the input"}), label,
+        ("--dry-run", {"action": "store_true", "help": "only say what is in it"}))  # fmt: skip
+    act("export", "write logins with their secrets", several, ("--output", {"help": "file (0600); without it: print"}))
+    act("remove", "remove an account", account)
+    act("enable", "let it serve", account)
+    act("disable", "let it not serve", account)
+    act("rename", "give it a name", account, ("label", {"help": "the name; \"\" for none"}))
+    act("weight", "its part under SCHEDULING_MODE=weighted", account, ("weight", {"type": float}))
+    act("limit", "its answers at once", account,
+        ("limit", {"help": "a number; 0: no limit; default: as the settings say"}))  # fmt: skip
+    act("refresh", "renew its token and ask what it has left", account)
+    act("test", "ask the upstream whether it works; costs nothing", several)
+    act("clear", "end its rests", account, ("--model", {"help": "only those for this model"}))
+    return top
+
+
+# what is shown
+
+
+def _list(desk: Desk, args: argparse.Namespace) -> int:
+    rows = desk.accounts()
+    if args.json:
+        print_json({"accounts": rows})
+    elif rows:
+        print(table([_line(row) for row in rows], COLUMNS))
+    else:
+        print("There is no account yet: sign in with `kirogw.py login kiro`, or bring one in with"
+              " `kirogw.py accounts import FILE`.")  # fmt: skip
+    return 0
+
+
+def _line(row: Json) -> Json:
+    quota, wrong = row["quota"] or {}, row["login"]["state"] != "ready"
+    return {**row, "until": when(row["until"]), "left": quota.get("left"),
+            "reason": row["login"]["reason"] if wrong else row["evidence"] or row["reason"]}  # fmt: skip
+
+
+def _show(desk: Desk, args: argparse.Namespace) -> int:
+    row = desk.account(args.account)
+    if args.json:
+        print_json(row)
+    else:
+        _print_account(row)
+    return 0
+
+
+def _print_account(row: Json) -> None:
+    login, quota = row["login"], row["quota"] or {}
+    pairs = {
+        "id": row["id"], "label": row["label"], "whose": row["name"], "login": row["source"], "enabled": row["enabled"],
+        "weight": row["weight"], "limit": "as the settings say" if row["limit"] is None else row["limit"] or "none",
+        "state": row["state"], "since": when(row["since"]), "until": when(row["until"]), "why": row["reason"],
+        "evidence": row["evidence"], "upstream's request": row["upstream_request"], "failures": row["failures"],
+        "token": f"{login['state']}{_ends(login)}", "token's trouble": login["reason"],
+        "answers now": row["in_flight"], "last used": when(row["last_used"]), "plan": quota.get("plan"),
+        "credits left": _left(quota), "plan resets": when(quota.get("resets_at")),
+        "pace": (quota.get("pace") or {}).get("says"), "told": when(quota.get("asked_at")),
+        "not told": quota.get("error"),
+    }  # fmt: skip
+    rows = [{"name": name, "value": value} for name, value in pairs.items() if value not in (None, "", 0)]
+    print(table(rows, {"name": "", "value": ""}).lstrip("\n"))
+    for mark in row["models"]:
+        print(f"for {mark['model']}: {mark['state']}, {when(mark['until'])}: {mark['evidence'] or mark['reason']}")
+
+
+def _ends(login: Json) -> str:
+    return f"; the access token ends {when(login['expires_at'])}" if login["expires_at"] else ""
+
+
+def _left(quota: Json) -> str:
+    if quota.get("left") is None:
+        return ""
+    parts = ", ".join(f"{bucket['name']} {bucket['left']:g}" for bucket in quota["buckets"])
+    return f"{quota['left']:g} of {quota['limit']:g} ({parts})"
+
+
+# what is changed
+
+
+def _add(desk: Desk, args: argparse.Namespace) -> int:
+    text = getpass.getpass("refresh token or API key: ") if sys.stdin.isatty() else sys.stdin.read()
+    return _brought_in(desk, imports.read(text), args)
+
+
+def _import(desk: Desk, args: argparse.Namespace) -> int:
+    rows = imports.read(sys.stdin.read()) if args.file == "-" else imports.read_file(Path(args.file).expanduser())
+    return _brought_in(desk, rows, args)
+
+
+def _brought_in(desk: Desk, rows: Sequence[imports.Row], args: argparse.Namespace) -> int:
+    dry = getattr(args, "dry_run", False)
+    found = desk.add(rows, args.label, dry_run=dry)
+    if args.json:
+        print_json(found)
+    else:
+        for one in found["accounts"]:
+            what = "would be brought in" if dry else "is new" if one["new"] else "was here already"
+            print(f"{one['id'] or one['where'] or '-'}  {one['name']}  {what}")
+        for setting in found["settings"]:
+            print(f"not taken over, set it yourself: {setting['name']}={setting['value'] or '(a secret)'}")
+        for problem in found["problems"]:
+            complain(problem)
+    return 0 if found["accounts"] and not found["problems"] else FAILED
+
+
+def _export(desk: Desk, args: argparse.Namespace) -> int:
+    data = orjson.dumps(desk.export(args.accounts or None), option=orjson.OPT_INDENT_2)
+    if not args.output:
+        print(data.decode())
+        return 0
+    files.replace(Path(args.output).expanduser(), data)
+    print(f"{args.output}: it holds secrets, whoever reads it has the accounts", file=sys.stderr)
+    return 0
+
+
+def _change(**members: Any) -> Callable[[Desk, argparse.Namespace], int]:
+    """What is given changes; what is callable is asked for its value."""
+
+    def changed(desk: Desk, args: argparse.Namespace) -> int:
+        given = {name: value(args) if callable(value) else value for name, value in members.items()}
+        args.account = desk.find(args.account)  # it may be renamed
+        desk.change(args.account, given)
+        return _told(desk, args)
+
+    return changed
+
+
+def _limit(args: argparse.Namespace) -> int | None:
+    if args.limit == "default":
+        return None
+    if not args.limit.isascii() or not args.limit.isdigit():
+        form().error("a limit is a whole number, or default")
+    return int(args.limit)
+
+
+def _remove(desk: Desk, args: argparse.Namespace) -> int:
+    id = desk.find(args.account)
+    desk.remove(id)
+    if args.json:
+        print_json({"done": True})
+    else:
+        print(f"{id} is removed")
+    return 0
+
+
+def _refresh(desk: Desk, args: argparse.Namespace) -> int:
+    desk.refresh(args.account)
+    desk.ask_quota(args.account)
+    return _told(desk, args)
+
+
+def _clear(desk: Desk, args: argparse.Namespace) -> int:
+    desk.clear(args.account, args.model)
+    return _told(desk, args)
+
+
+def _told(desk: Desk, args: argparse.Namespace) -> int:
+    row = desk.account(args.account)
+    if args.json:
+        print_json(row)
+    else:
+        print(table([_line(row)], COLUMNS))
+    return 0
+
+
+def _test(desk: Desk, args: argparse.Namespace) -> int:
+    found = [desk.test(name) for name in args.accounts or [row["id"] for row in desk.accounts()]]
+    if args.json:
+        print_json({"accounts": found})
+    else:
+        rows = [{**one, "what": "works" if one["ok"] else one["steps"][-1]["step"],
+                 "message": one["steps"][-1]["message"]} for one in found]  # fmt: skip
+        print(table(rows, {"id": "ID", "what": "FOUND", "ms": "MS", "message": "SAID"}))
+    return 0 if found and all(one["ok"] for one in found) else FAILED
+
+
+ACTS: Final[dict[str, Callable[[Desk, argparse.Namespace], int]]] = {
+    "list": _list, "show": _show, "add": _add, "import": _import, "export": _export, "remove": _remove,
+    "enable": _change(enabled=True), "disable": _change(enabled=False),
+    "rename": _change(label=lambda args: args.label), "weight": _change(weight=lambda args: args.weight),
+    "limit": _change(limit=_limit), "refresh": _refresh, "test": _test, "clear": _clear,
+}  # fmt: skip
