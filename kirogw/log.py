@@ -39,6 +39,11 @@ class Entry:
     rules: tuple[str, ...] = ()
     record: Record | None = None  # DEBUG_MODE
     failed: bool = False
+    account_id: str = ""
+    shown: str = ""  # the account as clients may see it
+    cached: int = 0  # tokens of the input
+    generates: bool = False  # it asks for an answer
+    done: bool = False  # its end has been noted
 
     def fields(self, now: float) -> dict[str, Any]:
         line: dict[str, Any] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from kirogw import log
@@ -11,7 +12,7 @@ from kirogw.conversation import Conversation
 from kirogw.dialects.dialect import Again, Verdict
 from kirogw.dialects.kiro.request import Prepared
 from kirogw.errors import GatewayError
-from kirogw.pool import Account
+from kirogw.pool import Place, Want
 
 
 def _invocation() -> str:
@@ -20,39 +21,46 @@ def _invocation() -> str:
 
 @dataclass(slots=True)
 class Tries:
-    """What one request has tried so far. `shown`: the client has got something, so nothing can be tried any more."""
+    """What one request has tried so far. `shown`: the client has got something, so nothing can be tried any more.
+
+    `session` is what keeps the conversation on its account; `begins`: it is only known by its first words, and these
+    are all there is so far. `only`: the accounts that may serve, None for all.
+    """
 
     entry: log.Entry
     conversation: Conversation | None  # None once it can not be asked again: a long one should not outlive its use
+    model: str  # as the client named it
     deadline: float
     hosts: int
     pace: float = 1.0
     hold: bool = False  # nothing is shown before the answer is whole
+    session: str = ""
+    begins: bool = False
+    only: Set[str] | None = None
     shown: bool = False
-    account: Account | None = None
+    place: Place | None = None  # at the account that is being tried
     error: GatewayError | None = None  # of the account that was tried last
     again: Again = ""  # how the next try asks the same account
     host: int = 0
     fresh: bool = False  # over new connections only: a kept one was found dead
     unsealed: bool = False
     plain: bool = False
-    tried: set[str] = field(default_factory=set)
+    failed: dict[str, GatewayError] = field(default_factory=dict)  # accounts that are given up, in order
     counts: dict[str, int] = field(default_factory=dict)
-    prepared: dict[tuple[str, bool, bool], Prepared] = field(default_factory=dict)
+    prepared: tuple[tuple[str, str, bool, bool], Prepared] | None = None  # the last payload, and for what
     invocation: str = field(default_factory=_invocation)
 
-    @property
-    def model(self) -> str:
-        """The model as the client named it."""
-        return self.conversation.model if self.conversation else ""
+    def want(self, waited: float) -> Want:
+        return Want(self.model, self.session, self.only, self.failed.keys(), waited, self.begins)
 
     def show(self) -> None:
         """The client gets something: from now on there is nothing to try."""
-        self.shown, self.conversation = True, None
-        self.prepared.clear()
+        self.shown, self.conversation, self.prepared = True, None, None
 
     def next(self, verdict: Verdict, now: float) -> float:
-        """Seconds to pause before the next try, which this sets up. Raises the verdict's error if there is none."""
+        """Seconds to pause before the next try, which this sets up: with the same account, or with another one when it
+        is in `failed` now. Raises the verdict's error if there is none.
+        """
         done, self.again = self.counts.get(verdict.rule, 0), ""
         self.counts[verdict.rule] = done + 1
         if verdict.again and done < verdict.tries:
@@ -67,10 +75,15 @@ class Tries:
         if verdict.host and self.host + 1 < self.hosts:
             self.host += 1
             return 0.0
-        self.error = verdict.error
-        if verdict.elsewhere and self.account and now < self.deadline:
-            self.tried.add(self.account.id)
-            self.account, self.host = None, 0
-            self.counts.clear()
-            return 0.0
-        raise verdict.error
+        if not (verdict.elsewhere and now < self.deadline):
+            raise verdict.error
+        self.give_up(verdict.error)
+        return 0.0
+
+    def give_up(self, error: GatewayError) -> None:
+        """The next try asks another account."""
+        if self.place:
+            self.failed[self.place.account.id] = error
+        self.error, self.again, self.host = error, "", 0
+        self.invocation = _invocation()
+        self.counts.clear()

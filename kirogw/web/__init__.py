@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from flask import Flask
 
-from kirogw import log
+from kirogw import background, log
 from kirogw.auth import Logins
+from kirogw.budgets import Budgets
+from kirogw.dialects.dialect import Quota, Verdict
 from kirogw.gateway import Gateway
 from kirogw.logins import keys
+from kirogw.logins.flows import Flows
+from kirogw.logins.named import Keys
+from kirogw.pool import Pool
+from kirogw.quotas import Quotas
 from kirogw.settings import Settings, load
+from kirogw.store import Store, open_store
+from kirogw.store.sync import Sync
 from kirogw.transport import Transport
+from kirogw.usage import Usage
 from kirogw.web import api, failures
 from kirogw.web.state import State
 
@@ -21,19 +31,51 @@ def create_app(settings: Settings | None = None) -> Flask:
     """The application. Starts no thread and opens no connection before the first request."""
     settings = settings or load()
     log.set_up(settings.log_level, settings.log_format)
-    home = Path(settings.kirogw_home).expanduser()
-    transport = Transport(settings)
-    logins = Logins(settings, transport.post)
     app = Flask("kirogw", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.extensions["kirogw"] = State(
-        settings=settings,
-        gateway=Gateway(settings, transport, logins, keys.secret(home)),
-        logins=logins,
-        key=keys.Key(settings.proxy_api_key or keys.read(home)),
-        demo=settings.demo,
-        pid=os.getpid(),
-    )
+    app.extensions["kirogw"] = assembled(settings)
     api.add_routes(app)
     failures.add_handlers(app)
     return app
+
+
+def assembled(settings: Settings) -> State:
+    """All services, each with what it needs of those before it."""
+    home = Path(settings.kirogw_home).expanduser()
+    transport = Transport(settings)
+    store = open_store(settings)
+    sync = Sync(store)
+    logins = Logins(settings, transport.post, store)
+    pool = Pool(logins.accounts(), settings, store=store, sync=sync)
+    logins.follow(sync, lambda: pool.replace(logins.accounts()))
+    quotas = _quotas(settings, transport, logins, pool, sync)
+    gateway = Gateway(settings, transport, logins, pool, sync, keys.secret(home), quotas.wanted)
+    usage = Usage(sync, store)
+    jobs = background.standard(settings, store, logins=logins, pool=pool, quotas=quotas, catalog=gateway.catalog,
+                               usage=usage)  # fmt: skip
+    return State(
+        settings=settings, store=store, sync=sync, logins=logins, pool=pool, quotas=quotas, gateway=gateway,
+        usage=usage, background=background.Background(store, jobs),
+        flows=Flows(settings, transport.post, store, logins.safe, logins.add),
+        keys=_keys(settings, store, sync, home), budgets=Budgets(sync, store), demo=settings.demo, pid=os.getpid(),
+    )  # fmt: skip
+
+
+def _keys(settings: Settings, store: Store, sync: Sync, home: Path) -> Keys:
+    main, admin = settings.proxy_api_key or keys.read(home), settings.admin_api_key or keys.read_admin(home)
+    return Keys(store, sync, keys.Key(main), keys.Key(admin))
+
+
+def _quotas(settings: Settings, transport: Transport, logins: Logins, pool: Pool, sync: Sync) -> Quotas:
+    """What an account has left tells how it is, and the other way round."""
+
+    def told(account: str, quota: Quota) -> None:
+        pool.quota(account, quota, time.time())
+
+    def locked(account: str, verdict: Verdict) -> None:
+        pool.failed(account, verdict, "", time.time())
+
+    return Quotas(
+        settings, transport.call, logins, sync.store, sync, told=told, locked=locked,
+        states=lambda: {account.id: account.state for account in pool.all()},
+    )  # fmt: skip

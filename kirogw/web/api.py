@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 from flask import Flask, Response, current_app, g, request
 
-from kirogw import __version__, log
+from kirogw import __version__, log, pins
 from kirogw.answer import BEAT, collect
 from kirogw.convert import FACES
 from kirogw.debug import Record
@@ -22,17 +22,20 @@ from kirogw.dialects.chat.models import openai_model, openai_models
 from kirogw.dialects.dialect import Ask, Face, Heading, Model
 from kirogw.dialects.kiro import models as kiro_models
 from kirogw.dialects.messages.models import anthropic_model, anthropic_models, token_count
-from kirogw.errors import GatewayError, UnknownModel, WrongKey
+from kirogw.errors import GatewayError, NotAllowed, UnknownModel, WrongKey
 from kirogw.stream import Source, events, written
+from kirogw.usage import UsageRecord
 from kirogw.web import guard
 from kirogw.web.cork import Cork
 from kirogw.web.failures import face_of_request, unexpected
-from kirogw.web.state import state
+from kirogw.web.state import State, state
 from kirogw.wire import Json
 
 _ALPHABET: Final = (string.ascii_letters + string.digits).encode()
 LETTERS: Final = bytes(_ALPHABET[n % len(_ALPHABET)] for n in range(256))  # what each random byte becomes
-STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+FIGURES: Final = "x-kirogw-usage-source"
+"""Where an answer's figures come from. A stream's head leaves before Kiro has told any: those in it are estimated."""
+STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", FIGURES: "estimated"}
 
 
 def add_routes(app: Flask) -> None:
@@ -58,21 +61,31 @@ PUBLIC: Final = {"/", "/health", "/ready"}
 def _begin() -> None:
     g.request_id = "req_" + identifier()
     if request.path not in PUBLIC:
+        state().start()
         g.entry = log.Entry(g.request_id, face_of_request().name, time.monotonic())
 
 
 def _end(response: Response) -> Response:
     response.headers["x-request-id"] = response.headers["request-id"] = g.request_id
     entry = g.get("entry")
-    if entry and not response.is_streamed:
-        entry.outcome = entry.outcome or str(response.status_code)
-        _done(entry, response.get_data())
+    if entry:
+        if entry.shown:
+            response.headers[pins.HEADER] = entry.shown
+        if not response.is_streamed:
+            entry.outcome = entry.outcome or str(response.status_code)
+            _done(state(), entry, response.get_data())
     return response
 
 
-def _done(entry: log.Entry, answer: bytes = b"") -> None:
-    """The request's line in the log, and its folder in DEBUG_MODE."""
-    log.request(entry, time.monotonic())
+def _done(here: State, entry: log.Entry, answer: bytes = b"") -> None:
+    """A request's end, however it came, once: its line in the log, its record of usage, its folder in DEBUG_MODE."""
+    if entry.done:
+        return
+    entry.done = True
+    now = time.monotonic()
+    log.request(entry, now)
+    if entry.generates:
+        here.usage.record(_used(entry, now))
     if entry.record:
         entry.record.add("answer.txt", answer)
         entry.record.close(failed=entry.failed)
@@ -97,15 +110,26 @@ def _public(view: Callable[..., Response]) -> Callable[..., Response]:
     return view
 
 
+def _used(entry: log.Entry, now: float) -> UsageRecord:
+    usage = entry.usage
+    return UsageRecord(
+        time.time(), entry.id, entry.key, entry.account_id, entry.model, entry.face, entry.outcome, entry.stream,
+        usage.get("in", 0), usage.get("out", 0), entry.cached, usage.get("credits") or None,
+        usage.get("figures", "estimated"), (now - entry.began) * 1000,
+        None if entry.first is None else (entry.first - entry.began) * 1000,
+    )  # fmt: skip
+
+
 def _kept(view: Callable[..., Response]) -> Callable[..., Response]:
     """`view` behind the key. The body is read before anything is answered, a refusal too."""
 
     def behind(**values: str) -> Response:
         try:
-            g.entry.key = guard.caller()
-        except WrongKey:
+            g.caller = guard.caller()
+        except (WrongKey, NotAllowed):
             guard.drain()
             raise
+        g.entry.key = g.caller.name
         return view(guard.body(), **values)
 
     return behind
@@ -116,13 +140,24 @@ def generate(face: Face, data: bytes) -> Response:
     entry = g.entry
     entry.record = _record(data)
     ask = face.read(guard.parsed(data), _headers())
-    entry.model, entry.stream = ask.conversation.model, ask.stream
-    source, estimate = state().gateway.open(ask, entry)
+    entry.model, entry.stream, entry.generates = ask.conversation.model, ask.stream, True
+    source, estimate = _opened(ask, entry)
     heading = Heading(identifier(), ask.conversation.model, int(time.time()), estimate)
     if ask.stream:
         return _streamed(face, ask, heading, source, entry)
     answer = collect(events(_watched(source)))
-    return _json(face.whole(answer, heading, ask))
+    response = _json(face.whole(answer, heading, ask))
+    response.headers[FIGURES] = answer.usage.source
+    return response
+
+
+def _opened(ask: Ask, entry: log.Entry) -> tuple[Source, int]:
+    """The answer as it comes, within what the caller's key allows, and the estimate of its input."""
+    here, caller = state(), g.caller
+    guard.check_model(caller, ask.conversation.model)
+    only = here.gateway.pinned(request.headers.get(pins.HEADER, ""), caller.accounts or ())
+    source, estimate = here.gateway.open(ask, entry, only)
+    return here.budgets.metered(source, caller, estimate, ask.conversation), estimate
 
 
 def _watched(source: Source) -> Source:
@@ -144,9 +179,10 @@ def _streamed(face: Face, ask: Ask, heading: Heading, source: Source, entry: log
         first = next(source, BEAT) if time.monotonic() - since < beat else BEAT
     chunks = written(source, first, writer, beat=beat, clock=time.monotonic, lost=_told(entry))
     cork = Cork(request.environ.get("gunicorn.socket"))
-    body = _logged(_packed(chunks, entry, cork), entry)
+    body = _logged(_packed(chunks, entry, cork), entry, state())
     response = Response(body, mimetype="text/event-stream", headers=STREAM_HEADERS)
     response.call_on_close(source.close)
+    response.call_on_close(functools.partial(_ended, entry, state()))  # a body that nobody has read has no end
     response.call_on_close(cork.release)
     return response
 
@@ -170,7 +206,7 @@ def _told(entry: log.Entry) -> Callable[[Exception], GatewayError]:
     return told
 
 
-def _logged(chunks: Iterator[bytes], entry: log.Entry) -> Iterator[bytes]:
+def _logged(chunks: Iterator[bytes], entry: log.Entry, here: State) -> Iterator[bytes]:
     """The chunks, and at their end the log's line."""
     try:
         if entry.record is None:
@@ -180,13 +216,19 @@ def _logged(chunks: Iterator[bytes], entry: log.Entry) -> Iterator[bytes]:
                 entry.record.add("answer.txt", chunk)
                 yield chunk
     finally:
-        entry.outcome = entry.outcome or "client left"
-        _done(entry)
+        _ended(entry, here)
+
+
+def _ended(entry: log.Entry, here: State) -> None:
+    entry.outcome = entry.outcome or "client left"
+    _done(here, entry)
 
 
 def count_tokens(data: bytes) -> Response:
     ask = FACES["messages"].read(guard.parsed(data), _headers())
-    return _json(token_count(state().gateway.count(ask.conversation)))
+    response = _json(token_count(state().gateway.count(ask.conversation)))
+    response.headers[FIGURES] = "estimated"
+    return response
 
 
 def models(data: bytes) -> Response:
@@ -202,14 +244,15 @@ def model(data: bytes, name: str) -> Response:
         if one.id == name:
             return _json(anthropic_model(one) if anthropic else openai_model(one))
     target = state().gateway.catalog.resolve(name, state().gateway.catalog.known())
-    if not target.known:
+    if not target.known or not g.caller.may_use(target.model.id):
         raise UnknownModel(f"there is no model {name!r}; GET /v1/models lists those that work")
     return _json(anthropic_model(target.model) if anthropic else openai_model(target.model))
 
 
 def _listed() -> list[Model]:
-    gateway = state().gateway
-    return list(kiro_models.listed(gateway.models(), state().settings.hidden_models))
+    """Those that the caller's key may use."""
+    models = [model for model in state().gateway.models() if g.caller.may_use(model.id)]
+    return list(kiro_models.listed(models, state().settings.hidden_models))
 
 
 def home() -> Response:
@@ -226,7 +269,7 @@ def health() -> Response:
     return _json({
         "status": "ok", "version": __version__, "demo": state().demo, "uptime_seconds": round(now - state().began),
         "worker": state().pid, "answers_running": state().gateway.busy(),
-        "accounts": [{"kind": a.kind, "state": a.fate or "ready", "ready": a.ready(now)} for a in accounts],
+        "accounts": [{"kind": a.kind, "state": a.state, "ready": a.ready(now)} for a in accounts],
     })  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 from werkzeug.exceptions import BadRequest, ImATeapot, RequestEntityTooLarge
 
-from kirogw import gateway
+from kirogw import observed
 from kirogw.errors import GatewayError
 from kirogw.web import failures
 from kirogw.web.state import State
@@ -16,9 +16,9 @@ from tests.system.talk import FACES, PATHS, ask, failure, finished
 def broken(app):
     """A gateway with a part missing, as after a mistake of ours."""
     state: State = app.extensions["kirogw"]
-    whole, state.gateway.pool = state.gateway.pool, None
+    whole, state.gateway._asking = state.gateway._asking, None
     yield
-    state.gateway.pool = whole
+    state.gateway._asking = whole
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -43,7 +43,7 @@ def test_a_fault_of_our_own_in_a_stream_is_told_in_band(client, twin, face, monk
     reply = client.post(PATHS[face], json=ask(stream=True), buffered=False)
     chunks = iter(reply.response)
     data = next(chunks)
-    monkeypatch.setattr(gateway, "_note", None)
+    monkeypatch.setattr(observed, "_note", None)
     data += b"".join(chunks)
     assert reply.status_code == 200
     assert "the gateway itself failed" in failure(data)["message"]

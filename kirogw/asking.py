@@ -1,0 +1,365 @@
+"""Asking the upstream: one answer, with as many tries as the verdicts allow and the client sees none of.
+
+What to do about a failure is the verdict's to say, and whose turn it is the pool's; here it is only done.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Set
+from dataclasses import dataclass, replace
+from typing import Final
+
+from kirogw import log, observed, tokens
+from kirogw.answer import BEAT, Beat
+from kirogw.auth import Logins
+from kirogw.catalog import Catalog
+from kirogw.conversation import Conversation, Text
+from kirogw.cuts import Cuts
+from kirogw.dialects.dialect import Fate, Login, Refused, Verdict
+from kirogw.dialects.kiro import faults, request, seals
+from kirogw.dialects.kiro.answer import Reader
+from kirogw.errors import Busy, GatewayError, NeedsLogin, ShuttingDown, UpstreamFailed
+from kirogw.nobody import nobody
+from kirogw.pool import Account, Full, Place, Pool
+from kirogw.settings import Settings
+from kirogw.stream import Batch, Silence, Source, relayed
+from kirogw.transport import Exchange, Lost, Transport
+from kirogw.tries import Tries
+
+EVENTS: Final = "application/vnd.amazon.eventstream"
+UNTOLD: Final = frozenset({"refresh", "profile", "unsealed", "plain"})
+"""Ways to ask again that are likely to help: what comes of it says more of the account than that it was needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What belongs to a request beside its conversation. `hold`: nothing is shown before the answer is whole; `only`:
+    ids of the accounts that may serve, None for all.
+    """
+
+    entry: log.Entry
+    estimate: int = 0
+    hold: bool = False
+    only: Set[str] | None = None
+
+
+class Asking:
+    """What all answers of this process share. `exhausted` hears of an account whose plan is used up; it must not wait.
+    """
+
+    def __init__(self, settings: Settings, transport: Transport, logins: Logins, pool: Pool, catalog: Catalog,
+                 secret: bytes, exhausted: Callable[[str], None]) -> None:  # fmt: skip
+        self._settings, self._transport, self._logins, self._secret = settings, transport, logins, secret
+        self._pool, self._catalog, self._exhausted = pool, catalog, exhausted
+        self._shape = request.Shape.of(settings)
+        self._cuts = Cuts()
+        self._marks: dict[str, str] = {}
+        self.running: set[Exchange] = set()
+        self.stopping = threading.Event()
+
+    def answer(self, conversation: Conversation, terms: Terms) -> Source:
+        tries = self.tries(conversation, terms)
+        del conversation  # `tries` lets it go as soon as it may
+        try:
+            while True:
+                place = tries.place or (yield from self.placed(tries))
+                login: Login | None = None
+                began, terms.entry.tries = time.time(), terms.entry.tries + 1
+                try:
+                    login = self._login(place.account)
+                    yield from _shown(self._once(place, login, tries, terms.estimate, began), tries)
+                    return
+                except (Refused, Lost, Silence) as failure:
+                    verdict = self._verdict(failure, tries)
+                pause = self._after(verdict, login, tries, began)
+                yield from self._beats(pause)
+        finally:
+            self.leave(tries)
+
+    def tries(self, conversation: Conversation | None, terms: Terms) -> Tries:
+        """`conversation` None: something else is asked for, and any account will do."""
+        entry, settings = terms.entry, self._settings
+        tries = Tries(
+            entry, conversation, conversation.model if conversation else "", entry.began + settings.retry_budget,
+            len(settings.kiro_runtime_urls), settings.retry_pace, terms.hold, only=terms.only,
+        )  # fmt: skip
+        if conversation:
+            tries.session = request.conversation_id(self._secret, conversation.session, _first_text(conversation))
+            tries.begins = not conversation.session and all(turn.role != "model" for turn in conversation.turns)
+        return tries
+
+    def stop(self) -> None:
+        """No more tries; whoever reads an answer finds its end."""
+        self.stopping.set()
+        for exchange in list(self.running):
+            exchange.abort()
+
+    # whose turn it is
+
+    def placed(self, tries: Tries) -> Generator[Batch, None, Place]:
+        """A place at an account that fits; while all are taken, the client hears that we wait. Raises GatewayError."""
+        waited, silent = 0.0, 0.0
+        while not self.stopping.is_set():
+            found = self._pool.take(tries.want(waited), time.time())
+            if isinstance(found, Place):
+                return self._taken(found, tries)
+            if not isinstance(found, Full):
+                names = {account.id: account.label or account.id for account in self._pool.all()}
+                raise nobody(found, tries.failed, names, time.time())
+            seconds = min(found.wait, self._settings.heartbeat - silent, tries.deadline - time.monotonic())
+            if seconds <= 0:
+                raise _crowded(tries)
+            began = time.monotonic()
+            self._pool.wait(seconds, found.seen)
+            passed = time.monotonic() - began
+            waited, silent = waited + passed, silent + passed
+            if beat := silent >= self._settings.heartbeat:
+                silent = 0.0
+            yield BEAT if beat else []  # whoever waits may see whether the client is still there
+        raise _stopped()
+
+    def _taken(self, place: Place, tries: Tries) -> Place:
+        tries.place, account, entry = place, place.account, tries.entry
+        entry.account, entry.account_id = account.label or account.id, account.id
+        entry.shown = shown(account)
+        return place
+
+    def leave(self, tries: Tries) -> None:
+        """Others may have the place."""
+        if place := tries.place:
+            tries.place = None
+            self._pool.leave(place, time.time(), tries.entry.usage.get("credits"))
+
+    def _other(self, tries: Tries, place: Place) -> Place | None:
+        """A place at another account, if there is one at once."""
+        want = tries.want(0.0)
+        found = self._pool.take(want._replace(tried={*want.tried, place.account.id}), time.time())
+        return found if isinstance(found, Place) else None
+
+    # after a failure
+
+    def _after(self, verdict: Verdict, login: Login | None, tries: Tries, began: float) -> float:
+        """Note what a failure says of the account, and prepare the next try: seconds until then. Raises when there is
+        none.
+        """
+        assert tries.place  # noqa: S101
+        place, account = tries.place, tries.place.account
+        tries.entry.upstream = verdict.error.upstream_id or tries.entry.upstream
+        log.logger.debug("a try failed", extra={"fields": {"request": tries.entry.id, "rule": verdict.rule}})
+        if self.stopping.is_set():
+            raise _stopped()
+        if verdict.again == "profile" and login and not self.other_login("profile", account, login):
+            verdict = replace(verdict, again="")  # what was refused is all there is
+        told = tries.shown or verdict.again not in UNTOLD
+        if told:
+            self._tell(verdict, tries, began)
+        if tries.shown:
+            raise verdict.error
+        if verdict.fate == "slow" and verdict.elsewhere and (other := self._other(tries, place)):
+            tries.give_up(verdict.error)  # who can serve at once is better than a pause
+            self.leave(tries)
+            self._taken(other, tries)
+            return 0.0
+        try:
+            pause = tries.next(verdict, time.monotonic())
+        finally:
+            if not tries.again and not told:
+                self._tell(verdict, tries, began)
+        if tries.again == "refresh" and login:
+            self._renew(account, login, tries, began)
+        if account.id in tries.failed:
+            self.leave(tries)
+        return pause
+
+    def _tell(self, verdict: Verdict, tries: Tries, began: float) -> None:
+        account = tries.entry.account_id
+        self._pool.failed(account, verdict, tries.model, time.time(), began)
+        if verdict.fate == "exhausted":
+            self._exhausted(account)
+
+    def other_login(self, again: str, account: Account, login: Login) -> Login | None:
+        """What to ask with when `login` was refused: renewed, or with another profile. None when there is no other."""
+        new: Login | None = None
+        if again == "refresh":
+            new = self._logins.renew(account.id, login.token)
+        elif again == "profile":
+            new = self._logins.next_rung(account.id, login.profile) or self._logins.fresh(account.id)
+        return new if new != login else None
+
+    def _verdict(self, failure: Exception, tries: Tries) -> Verdict:
+        if isinstance(failure, Refused):
+            return failure.verdict
+        if isinstance(failure, Silence):
+            return faults.lost("idle")
+        kind = failure.kind if isinstance(failure, Lost) else "reset"
+        verdict = faults.lost(kind)
+        if kind == "stale":
+            tries.fresh = True  # one more try over a new connection, at no cost to those of the verdict
+            return replace(verdict, again="same", tries=1, waits=(0.0, 0.0), rule="stale")
+        return verdict
+
+    def _beats(self, pause: float) -> Source:
+        """Wait, and let the client hear that we do."""
+        beat = self._settings.heartbeat
+        while pause > 0 and not self.stopping.is_set():
+            time.sleep(min(pause, beat))
+            pause -= beat
+            if pause > 0:
+                yield BEAT
+
+    def _login(self, account: Account) -> Login:
+        """A fresh login. A failure becomes a verdict: another account may do."""
+        try:
+            return self._logins.fresh(account.id)
+        except NeedsLogin as error:
+            raise Refused(Verdict(error, "needs-login", elsewhere=True, fate="login")) from error
+        except UpstreamFailed as error:
+            raise Refused(Verdict(error, "refresh-failed", elsewhere=True)) from error
+
+    def _renew(self, account: Account, login: Login, tries: Tries, began: float) -> None:
+        """Another token for the next try; another account where there is none."""
+        try:
+            self._logins.renew(account.id, login.token)
+        except GatewayError as error:
+            fate: Fate = "login" if isinstance(error, NeedsLogin) else ""
+            failed = Verdict(error, "renew-failed", elsewhere=True, fate=fate)
+            self._tell(failed, tries, began)
+            tries.next(failed, time.monotonic())
+
+    # one try
+
+    def _once(self, place: Place, login: Login, tries: Tries, estimate: int, began: float) -> Source:
+        """Send, wait for the head, and give the events. Raises Refused, Lost or Silence."""
+        account, entry = place.account, tries.entry
+        target = self._catalog.resolve(tries.model, self._catalog.models(account.id, lambda: login))
+        entry.model = target.model.id
+        mark = self._mark(account.id)
+        exchange, emulation = self._sent(login, target, tries, mark)
+        self.running.add(exchange)
+        reader: Reader | None = None
+        try:
+            yield from self._head(exchange, target.model.id, entry)
+            reader = Reader(
+                target.model, names=emulation.names, thinking_tags=emulation.thinking_tags,
+                handling=self._settings.fake_reasoning_handling, count=tokens.count, estimate=estimate,
+                learned=account.learned, mark=mark,
+            )  # fmt: skip
+            yield from relayed(
+                observed.taped(exchange, entry), exchange.ended, reader,
+                beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout,
+            )  # fmt: skip
+            account.learned = account.learned or reader.saw_metadata
+            if self._settings.truncation_recovery and (reader.cut_calls or reader.cut_text):
+                self._cuts.remember(reader.cut_calls, reader.cut_text)
+            self._pool.served(account.id, tries.model, time.time(), began)
+        except GeneratorExit:  # whoever asked has had enough, or has left
+            if reader and reader.visible:
+                self._pool.served(account.id, tries.model, time.time(), began)
+                if not entry.usage:
+                    observed.note_usage(entry, reader.usage())
+            raise
+        finally:
+            self.running.discard(exchange)
+            exchange.close()
+
+    def _mark(self, account: str) -> str:
+        if not (mark := self._marks.get(account)):
+            mark = self._marks[account] = seals.mark(self._secret, account)
+        return mark
+
+    def _sent(self, login: Login, target: request.Target, tries: Tries,
+              mark: str) -> tuple[Exchange, request.Emulation]:  # fmt: skip
+        """The request on its way. The payload ends here: it may be large, and a stream may be long."""
+        prepared = self._prepared(target, tries, mark)
+        tries.entry.rules = prepared.notes
+        base = self._settings.kiro_runtime_urls[tries.host].format(region=login.region)
+        outgoing = request.address(
+            prepared.body, login, base, self._shape, invocation_id=tries.invocation, attempt=tries.entry.tries
+        )
+        observed.record(tries.entry, outgoing)
+        return self._transport.open(outgoing, fresh=tries.fresh), prepared.emulation
+
+    def _head(self, exchange: Exchange, model: str, entry: log.Entry) -> Source:
+        """Beats until the answer's head is here. Raises Refused when it is no event stream."""
+        waited, beat = 0.0, self._settings.heartbeat
+        try:
+            while not exchange.head(min(beat, self._settings.first_token_timeout)):
+                waited += beat
+                if waited >= self._settings.first_token_timeout:
+                    raise Lost("first_token")
+                yield BEAT
+            observed.record_head(entry, exchange)
+            if exchange.status != 200:
+                body = exchange.whole(self._settings.connect_timeout)
+                if entry.record:
+                    entry.record.add(f"upstream-{entry.tries}-answer.bin", body)
+                raise Refused(faults.judge(exchange.status, exchange.headers, body, model=model))
+        except Lost as lost:
+            if exchange.reused and not exchange.answered and lost.kind == "reset":
+                raise Lost("stale") from lost
+            raise
+        if not exchange.headers.get("content-type", "").startswith(EVENTS):
+            raise Lost("damaged", "the answer is no event stream")
+
+    def _prepared(self, target: request.Target, tries: Tries, mark: str) -> request.Prepared:
+        """The payload; made once for all tries that differ only in host."""
+        key = (target.model.id, mark, tries.unsealed, tries.plain)
+        conversation = tries.conversation
+        if tries.prepared and (tries.prepared[0] == key or conversation is None):
+            return tries.prepared[1]
+        assert conversation  # noqa: S101
+        prepared = request.prepare(
+            conversation, target, self._shape, conversation_id=tries.session,
+            continuation_id=request.continuation_id(self._secret, conversation),
+            cut=self._cuts.known(conversation) if self._settings.truncation_recovery else frozenset(),
+            unsealed=tries.unsealed, plain=tries.plain, mark=mark,
+        )  # fmt: skip
+        tries.prepared = key, prepared
+        return prepared
+
+
+def shown(account: Account) -> str:
+    """An account as clients may see it, in a header: its label if it fits there, without a person's address; its id."""
+    label = account.label
+    return label if label and label.isascii() and label.isprintable() and "@" not in label else account.id
+
+
+def _stopped() -> ShuttingDown:
+    return ShuttingDown("the gateway is being stopped or restarted; try again in a moment", wait=1.0)
+
+
+def _crowded(tries: Tries) -> GatewayError:
+    """There was no place in time."""
+    if tries.error and tries.error.passes:
+        return tries.error
+    return Busy(
+        "All accounts that could serve are busy with as many answers as they may give at once. Try again in a moment,"
+        " add an account or raise ACCOUNT_CONCURRENCY.", wait=5.0,
+    )  # fmt: skip
+
+
+def _shown(source: Source, tries: Tries) -> Source:
+    """What the client gets of one try: each batch as it comes, or all of them at the end of an answer that is held."""
+    held = []
+    for batch in source:
+        if not batch or isinstance(batch, Beat):
+            yield batch
+        elif tries.hold:
+            held.append(batch)
+            yield []  # whoever waits may look at the clock
+        else:
+            if not tries.shown:
+                tries.show()
+            yield batch
+    yield from held
+
+
+def _first_text(conversation: Conversation) -> str:
+    """What stays the same through a session: the first text of the first turn."""
+    for turn in conversation.turns:
+        for part in turn.parts:
+            if isinstance(part, Text):
+                return part.text
+    return ""

@@ -1,0 +1,84 @@
+"""When no account can serve: what the client hears, which is when one can, and of each account why it can not now.
+
+The class of the error, and so its status, is that of the account that can serve first: 429 where Kiro limits it or its
+plan is used up, 503 where it is locked, 403 where only a person can help.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from kirogw.errors import Busy, Forbidden, GatewayError, NeedsLogin, Overloaded, QuotaUsed
+from kirogw.pool import Nobody
+
+NONE: Final = "no Kiro account is set up: sign in with the Kiro IDE or kiro-cli or set KIRO_API_KEY, then start again"
+SHOWN: Final = 5  # accounts that are named
+OWN: Final = (Busy, QuotaUsed, NeedsLogin, Forbidden)  # what is an account's own trouble; all else is everybody's
+
+# No word here may be one of clients.ASKED_AGAIN: they also stand in errors that do not pass.
+WORDS: Final = {
+    # reason (a row of the provider's faults), else state: what is said of the account
+    "rate": "is limited by Kiro", "credit rate": "spends credits faster than Kiro allows", "model": "lacks this model",
+    "capacity": "is short of this model", "unavailable": "is short of this model", "edge": "was refused by an edge",
+    "refresh-failed": "could not renew its login", "renew-failed": "could not renew its login",
+    "cooling": "was refused by Kiro", "exhausted": "has used up its plan", "suspended": "is locked by Kiro",
+    "login": "needs a login", "disabled": "is switched off", "tried": "has just failed", "ready": "has just failed",
+}  # fmt: skip
+BY_STATE: Final[dict[str, type[GatewayError]]] = {
+    "cooling": Busy, "exhausted": QuotaUsed, "suspended": Overloaded,
+}
+ADVICE: Final[dict[type[GatewayError], str]] = {
+    Busy: "Try again in {span}", Overloaded: "Try again in {span}", NeedsLogin: "Its owner must sign in to Kiro",
+    QuotaUsed: "Wait for that, raise the limit at app.kiro.dev or add an account",
+    Forbidden: "The owner of the gateway must look at it",
+}  # fmt: skip
+SPANS: Final = ((172_800.0, 86_400.0, "days"), (7200.0, 3600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s"))
+
+
+def nobody(found: Nobody, tried: Mapping[str, GatewayError], names: Mapping[str, str], now: float) -> GatewayError:
+    """`tried`: accounts that have failed this request, in order, with how; `names`: of all accounts, for people."""
+    if not tried and not found.reasons:
+        return NeedsLogin(NONE)
+    rest = {id: reason for id, reason in found.reasons.items() if id not in tried}
+    last: GatewayError | None = list(tried.values())[-1] if tried else None
+    if last and not rest and (len(tried) == 1 or not all(isinstance(error, OWN) for error in tried.values())):
+        return last
+    if last and not isinstance(last, OWN):  # it would not have helped to have more accounts
+        return last
+    if not tried and len(rest) == 1 and found.error and next(iter(rest.values()))[0] != "suspended":
+        return copy.copy(found.error)
+    return _told(found, names, now)
+
+
+def _told(found: Nobody, names: Mapping[str, str], now: float) -> GatewayError:
+    """By the account that can serve first; those that no time heals come after all others."""
+    coming = [(until, BY_STATE[state]) for state, _, until in found.reasons.values() if _comes(state, until, now)]
+    if coming:
+        until, error = min(coming, key=lambda pair: pair[0])
+        wait: float | None = max(1.0, until - now)
+    else:
+        states = {state for state, _, _ in found.reasons.values()}
+        wait, error = None, NeedsLogin if "login" in states else Forbidden
+    said = [_account(names.get(id, id), *reason, now) for id, reason in found.reasons.items()]
+    more = [f"and {len(said) - SHOWN} more"] if len(said) > SHOWN else []
+    advice = ADVICE[error].format(span=span(wait or 0.0))
+    return error(f"No account can serve this just now: {', '.join([*said[:SHOWN], *more])}. {advice}.", wait=wait)
+
+
+def _comes(state: str, until: float, now: float) -> bool:
+    """Whether time heals it."""
+    return state in ("cooling", "exhausted", "suspended") and until > now
+
+
+def _account(name: str, state: str, reason: str, until: float, now: float) -> str:
+    words = WORDS.get(reason) or WORDS[state]
+    return f"{name} {words}" + (f" (for {span(until - now)})" if _comes(state, until, now) else "")
+
+
+def span(seconds: float) -> str:
+    """In words for people, rounded up."""
+    _, unit, name = next(row for row in SPANS if seconds >= row[0])
+    return f"{max(1, math.ceil(seconds / unit))} {name}"

@@ -1,0 +1,57 @@
+"""What is noted of an answer while it passes: for the log's line, the record of usage, the recordings of DEBUG_MODE."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+from kirogw import log, tokens
+from kirogw.answer import Beat, Stop, Usage
+from kirogw.stream import Source
+from kirogw.transport import Exchange
+from kirogw.wire import Request
+
+
+def observed(source: Source, entry: log.Entry, model: str, estimate: int) -> Source:
+    """`source` as it is. What it says of its input is learned for `model` ("": it says nothing about the estimate)."""
+    with contextlib.closing(source):
+        for batch in source:
+            if batch and not isinstance(batch, Beat):
+                entry.events += len(batch)
+                entry.first = entry.first or time.monotonic()
+                _note(entry, batch, model, estimate)
+            yield batch
+
+
+def _note(entry: log.Entry, batch: Sequence[object], model: str, estimate: int) -> None:
+    for event in batch[-2:]:  # Usage and Stop come last
+        if type(event) is Usage:
+            if model and event.source != "estimated":
+                tokens.learn(model, estimate, event.input)
+            note_usage(entry, event)
+        elif type(event) is Stop:
+            entry.outcome = event.reason
+
+
+def note_usage(entry: log.Entry, usage: Usage) -> None:
+    entry.usage = {"in": usage.input, "out": usage.output, "credits": usage.credits, "figures": usage.source}
+    entry.cached = usage.cache_read
+
+
+def record(entry: log.Entry, outgoing: Request) -> None:
+    """For DEBUG_MODE: what is sent."""
+    if entry.record:
+        name = f"upstream-{entry.tries}-request.txt"
+        entry.record.add_head(name, f"{outgoing.method} {outgoing.url}", outgoing.headers)
+        entry.record.add(name, outgoing.body)
+
+
+def record_head(entry: log.Entry, exchange: Exchange) -> None:
+    if entry.record:
+        entry.record.add_head(f"upstream-{entry.tries}-answer-head.txt", f"HTTP {exchange.status}", exchange.headers)
+
+
+def taped(exchange: Exchange, entry: log.Entry) -> Callable[[float], bytes | None]:
+    name = f"upstream-{entry.tries}-answer.bin"
+    return entry.record.taped(name, exchange.read) if entry.record else exchange.read
