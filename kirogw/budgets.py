@@ -320,14 +320,19 @@ def _prefixes(now: float) -> set[str]:
 
 def _used_up(caller: Caller, period: str, unit: str, need: int, used: int, now: float) -> GatewayError:
     limit, scale = _limit(caller, period, unit), UNITS[unit]
-    what = f"the {NAMES[period]} budget of the key {caller.name!r}, {limit / scale:,g} {unit},"
+    what = f"the {NAMES[period]} budget of the key {caller.name!r}, {said(limit / scale)} {unit},"
     if used + need <= limit:
         return Busy(f"{what} is held by its requests that run; try again when one of them has ended", wait=SOON)
     ends = resets_at(period, now)
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(ends))
-    left = f"{max(0, limit - used) / scale:,g} are left, and it needs about {need / scale:,g}"
+    left = f"{said(max(0, limit - used) / scale)} are left, and it needs about {said(need / scale)}"
     more = ", more than there ever are" if need > limit else f". All are there again on {when}"
     return QuotaUsed(f"{what} has no room for this request: {left}{more}", wait=ends - now)
+
+
+def said(amount: float) -> str:
+    """12,500 or 0.05, never 1e+06."""
+    return f"{amount:,.6f}".rstrip("0").rstrip(".")
 
 
 def resets_at(period: str, now: float) -> float:

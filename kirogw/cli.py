@@ -18,6 +18,7 @@ from kirogw.settings import FIELDS, Settings, WrongSetting, load
 
 COMMANDS: Final[dict[str, str]] = {
     "login": "sign in to Kiro: by a code, or in the browser",
+    "keys": "make, list, change, rotate and revoke clients' API keys",
     "accounts": "list, add, import, export, test and change accounts",
     "status": "how accounts and gateways stand",
     "backup": "write everything to one file",
@@ -82,8 +83,10 @@ def _settings(words: Sequence[str]) -> int:
 
 
 def _key(words: Sequence[str]) -> int:
-    """Print the key that clients must send."""
-    print(serve.client_key(_options(words)))
+    """Print the key that clients must send, or with --admin the one for administration."""
+    admin = "--admin" in words
+    settings = _options([word for word in words if word != "--admin"])
+    print(serve.admin_key(settings) if admin else serve.client_key(settings))
     return 0
 
 

@@ -61,6 +61,11 @@ def client_key(settings: Settings) -> str:
     return settings.proxy_api_key or keys.read(Path(settings.kirogw_home).expanduser())
 
 
+def admin_key(settings: Settings) -> str:
+    """The key for administration, as the other."""
+    return settings.admin_api_key or keys.read_admin(Path(settings.kirogw_home).expanduser())
+
+
 def _new_key(settings: Settings) -> bool:
     """Whether this start is to make the key. Raises WrongSetting where the gateway can keep nothing."""
     home = Path(settings.kirogw_home).expanduser()

@@ -153,14 +153,15 @@ def numbered(texts: Mapping[str, str]) -> dict[str, str]:
 
 def _check_exposure(settings: Settings) -> None:
     """Who can be reached by other machines needs a key that nobody guesses. Ports of gateways are scanned."""
-    host, key = settings.server_host, settings.proxy_api_key
-    if not key or host in ("localhost", "::1") or host.startswith("127."):
+    host = settings.server_host
+    if host in ("localhost", "::1") or host.startswith("127."):
         return
-    if len(key) < SHORTEST_KEY or key.lower() in KNOWN_KEYS:
-        raise WrongSetting(
-            f"PROXY_API_KEY can be guessed, and SERVER_HOST={host} lets other machines try: take one of {SHORTEST_KEY}"
-            " random characters or more, or none, so that one is made"
-        )
+    for name, key in (("PROXY_API_KEY", settings.proxy_api_key), ("ADMIN_API_KEY", settings.admin_api_key)):
+        if key and (len(key) < SHORTEST_KEY or key.lower() in KNOWN_KEYS):
+            raise WrongSetting(
+                f"{name} can be guessed, and SERVER_HOST={host} lets other machines try: take one of {SHORTEST_KEY}"
+                " random characters or more, or none, so that one is made"
+            )
 
 
 def read_env_file(path: str | os.PathLike[str] | None) -> dict[str, str]:

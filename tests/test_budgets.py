@@ -103,6 +103,7 @@ BUDGETS = [
      "about 0.05. All are there again on 2026-11-23", 13.5 * 3600),
     ({"month_credits": 2.0}, (9, 2.5), "monthly budget of the key 'ci', 2 credits, has no room for this request: 0 are left", (8 * 24 + 13.5) * 3600),
     ({"day_tokens": 100, "month_credits": 1.0}, (100, 1.0), "monthly budget", (8 * 24 + 13.5) * 3600),
+    ({"day_tokens": 2_000_000}, (1_999_995, 0.0), "2,000,000 tokens, has no room for this request: 5 are left, and it needs about 510", 13.5 * 3600),
     ({"day_tokens": 5}, (1, 0.0), "4 are left, and it needs about 10, more than there ever are", 13.5 * 3600),
 ]  # fmt: skip
 

@@ -121,7 +121,7 @@ class Record:
     def described(self, now: float) -> Json:
         """For people and programs: all of it but the hashes."""
         secrets_ = [{"hint": f"...{one.hint}", "made_at": one.made_at, "until": one.until}
-                    for one in self.hashes if one.until is None or one.until > now]  # fmt: skip
+                    for one in self.hashes if self.revoked_at is None and (one.until or FOR_EVER) > now]  # fmt: skip
         return {"name": self.name, "id": self.id, "state": self.state(now), **asdict(self.terms), "secrets": secrets_,
                 "created_at": self.created_at, "revoked_at": self.revoked_at}  # fmt: skip
 

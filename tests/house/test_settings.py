@@ -60,12 +60,13 @@ def test_a_wrong_value_stops_the_start_with_one_line_that_names_it(name, value, 
         ("192.168.1.2", "My-Super-Secret-Password-123", False),
     ],
 )  # fmt: skip
-def test_who_can_be_reached_needs_a_key_that_nobody_guesses(host, key, good):
-    given = {"SERVER_HOST": host, "PROXY_API_KEY": key}
+@pytest.mark.parametrize("name", ["PROXY_API_KEY", "ADMIN_API_KEY"])
+def test_who_can_be_reached_needs_a_key_that_nobody_guesses(name, host, key, good):
+    given = {"SERVER_HOST": host, name: key}
     if good:
         assert load({}, given, None).server_host == host
         return
-    with pytest.raises(WrongSetting, match=r"^PROXY_API_KEY can be guessed") as caught:
+    with pytest.raises(WrongSetting, match=rf"^{name} can be guessed") as caught:
         load({}, given, None)
     assert key not in str(caught.value)
 
