@@ -10,7 +10,9 @@ import orjson
 from flask import request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from kirogw.errors import BadRequest, WrongKey
+from kirogw.errors import BadRequest, NotAllowed, WrongKey
+from kirogw.logins.named import Caller
+from kirogw.redact import clean
 from kirogw.web.state import state
 from kirogw.wire import Json
 
@@ -19,14 +21,38 @@ SOCKETS: Final = ("gunicorn.socket", "werkzeug.socket", "kirogw.socket")  # the 
 DEEPEST: Final = 1000  # levels of JSON; orjson reads 1,024, and what is read must be written again
 
 
-def caller() -> str:
-    """The name of the key that the caller holds. Raises WrongKey."""
-    given = request.headers.get("x-api-key", ""), _bearer(request.headers.get("Authorization", ""))
-    if any(key and state().key.fits(key) for key in given):
-        return "main"
+WANTED: Final = {
+    "api": "it is for administration; `python kirogw.py key` prints one for the APIs",
+    "admin": "it is not for administration; `python kirogw.py key --admin` prints the one that is",
+}
+
+
+def caller(scope: str = "api") -> Caller:
+    """Who calls, by the key sent. `scope`: api, admin, or "" for any. Raises WrongKey, or NotAllowed without it."""
+    environ, keys, refused = request.environ, state().keys, None
+    given = environ.get("HTTP_X_API_KEY", ""), _bearer(environ.get("HTTP_AUTHORIZATION", ""))
+    for key in given:
+        found = keys.caller(key) if key else None
+        if found and (not scope or scope in found.scopes):
+            return found
+        refused = refused or found
+    if refused:
+        raise NotAllowed(f"the key {refused.name!r} is a good one, but {WANTED[scope]}")
     if any(given):
-        raise WrongKey("this API key is not the gateway's; `python kirogw.py key` prints the right one")
+        why = next(filter(None, map(keys.why, given)), "")
+        raise WrongKey(f"this API key {why}; ask whoever runs the gateway for another one" if why else
+                       "this API key is not the gateway's; `python kirogw.py key` prints the right one")  # fmt: skip
     raise WrongKey("an API key is needed: send it as `Authorization: Bearer KEY` or as `x-api-key: KEY`")
+
+
+def check_model(who: Caller, name: str) -> None:
+    """Whether `who` may use the model that a client calls `name`. Raises NotAllowed, which names those it may."""
+    if who.models:
+        catalog = state().gateway.catalog
+        model = catalog.resolve(name, catalog.known()).model.id
+        if not who.may_use(model):
+            allowed = ", ".join(who.models)
+            raise NotAllowed(f"the key {who.name!r} may not use {clean(name)!r}; it may use: {allowed}", param="model")
 
 
 def _bearer(header: str) -> str:
