@@ -11,6 +11,7 @@ drives it (the command line, the admin API) asks again when `next_at` has come. 
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +24,7 @@ from kirogw.dialects.kiro.login import BUILDER_REGION
 from kirogw.dialects.kiro.signin import Client, Device, Unable
 from kirogw.errors import BadRequest, GatewayError, UpstreamFailed
 from kirogw.logins.redeem import Post
+from kirogw.logins.stored import packed, unpacked
 from kirogw.logins.whose import whose
 from kirogw.settings import Settings
 from kirogw.store import StoreFailed
@@ -125,9 +127,9 @@ class Walk:
 
     def start(self, kind: str, params: Mapping[str, Any]) -> Flow:
         """`builder-id`; `idc` with start_url and region; `social` with provider (google, github) and how (device, the
-        default; browser; link); `portal`: the user chooses on the page. `label` names the account, `account` is one that
-        gets this login. The flow has failed already when the service refuses. Raises BadRequest for params that make no
-        sense.
+        default; browser; link); `portal`: the user chooses on the page. `label` names the account; `account` is one
+        that gets this login. The flow has failed already when the service refuses. Raises BadRequest for params that
+        make no sense.
         """
         if kind not in KINDS:
             raise BadRequest(f"there is no sign-in {kind!r}; there are {', '.join(KINDS)}", param="kind")
@@ -253,14 +255,13 @@ class Walk:
     def _came(self, flow: Flow, credential: Credential) -> Flow:
         now = self._now()
         return replace(
-            flow, step="keep", credential=asdict(credential), provider=credential.provider, notice="", device="",
-            client={}, state="", verifier="", stumbles=0, next_at=now, ends_at=now + KEEP_LIFE,
+            flow, step="keep", credential=json.loads(packed(credential)), provider=credential.provider, notice="",
+            device="", client={}, state="", verifier="", stumbles=0, next_at=now, ends_at=now + KEEP_LIFE,
         )  # fmt: skip
 
     def finished(self, flow: Flow) -> Flow:
         """The login gets its place. One that can not be kept just now is offered again later."""
-        members = flow.credential
-        credential = Credential(**{**members, "scopes": tuple(members["scopes"])})
+        credential = unpacked(json.dumps(flow.credential).encode())
         told = whose(credential, self._settings, self._post, self._now())
         if isinstance(told, Quota) and told.email:
             credential = replace(credential, email=told.email)

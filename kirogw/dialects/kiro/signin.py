@@ -196,7 +196,7 @@ def read_device(reply: Reply) -> Device | Unable:
 
 def _seconds(body: Json, name: str, default: float) -> float:
     """AWS tells seconds, Kiro milliseconds."""
-    for value, unit in ((body.get(f"{name}InMilliseconds"), 0.001), (body.get(name), 1.0)):
+    for value, unit in ((body.get(f"{name.removesuffix('In')}InMilliseconds"), 0.001), (body.get(name), 1.0)):
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < MOST:
             return value * unit
     return default
