@@ -24,6 +24,7 @@ FILE: Final = "state.sqlite3"
 
 def open_store(settings: Settings, now: Callable[[], float] = time.time) -> Store:
     """Raises StoreFailed, and WrongSetting for a STATE_URL that can not be used."""
+    home = Path(settings.kirogw_home).expanduser().absolute()
     if settings.state_url:
-        return RedisStore(settings.state_url, now, settings.ca_bundle)
-    return SqliteStore(Path(settings.kirogw_home).expanduser() / FILE, now)
+        return RedisStore(settings.state_url, home, now, settings.ca_bundle)
+    return SqliteStore(home / FILE, now)

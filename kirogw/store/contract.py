@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -46,6 +47,14 @@ class Delete:
 Change = Put | Delete
 
 
+def finite(amounts: Mapping[str, float] | None) -> dict[str, float]:
+    """`amounts`, checked: a counter to which an infinity was added would never be right again."""
+    found = {name: float(amount) for name, amount in (amounts or {}).items()}
+    if not all(map(math.isfinite, found.values())):
+        raise ValueError("an amount is infinite, or no number")
+    return found
+
+
 class Store(Protocol):
     """Shared by threads, processes and, with Redis, machines; a fork may carry it over. Whatever fails raises
     StoreFailed. Under gevent SQLite stops the loop for as long as a call takes, so nothing of it belongs on the way
@@ -72,7 +81,8 @@ class Store(Protocol):
         """All or nothing, what `add` and `append` do (`logs`: by name of the log) included. Raises Conflict.
 
         `durable=False` for what a crash of the machine may take back. Two calls with the same name in `once` count
-        as one: so a batch of which nobody knows whether it has arrived can be sent again.
+        as one for ten minutes: so a batch of which nobody knows whether it has arrived can be sent again. Raises
+        ValueError for an amount that is no number, and TypeError for a value that is no JSON.
         """
 
     def mark(self, kinds: Sequence[str]) -> tuple[int, ...]:

@@ -6,12 +6,11 @@ machines' clocks differ. The package `redis` is needed only where STATE_URL is s
 
 from __future__ import annotations
 
-import functools
 import importlib
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,13 +18,12 @@ import orjson
 
 from kirogw.log import logger
 from kirogw.settings import WrongSetting
-from kirogw.store import scripts, snapshots
-from kirogw.store.contract import Change, Conflict, Delete, Doc, Put, StoreFailed
+from kirogw.store import backups, keyspace, scripts, snapshots
+from kirogw.store.contract import Change, Conflict, Delete, Doc, Put, StoreFailed, finite
 from kirogw.store.owner import alive
-from kirogw.store.scripts import PREFIX
+from kirogw.store.scripts import PREFIX, VERSION
 from kirogw.wire import Json
 
-VERSION: Final = 1
 CONNECT: Final = 3.0  # seconds
 ANSWER: Final = 5.0  # seconds: scripts take milliseconds
 IDLE: Final = 30.0  # seconds after which a connection is tried before it is used
@@ -35,12 +33,14 @@ T = TypeVar("T")
 
 
 class RedisStore:
-    def __init__(self, url: str, now: Callable[[], float] = time.time, ca_bundle: str = "") -> None:
+    """`home` takes the backup before a migration. `now`, if it is not the usual clock, also ends what has a ttl."""
+
+    def __init__(self, url: str, home: Path, now: Callable[[], float] = time.time, ca_bundle: str = "") -> None:
         try:
             self._redis: Any = importlib.import_module("redis")
         except ImportError:
             raise WrongSetting("STATE_URL is set, but the package `redis` is missing: pip install redis") from None
-        self.place = _place(url)
+        self.place, self._home = _place(url), home
         self._now = None if now is time.time else now
         self._client: Any = self._connect(url, ca_bundle)
         self._errors: Any = self._redis.exceptions
@@ -80,7 +80,8 @@ class RedisStore:
               amounts: Mapping[str, float] | None = None, logs: Mapping[str, Sequence[Json]] | None = None,
               once: str = "") -> None:  # fmt: skip
         """How durable that is the server's configuration says."""
-        self._write(changes, amounts or {}, logs or {}, once)
+        if changes or amounts or logs:
+            self._write(changes, amounts, logs, once)
 
     def _write(self, changes: Sequence[Change], amounts: Mapping[str, float] | None = None,
                logs: Mapping[str, Sequence[Json]] | None = None, once: str = "") -> list[int]:  # fmt: skip
@@ -89,9 +90,10 @@ class RedisStore:
         words.append(len(changes))
         for change in changes:
             words += _change(change)
-        words.append(len(amounts or ()))
-        for name, amount in (amounts or {}).items():
-            words += (_bucket(name), name, repr(float(amount)))
+        sums = finite(amounts)
+        words.append(len(sums))
+        for name, amount in sums.items():
+            words += (keyspace.bucket(name), name, repr(amount))
         words.append(len(logs or ()))
         for log, entries in (logs or {}).items():
             words += (log, len(entries), *map(orjson.dumps, entries))
@@ -124,8 +126,8 @@ class RedisStore:
         self._write([], amounts)
 
     def totals(self, prefix: str) -> dict[str, float]:
-        buckets = self._buckets(prefix)
-        found = self._together(lambda pipe: [pipe.hgetall(f"{PREFIX}count:{bucket}") for bucket in buckets])
+        places = self._buckets(prefix)
+        found = self._together(lambda pipe: [pipe.hgetall(f"{PREFIX}count:{place}") for place in places])
         names = ((name.decode(), float(amount)) for bucket in found for name, amount in bucket.items())
         return {name: amount for name, amount in names if name.startswith(prefix)}
 
@@ -133,11 +135,7 @@ class RedisStore:
         self._script("FORGET", prefix, *self._buckets(prefix))
 
     def _buckets(self, prefix: str) -> list[str]:
-        if prefix.count("|") > 1:
-            return [_bucket(prefix)]
-        head = f"{PREFIX}count:"
-        keys = self._ask(lambda client: list(client.scan_iter(_literal(head + prefix) + "*", 1000)))
-        return [key.decode()[len(head) :] for key in keys]
+        return self._ask(lambda client: keyspace.buckets(client, prefix))
 
     # logs
 
@@ -150,7 +148,7 @@ class RedisStore:
         if limit < 1 or (before is not None and before <= first):
             return []
         rows = self._rows(f"{PREFIX}log:{log}", first, last, limit, newest)
-        return [(_number(id), orjson.loads(fields[b"v"])) for id, fields in rows]
+        return [(keyspace.number(id), orjson.loads(fields[b"v"])) for id, fields in rows]
 
     def _rows(self, key: str, first: int, last: int | str, limit: int, newest: bool = False) -> list[Any]:
         return self._ask(lambda client: client.xrevrange(key, last, first, limit) if newest
@@ -168,12 +166,12 @@ class RedisStore:
     def _first_young(self, key: str, moment: float) -> int:
         """The number from which on entries stay. They lie in the order of time, so halving finds it."""
         last = self._rows(key, 1, "+", 1, newest=True)
-        low, high = 1, _number(last[0][0]) + 1 if last else 1
+        low, high = 1, keyspace.number(last[0][0]) + 1 if last else 1
         while low < high:
             middle = (low + high) // 2
             found = self._rows(key, middle, "+", 1)
             if found and float(found[0][1][b"at"]) < moment:
-                low = _number(found[0][0]) + 1
+                low = keyspace.number(found[0][0]) + 1
             else:
                 high = middle
         return low
@@ -181,21 +179,11 @@ class RedisStore:
     # everything
 
     def snapshot(self) -> Json:
-        while True:
-            names = self._names()
-            found = self._ask(functools.partial(_read_all, names))
-            if self._names() == names:  # else there is a new kind, bucket or log
-                return found
+        return self._ask(keyspace.read)
 
     def restore(self, snapshot: Json) -> None:
         snapshots.check(snapshot)
-        self._ask(lambda client: client.transaction(
-            lambda pipe: _restore(pipe, snapshot, self._buckets("")), f"{PREFIX}marks", f"{PREFIX}logs"))  # fmt: skip
-
-    def _names(self) -> tuple[list[str], list[str], list[str]]:
-        """Kinds, buckets of counters, logs."""
-        marks, logs = self._ask(lambda client: (client.hkeys(f"{PREFIX}marks"), client.hkeys(f"{PREFIX}logs")))
-        return [kind.decode() for kind in marks], self._buckets(""), [log.decode() for log in logs]
+        self._ask(lambda client: keyspace.restore(client, snapshot))
 
     def close(self) -> None:
         self._client.close()
@@ -246,11 +234,19 @@ class RedisStore:
             raise self._told(error) from error
 
     def _prepare(self) -> None:
-        self._client.set(f"{PREFIX}version", VERSION, nx=True)
-        found = int(self._client.get(f"{PREFIX}version"))
-        if found > VERSION:
-            raise StoreFailed(_newer(self.place, found))
+        found = keyspace.migrate(self._client, self._back_up)
+        if found != VERSION:
+            raise self._newer(found)
         self._ready = True
+
+    def _back_up(self, snapshot: Json, version: int) -> None:
+        backups.of_snapshot(self._home, snapshot, version, time.time())
+
+    def _newer(self, version: int) -> StoreFailed:
+        """Others may be newer than this process and have migrated the keys meanwhile."""
+        by = f"kirogw {made}" if (made := keyspace.writer(self._client)) else "a newer kirogw"
+        return StoreFailed(f"{self.place} belongs to {by} (its version is {version}, this one knows {VERSION}):"
+                           " start that one")  # fmt: skip
 
     def _told(self, error: Exception) -> Exception:
         """What a caller may hear of it."""
@@ -258,7 +254,7 @@ class RedisStore:
         if code == "CONFLICT":
             return Conflict(f"{rest} has been changed by somebody else")
         if code == "VERSION":
-            return StoreFailed(_newer(self.place, int(rest)))
+            return self._newer(int(rest))
         names = (cls.__name__ for cls in type(error).__mro__)
         words = next((FAULTS[name] for name in (code, *names) if name in FAULTS), "")
         return StoreFailed(f"{self.place} {words or f'can not be used: {str(error)[:200]}'}")
@@ -275,10 +271,6 @@ FAULTS: Final = {
     "TimeoutError": "does not answer in time; it is tried again",
     "ConnectionError": "can not be reached; start it, or mend STATE_URL",
 }
-
-
-def _newer(place: str, version: int) -> str:
-    return f"{place} belongs to a newer kirogw (its version is {version}, this one knows {VERSION}): start that one"
 
 
 def _place(url: str) -> str:
@@ -301,67 +293,3 @@ def _change(change: Change) -> tuple[Any, ...]:
     want = "" if change.if_version is None else change.if_version
     ttl = "" if change.ttl is None else repr(float(change.ttl))
     return "put", change.kind, change.id, want, ttl, orjson.dumps(change.value)
-
-
-def _bucket(name: str) -> str:
-    return "|".join(name.split("|", 2)[:2])
-
-
-def _number(id: bytes) -> int:
-    return int(id.partition(b"-")[0])
-
-
-def _literal(pattern: str) -> str:
-    return re.sub(r"([*?\[\]\\^])", r"\\\1", pattern)
-
-
-def _read_all(names: tuple[list[str], list[str], list[str]], client: Any) -> Json:
-    """All of it as of one moment."""
-    kinds, buckets, logs = names
-    pipe = client.pipeline(transaction=True)
-    for key in [f"doc:{kind}" for kind in kinds] + [f"count:{bucket}" for bucket in buckets]:
-        pipe.hgetall(PREFIX + key)
-    pipe.hgetall(f"{PREFIX}logs")
-    for log in logs:
-        pipe.xrange(f"{PREFIX}log:{log}")
-    found = iter(pipe.execute())
-    docs = {kind: _kept(next(found)) for kind in kinds}
-    counters = {name.decode(): float(amount) for _ in buckets for name, amount in next(found).items()}
-    lasts = next(found)
-    lines = {log: {"last": int(lasts[log.encode()]), "entries": [_entry(*row) for row in next(found)]} for log in logs}
-    return snapshots.make({kind: found for kind, found in docs.items() if found}, counters, lines)
-
-
-def _entry(id: bytes, fields: dict[bytes, bytes]) -> list[Any]:
-    return [_number(id), float(fields[b"at"]), orjson.loads(fields[b"v"])]
-
-
-def _kept(raws: dict[bytes, bytes]) -> Json:
-    """Documents without a ttl."""
-    parts = ((id.decode(), raw.split(b"|", 3)) for id, raw in raws.items())
-    return {id: {"value": orjson.loads(value), "at": float(at)} for id, (_, at, ends, value) in parts if not ends}
-
-
-def _restore(pipe: Any, snapshot: Json, buckets: list[str]) -> None:
-    """In a transaction which begins anew when a document or a log changes meanwhile."""
-    marks, lasts = pipe.hgetall(f"{PREFIX}marks"), pipe.hgetall(f"{PREFIX}logs")
-    old = {kind.decode(): _kept(pipe.hgetall(f"{PREFIX}doc:{kind.decode()}")) for kind in marks}
-    pipe.multi()
-    for kind in set(old) | set(snapshot["docs"]):
-        if old.get(kind):
-            pipe.hdel(f"{PREFIX}doc:{kind}", *old[kind])
-        version = int(marks.get(kind.encode(), 0)) + 1
-        pipe.hset(f"{PREFIX}marks", kind, version)
-        for id, doc in snapshot["docs"].get(kind, {}).items():
-            pipe.hset(f"{PREFIX}doc:{kind}", id, b"%d|%.6f||%s" % (version, doc["at"], orjson.dumps(doc["value"])))
-            pipe.zrem(f"{PREFIX}ends", f"{kind}\0{id}")
-    for bucket in buckets:
-        pipe.delete(f"{PREFIX}count:{bucket}")
-    for name, amount in snapshot["counters"].items():
-        pipe.hset(f"{PREFIX}count:{_bucket(name)}", name, repr(float(amount)))
-    for log in {log.decode() for log in lasts} | set(snapshot["logs"]):
-        pipe.delete(f"{PREFIX}log:{log}")
-        found = snapshot["logs"].get(log, {"last": 0, "entries": []})
-        pipe.hset(f"{PREFIX}logs", log, max(found["last"], int(lasts.get(log.encode(), 0))))
-        for n, at, value in found["entries"]:
-            pipe.xadd(f"{PREFIX}log:{log}", {"at": f"{at:.6f}", "v": orjson.dumps(value)}, id=f"{n}-0")

@@ -2,7 +2,8 @@
 
 A document is a field of the hash `doc:KIND`, as `version|at|ends|JSON`: so a script finds the version without reading
 the JSON. `ends` has the documents with a ttl, by the second at which they end, `marks` the last version of each kind.
-Counters lie in one hash for each first two parts of their names, logs in streams; `logs` has their last numbers.
+Counters lie in one hash for each first two parts of their names, and `counts` lists those; logs lie in streams, and
+`logs` has their last numbers.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 PREFIX: Final = "kirogw:"
+VERSION: Final = 2
+"""1: the keys. 2: `counts` lists the hashes of counters, and `about` says which kirogw has made the keys so."""
 
 _HEAD: Final = f"""
 local P = '{PREFIX}'
@@ -90,7 +93,9 @@ end
 for kind, last in pairs(marks) do redis.call('HSET', P .. 'marks', kind, whole(last)) end
 
 for _ = 1, tonumber(take()) do
-    redis.call('HINCRBYFLOAT', P .. 'count:' .. take(), take(), take())
+    local bucket = take()
+    redis.call('ZADD', P .. 'counts', 0, bucket)
+    redis.call('HINCRBYFLOAT', P .. 'count:' .. bucket, take(), take())
 end
 
 for _ = 1, tonumber(take()) do
@@ -106,7 +111,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', P .. 'ends', '-inf', now, 'L
     redis.call('HDEL', P .. 'doc:' .. string.sub(member, 1, cut - 1), string.sub(member, cut + 1))
     redis.call('ZREM', P .. 'ends', member)
 end
-if once ~= '' then redis.call('SET', P .. 'once:' .. once, cjson.encode(results), 'EX', 3600) end
+if once ~= '' then redis.call('SET', P .. 'once:' .. once, cjson.encode(results), 'EX', 600) end
 return results
 """
 )
@@ -141,6 +146,28 @@ for n = 2, #ARGV do
     for _, name in ipairs(redis.call('HKEYS', key)) do
         if string.sub(name, 1, #prefix) == prefix then redis.call('HDEL', key, name) end
     end
+    if redis.call('EXISTS', key) == 0 then redis.call('ZREM', P .. 'counts', ARGV[n]) end
 end
+"""
+)
+
+MIGRATE: Final = (
+    _HEAD
+    + """
+-- our version, our name; gives the version that is there now
+local want, name = tonumber(take()), take()
+local have = tonumber(redis.call('GET', P .. 'version') or 0)
+if have > want then return have end
+if have == 1 then
+    local head = P .. 'count:'
+    for _, key in ipairs(redis.call('KEYS', head .. '*')) do
+        redis.call('ZADD', P .. 'counts', 0, string.sub(key, #head + 1))
+    end
+end
+if have < want then redis.call('SET', P .. 'version', whole(want)) end
+if have < want or redis.call('HEXISTS', P .. 'about', 'kirogw') == 0 then
+    redis.call('HSET', P .. 'about', 'kirogw', name)
+end
+return want
 """
 )

@@ -17,9 +17,10 @@ from typing import Final, TypeVar
 
 import orjson
 
-from kirogw.store import schema, snapshots
-from kirogw.store.contract import Change, Conflict, Doc, Put, StoreFailed
+from kirogw.store import backups, schema, snapshots, statements
+from kirogw.store.contract import Change, Conflict, Doc, Put, StoreFailed, finite
 from kirogw.store.owner import alive, boot
+from kirogw.store.statements import Db
 from kirogw.wire import Json
 
 PATIENCE: Final = 10.0  # seconds for others to end their transactions, which take milliseconds
@@ -32,7 +33,6 @@ PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
 
 T = TypeVar("T")
-Db = sqlite3.Connection
 _abandoned: Final[list[Db]] = []  # connections of the process before a fork: to close them here would harm it
 
 
@@ -65,15 +65,16 @@ class SqliteStore:
 
     def put(self, kind: str, id: str, value: Json, *, if_version: int | None = None, ttl: float | None = None) -> int:
         change, data = Put(kind, id, value, if_version, ttl), orjson.dumps(value)
-        return self._write(lambda db: _put(db, change, data, self._now()), durable=True)
+        return self._write(lambda db: statements.put(db, change, data, self._now()), durable=True)
 
     def delete(self, kind: str, id: str) -> bool:
-        return self._write(lambda db: _delete(db, kind, id, self._now()), durable=True)
+        return self._write(lambda db: statements.delete(db, kind, id, self._now()), durable=True)
 
     def apply(self, changes: Sequence[Change] = (), *, durable: bool = True,
               amounts: Mapping[str, float] | None = None, logs: Mapping[str, Sequence[Json]] | None = None,
               once: str = "") -> None:  # fmt: skip
         """`once` is for engines that may have written when they say that they failed. This one never has."""
+        sums = finite(amounts)
         ready = [(change, orjson.dumps(change.value) if isinstance(change, Put) else b"") for change in changes]
         lines = {log: [orjson.dumps(entry) for entry in entries] for log, entries in (logs or {}).items()}
 
@@ -81,16 +82,16 @@ class SqliteStore:
             now = self._now()
             for change, data in ready:
                 if isinstance(change, Put):
-                    _put(db, change, data, now)
+                    statements.put(db, change, data, now)
                 else:
-                    _delete(db, change.kind, change.id, now)
-            if amounts:
-                _add(db, amounts)
+                    statements.delete(db, change.kind, change.id, now)
+            statements.add(db, sums)
             for log, entries in lines.items():
-                _append(db, log, entries, now)
+                statements.append(db, log, entries, now)
             self._purge(db, now)
 
-        self._write(work, durable)
+        if ready or sums or lines:
+            self._write(work, durable)
 
     def mark(self, kinds: Sequence[str]) -> tuple[int, ...]:
         sql = f"SELECT kind, n FROM marks WHERE kind IN ({', '.join('?' * len(kinds))})"  # noqa: S608 no value in it
@@ -155,7 +156,7 @@ class SqliteStore:
 
     def prune(self, log: str, *, older_than: float | None = None, keep: int | None = None) -> int:
         """In pieces, so that nobody waits for long."""
-        upto = self._read(lambda db: _last_to_go(db, log, older_than, keep))
+        upto = self._read(lambda db: statements.last_to_go(db, log, older_than, keep))
         sql = "DELETE FROM entries WHERE log = ? AND n <= ? AND n < (SELECT min(n) FROM entries WHERE log = ?) + ?"
         gone = 0
         while piece := self._write(lambda db: db.execute(sql, (log, upto, log, PIECE)).rowcount):
@@ -169,7 +170,7 @@ class SqliteStore:
         def work(db: Db) -> Json:
             db.execute("BEGIN")
             try:
-                return _snapshot(db)
+                return statements.snapshot(db)
             finally:
                 db.execute("COMMIT")
 
@@ -177,7 +178,7 @@ class SqliteStore:
 
     def restore(self, snapshot: Json) -> None:
         snapshots.check(snapshot)
-        self._write(lambda db: _restore(db, snapshot), durable=True)
+        self._write(lambda db: statements.restore(db, snapshot), durable=True)
 
     def close(self) -> None:
         while self._idle:
@@ -188,12 +189,13 @@ class SqliteStore:
     def _read(self, work: Callable[[Db], T]) -> T:
         return self._patiently(work)
 
-    def _write(self, work: Callable[[Db], T], durable: bool = False) -> T:
+    def _write(self, work: Callable[[Db], T], durable: bool = False, checked: bool = True) -> T:
         def transaction(db: Db) -> T:
             db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             db.execute("BEGIN IMMEDIATE")
             try:
-                self._need_version(db)
+                if checked:
+                    self._need_version(db)
                 done = work(db)
                 db.execute("COMMIT")
             except BaseException:
@@ -214,11 +216,13 @@ class SqliteStore:
                 done = work(db)
             except sqlite3.Error as error:
                 if not _busy(error) or time.monotonic() > patience:
-                    if db:
-                        db.close()
+                    _drop(db)
                     raise StoreFailed(_words(error, self.place)) from error
             except (Conflict, StoreFailed):
                 self._give(db)
+                raise
+            except BaseException:
+                _drop(db)
                 raise
             else:
                 self._give(db)
@@ -230,6 +234,9 @@ class SqliteStore:
         if self._pid != os.getpid():
             _abandoned.extend(self._idle)
             self._idle, self._pid = [], os.getpid()
+        if self._file != _identity(self._path):  # taken away under our feet: nothing may be written to what is gone
+            self.close()
+            self._prepare()
         try:
             return self._idle.pop()
         except IndexError:
@@ -238,14 +245,14 @@ class SqliteStore:
     def _give(self, db: Db | None) -> None:
         if db and len(self._idle) < IDLE:
             self._idle.append(db)
-        elif db:
-            db.close()
+        else:
+            _drop(db)
 
     def _open(self) -> Db:
         db = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.Error:
+        except BaseException:
             db.close()
             raise
         return db
@@ -257,16 +264,24 @@ class SqliteStore:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
         except OSError as error:
             raise StoreFailed(f"the state file {self.place} can not be opened: {error.strerror}") from error
+        self._file = _identity(self._path)
         if self._read(schema.version) < schema.VERSION:
-            self._patiently(_migrate)
+            self._write(self._migrate, durable=True, checked=False)
         self._read(self._need_version)
 
+    def _migrate(self, db: Db) -> None:
+        """Nobody else can write meanwhile, nor read what is half done."""
+        if 0 < (found := schema.version(db)) < schema.VERSION:
+            backups.of_file(self._path, found, self._now())
+        if found < schema.VERSION:
+            schema.migrate(db)
+
     def _need_version(self, db: Db) -> None:
+        """Others may be newer than this process and have migrated the file meanwhile."""
         if (found := schema.version(db)) != schema.VERSION:
-            raise StoreFailed(
-                f"the state file {self.place} belongs to a newer kirogw (its version is {found}, this one knows"
-                f" {schema.VERSION}): start that one, or put a backup in its place"
-            )
+            by = f"kirogw {made}" if (made := schema.writer(db)) else "a newer kirogw"
+            raise StoreFailed(f"the state file {self.place} belongs to {by} (its version is {found}, this one knows"
+                              f" {schema.VERSION}): start that one, or put a backup in its place")  # fmt: skip
 
     def _purge(self, db: Db, now: float) -> None:
         if abs(now - self._purged) > PURGE:
@@ -274,16 +289,18 @@ class SqliteStore:
             db.execute("DELETE FROM docs WHERE ends <= ?", (now,))
 
 
-def _migrate(db: Db) -> None:
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("BEGIN IMMEDIATE")
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file it is."""
     try:
-        schema.migrate(db)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
+
+
+def _drop(db: Db | None) -> None:
+    if db:
+        db.close()
 
 
 def _busy(error: sqlite3.Error) -> bool:
@@ -309,89 +326,3 @@ FAULTS: Final = {
 
 def _words(error: sqlite3.Error, place: str) -> str:
     return f"the state file {place} {FAULTS.get(_code(error), f'can not be used: {error}')}"
-
-
-# inside a transaction
-
-
-def _bump(db: Db, kind: str) -> int:
-    db.execute("INSERT INTO marks VALUES (?, 1) ON CONFLICT (kind) DO UPDATE SET n = n + 1", (kind,))
-    return int(db.execute("SELECT n FROM marks WHERE kind = ?", (kind,)).fetchone()[0])
-
-
-def _put(db: Db, change: Put, data: bytes, now: float) -> int:
-    key = (change.kind, change.id)
-    if change.if_version is not None and _version(db, *key, now) != change.if_version:
-        raise Conflict(f"{change.kind} {change.id} has been changed by somebody else")
-    version, ends = _bump(db, change.kind), None if change.ttl is None else now + change.ttl
-    db.execute("INSERT OR REPLACE INTO docs VALUES (?, ?, ?, ?, ?, ?)", (*key, data, version, now, ends))
-    return version
-
-
-def _version(db: Db, kind: str, id: str, now: float) -> int:
-    sql = "SELECT version FROM docs WHERE kind = ? AND id = ? AND (ends IS NULL OR ends > ?)"
-    row = db.execute(sql, (kind, id, now)).fetchone()
-    return row[0] if row else 0
-
-
-def _delete(db: Db, kind: str, id: str, now: float) -> bool:
-    there = _version(db, kind, id, now) > 0
-    if there:
-        db.execute("DELETE FROM docs WHERE kind = ? AND id = ?", (kind, id))
-        _bump(db, kind)
-    return there
-
-
-def _add(db: Db, amounts: Mapping[str, float]) -> None:
-    sql = "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET amount = amount + excluded.amount"
-    db.executemany(sql, amounts.items())
-
-
-def _append(db: Db, log: str, entries: Sequence[bytes], now: float) -> None:
-    last = db.execute("SELECT last FROM logs WHERE log = ?", (log,)).fetchone()
-    first = (last[0] if last else 0) + 1
-    rows = ((log, n, now, entry) for n, entry in enumerate(entries, first))
-    db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?)", rows)
-    db.execute("INSERT OR REPLACE INTO logs VALUES (?, ?)", (log, first + len(entries) - 1))
-
-
-def _last_to_go(db: Db, log: str, older_than: float | None, keep: int | None) -> int:
-    """The number up to which entries go. They lie in the order of time."""
-    row = db.execute("SELECT last FROM logs WHERE log = ?", (log,)).fetchone()
-    end, upto = row[0] if row else 0, 0
-    if older_than is not None:
-        sql = "SELECT n FROM entries WHERE log = ? AND at >= ? ORDER BY n LIMIT 1"
-        young = db.execute(sql, (log, older_than)).fetchone()
-        upto = young[0] - 1 if young else end
-    if keep is not None:
-        sql = "SELECT n FROM entries WHERE log = ? ORDER BY n DESC LIMIT 1 OFFSET ?"
-        row = db.execute(sql, (log, keep)).fetchone()
-        upto = max(upto, row[0] if row else 0)
-    return upto
-
-
-def _snapshot(db: Db) -> Json:
-    docs: dict[str, Json] = {}
-    for kind, id, value, at in db.execute("SELECT kind, id, value, at FROM docs WHERE ends IS NULL"):
-        docs.setdefault(kind, {})[id] = {"value": orjson.loads(value), "at": at}
-    logs: Json = {log: {"last": last, "entries": []} for log, last in db.execute("SELECT log, last FROM logs")}
-    for log, n, at, value in db.execute("SELECT log, n, at, value FROM entries ORDER BY log, n"):
-        logs[log]["entries"].append([n, at, orjson.loads(value)])
-    return snapshots.make(docs, dict(db.execute("SELECT name, amount FROM counters")), logs)
-
-
-def _restore(db: Db, snapshot: Json) -> None:
-    kinds = {kind for (kind,) in db.execute("SELECT DISTINCT kind FROM docs WHERE ends IS NULL")}
-    lasts = dict(db.execute("SELECT log, last FROM logs"))
-    for statement in ("DELETE FROM docs WHERE ends IS NULL", "DELETE FROM counters", "DELETE FROM entries"):
-        db.execute(statement)
-    for kind in kinds | set(snapshot["docs"]):
-        version = _bump(db, kind)
-        rows = [(kind, id, orjson.dumps(doc["value"]), version, doc["at"], None)
-                for id, doc in snapshot["docs"].get(kind, {}).items()]  # fmt: skip
-        db.executemany("INSERT OR REPLACE INTO docs VALUES (?, ?, ?, ?, ?, ?)", rows)
-    db.executemany("INSERT INTO counters VALUES (?, ?)", snapshot["counters"].items())
-    for name, log in snapshot["logs"].items():
-        db.execute("INSERT OR REPLACE INTO logs VALUES (?, ?)", (name, max(log["last"], lasts.get(name, 0))))
-        lines = ((name, n, at, orjson.dumps(value)) for n, at, value in log["entries"])
-        db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?)", lines)

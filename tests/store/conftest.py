@@ -21,7 +21,7 @@ def settings(request, tmp_path):
     if request.param == "sqlite":
         return Settings(kirogw_home=home)
     server = request.getfixturevalue("server")
-    server.send("FLUSHALL")
+    server.command("FLUSHALL")
     return Settings(kirogw_home=home, state_url=server.url)
 
 

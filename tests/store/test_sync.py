@@ -19,7 +19,6 @@ def sync(store):
 
 
 def test_what_is_given_is_written(store, sync):
-    sync.start()
     sync.put("k", "a", {"n": 1})
     sync.put("k", "a", {"n": 2})
     sync.put("k", "b", {"n": 1})
@@ -28,6 +27,7 @@ def test_what_is_given_is_written(store, sync):
     sync.add({"c": 1.5, "d": 1})
     sync.append("l", {"n": 1})
     sync.append("l", {"n": 2})
+    sync.start()
     wait_until(lambda: store.totals("") == {"c": 2.5, "d": 1})
     assert {id: doc.value for id, doc in store.all("k").items()} == {"a": {"n": 2}}
     assert store.entries("l") == [(1, {"n": 1}), (2, {"n": 2})]
