@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,6 @@ from kirogw.auth import Account, Logins
 from kirogw.dialects.dialect import Quota
 from kirogw.errors import BadRequest, GatewayError, NotFound
 from kirogw.logins import imports
-from kirogw.logins.files import Unreadable
 from kirogw.pool import Pool
 from kirogw.pool.health import READY
 from kirogw.quotas import Quotas
@@ -124,6 +123,7 @@ class Desk:
         terms: Json = {name: value for name, value in given.items() if value is not None}
         if terms and id not in before:
             self.logins.change(id, **terms)
+        self.pool.renewed(id, self.now())
         self.note("account added", account=id)
         return id
 
@@ -145,6 +145,7 @@ class Desk:
     def refresh(self, name: str) -> None:
         id = self.find(name)
         self.logins.refresh(id)
+        self.pool.renewed(id, self.now())
         self.note("token renewed", account=id)
 
     def clear(self, name: str, model: str | None = None) -> None:
@@ -169,16 +170,15 @@ class Desk:
     def export(self, names: Sequence[str] | None = None) -> Json:
         """Logins with their secrets, in a form that `imports.read` takes, here or in another installation."""
         rows = {account.id: account for account in self.logins.accounts()}
-        ids = [self.find(name) for name in names] if names is not None else list(rows)
+        ids = [id for id, account in rows.items() if account.kind]  # without one there is no login yet
+        if names is not None:
+            ids = [self.find(name) for name in names]
         made = imports.export([self._exported(rows[id]) for id in ids], self.now())
         self.note("accounts exported", accounts=ids)
         return made
 
     def _exported(self, account: Account) -> imports.Imported:
-        try:
-            credential = self.logins.credential(account.id)
-        except Unreadable as error:
-            raise BadRequest(f"the login of {account.id} can not be read: {error}", param="accounts") from None
+        credential = self.logins.credential(account.id)
         return imports.Imported(credential, account.label, account.enabled, account.weight, account.limit)
 
     def _follow(self) -> None:
@@ -261,12 +261,12 @@ class Desk:
 
     def restore(self, data: bytes, phrase: str = "", *, dry_run: bool = False) -> Json:
         if dry_run:
-            return {**asdict(backup.look(data, phrase)), "dry_run": True}
+            return _found(backup.look(data, phrase), dry_run=True)
         self.sync.flush()
         found = backup.put_back(self.store, self.logins.safe, self.home, data, phrase)
         self.note("backup restored", made_at=found.made_at)
         self._follow()
-        return {**asdict(found), "dry_run": False}
+        return _found(found, dry_run=False)
 
 
 UNKNOWN: Final[Json] = {  # of an account that the pool does not know yet
@@ -278,6 +278,11 @@ SHOWN: Final = (  # of an account, to any key
     "id", "label", "kind", "name", "state", "reason", "since", "until", "seconds", "can_serve", "half_open",
     "in_flight", "limit", "last_used", "quota", "models",
 )  # fmt: skip
+
+
+def _found(found: backup.Found, dry_run: bool) -> Json:
+    return {"made_at": found.made_at, "documents": dict(found.documents), "files": list(found.files),
+            "newer": list(found.newer), "dry_run": dry_run}  # fmt: skip
 
 
 def _cleaned(row: Json) -> Json:

@@ -62,7 +62,7 @@ def written(content: Content, phrase: str = "") -> bytes:
         raise BadRequest(f"the pass phrase is too short: take {SHORTEST} characters or more", param="passphrase")
     salt, nonce, (n, r, p) = os.urandom(SALT), os.urandom(NONCE), COST
     head |= {"encrypted": True, "scrypt": {"n": n, "r": r, "p": p, "salt": _text(salt)}, "nonce": _text(nonce)}
-    sealed = _cipher(phrase, salt, n, r, p).encrypt(nonce, orjson.dumps(inner), orjson.dumps(head))
+    sealed = _cipher(phrase, salt, n, r, p).encrypt(nonce, orjson.dumps(inner), _canonical(head))
     return orjson.dumps({**head, "content": _text(sealed)}, option=orjson.OPT_INDENT_2)
 
 
@@ -134,10 +134,15 @@ def _decrypted(head: Json, content: Any, phrase: str) -> Any:
         raise _damaged()
     cipher = _cipher(phrase, salt, n, r, p)
     try:
-        return orjson.loads(cipher.decrypt(nonce, sealed, orjson.dumps(head)))
+        return orjson.loads(cipher.decrypt(nonce, sealed, _canonical(head)))
     except Exception:  # cryptography's InvalidTag, which is not imported here
         raise WrongBackup("the pass phrase is not that of this backup, or the file is damaged",
                           param="passphrase") from None  # fmt: skip
+
+
+def _canonical(head: Json) -> bytes:
+    """What else must not be changed. Whoever passes JSON on may put its members into another order."""
+    return orjson.dumps(head, option=orjson.OPT_SORT_KEYS)
 
 
 def _cipher(phrase: str, salt: bytes, n: int, r: int, p: int) -> Any:

@@ -11,6 +11,7 @@ from flask import Flask
 from kirogw import background, log
 from kirogw.auth import Logins
 from kirogw.budgets import Budgets
+from kirogw.desk import Desk
 from kirogw.dialects.dialect import Quota, Verdict
 from kirogw.gateway import Gateway
 from kirogw.logins import keys
@@ -23,7 +24,7 @@ from kirogw.store import Store, open_store
 from kirogw.store.sync import Sync
 from kirogw.transport import Transport
 from kirogw.usage import Usage
-from kirogw.web import api, failures
+from kirogw.web import admin, api, failures
 from kirogw.web.state import State
 
 
@@ -35,6 +36,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions["kirogw"] = assembled(settings)
     api.add_routes(app)
+    admin.add_routes(app)
     failures.add_handlers(app)
     return app
 
@@ -57,7 +59,8 @@ def assembled(settings: Settings) -> State:
         settings=settings, store=store, sync=sync, logins=logins, pool=pool, quotas=quotas, gateway=gateway,
         usage=usage, background=background.Background(store, jobs),
         flows=Flows(settings, transport.post, store, logins.safe, logins.add),
-        keys=_keys(settings, store, sync, home), budgets=Budgets(sync, store), demo=settings.demo, pid=os.getpid(),
+        keys=_keys(settings, store, sync, home), budgets=Budgets(sync, store),
+        desk=Desk(settings, store, sync, logins, pool, quotas, usage), demo=settings.demo, pid=os.getpid(),
     )  # fmt: skip
 
 

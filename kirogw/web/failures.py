@@ -14,6 +14,7 @@ from kirogw.dialects.clients import client_of
 from kirogw.dialects.dialect import Face
 from kirogw.errors import BadRequest, BodyTooLarge, GatewayError, NotFound, WrongMethod
 from kirogw.web import guard
+from kirogw.web.admin import fault
 
 
 def add_handlers(app: Flask) -> None:
@@ -29,11 +30,16 @@ def face_of_request() -> Face:
 
 
 def gateway_error(error: GatewayError) -> Response:
+    response = fault.reply(error, g.request_id) if request.path.startswith("/api/") else _in_the_words_of_a_face(error)
+    if entry := g.get("entry"):
+        entry.outcome, entry.failed = f"{type(error).__name__} {response.status_code}", True
+    return response
+
+
+def _in_the_words_of_a_face(error: GatewayError) -> Response:
     reply = face_of_request().error(error, client_of(request.headers.get("User-Agent", "")), g.request_id)
     response = Response(orjson.dumps(reply.body), reply.status, mimetype="application/json")
     response.headers.update(reply.headers)
-    if entry := g.get("entry"):
-        entry.outcome, entry.failed = f"{type(error).__name__} {reply.status}", True
     return response
 
 

@@ -14,6 +14,7 @@ from flask import current_app
 from kirogw.auth import Logins
 from kirogw.background import Background
 from kirogw.budgets import Budgets
+from kirogw.desk import Desk
 from kirogw.gateway import Gateway
 from kirogw.logins.flows import Flows
 from kirogw.logins.named import Keys
@@ -41,6 +42,7 @@ class State:
     flows: Flows
     keys: Keys
     budgets: Budgets
+    desk: Desk
     demo: bool
     pid: int
     began: float = field(default_factory=time.time)

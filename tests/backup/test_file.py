@@ -74,6 +74,10 @@ def test_with_a_pass_phrase_nothing_can_be_read():
     assert SECRET not in repr(CONTENT) and "kgw_KEY" not in repr(CONTENT)
 
 
+def test_the_order_of_members_does_not_matter():
+    assert backup.read(json.dumps(json.loads(backup.written(CONTENT, PHRASE)), sort_keys=True).encode(), PHRASE) == CONTENT
+
+
 def test_each_has_its_own_salt():
     assert backup.written(CONTENT, PHRASE) != backup.written(CONTENT, PHRASE)
 

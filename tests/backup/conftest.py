@@ -1,0 +1,5 @@
+"""The engines of the store's own tests."""
+
+from tests.store.conftest import server, settings
+
+__all__ = ["server", "settings"]
