@@ -163,7 +163,7 @@ def _between(ends: tuple[float, float]) -> float:
 
 
 def standard(settings: Settings, store: Store, *, logins: Logins, pool: Pool, quotas: Quotas, catalog: Catalog,
-             usage: Usage) -> list[Job]:  # fmt: skip
+             usage: Usage, now: Callable[[], float] = time.time) -> list[Job]:  # fmt: skip
     """The jobs of the gateway."""
 
     def catalogues(leads: Leads) -> None:
@@ -172,20 +172,20 @@ def standard(settings: Settings, store: Store, *, logins: Logins, pool: Pool, qu
                 catalog.keep_fresh(account.id, lambda id=account.id: logins.fresh(id))  # type: ignore[misc]
 
     def probes(leads: Leads) -> None:
-        for account in pool.probe_due(time.time()):
+        for account in pool.probe_due(now()):
             if leads():
                 quotas.attempt(account)
 
     def pruning(leads: Leads) -> None:
-        usage.prune(time.time(), settings.usage_days)
+        usage.prune(now(), settings.usage_days)
         store.prune("events", keep=EVENTS_KEPT)
-        quotas.prune(time.time())
+        quotas.prune(now())
 
     every = settings.background_refresh_interval
     return [
         Job("tokens", every, lambda leads: logins.background()),
         Job("catalogues", every, catalogues),
-        Job("quotas", min(5.0, settings.quota_interval), quotas.scheduled, lambda: bool(quotas.due(time.time()))),
+        Job("quotas", min(5.0, settings.quota_interval), quotas.scheduled, lambda: bool(quotas.due(now()))),
         Job("probes", 5.0, probes),
         Job("errands", 1.0, lambda leads: quotas.errands(), quotas.has_errands, alone=False),
         Job("pruning", HOUR, pruning),

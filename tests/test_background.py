@@ -1,5 +1,6 @@
 """One process of all looks after what is everybody's; it is replaced when it goes, and its jobs do not disturb each other."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -214,7 +215,7 @@ def lead(tmp_path, url):
     try:
         for _ in range(3):
             seen = len(lines(book))
-            wait_for(lambda: len(lines(book)) > seen + 10 and lines(book)[-1][0] in living)  # noqa: B023
+            wait_for(lambda: len(lines(book)) > seen + 10 and lines(book)[-1][0] in living)
             leader = lines(book)[-1][0]
             living[leader].send_signal(signal.SIGKILL)
             living.pop(leader).wait()
@@ -243,7 +244,7 @@ def check(rows, killed):
             begins.setdefault(pid, at)
     order = sorted(begins, key=begins.__getitem__)
     assert len(order) == 4
-    for one, next_one in zip(order, order[1:], strict=False):
+    for one, next_one in itertools.pairwise(order):
         assert ends[one] <= begins[next_one]
         assert one in killed
 
