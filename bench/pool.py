@@ -11,11 +11,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from kirogw.dialects.dialect import Bucket, Quota, Verdict  # noqa: E402
-from kirogw.errors import QuotaUsed  # noqa: E402
-from kirogw.pool import Account, Pool, Want  # noqa: E402
-from kirogw.pool.turns import RANKS  # noqa: E402
-from kirogw.settings import Settings  # noqa: E402
+from kirogw.dialects.dialect import Bucket, Quota, Verdict
+from kirogw.errors import QuotaUsed
+from kirogw.pool import Account, Pool, Want
+from kirogw.pool.turns import RANKS
+from kirogw.settings import Settings
 
 SIZES = (3, 100)
 ROUNDS, EACH = 15, 4000

@@ -16,7 +16,6 @@ from kirogw.dialects.dialect import Quota, Verdict
 from kirogw.pool import status
 from kirogw.pool.account import Account, Full, Nobody, Place, Row, Want
 from kirogw.pool.schedule import PROBE_AGAIN, Schedule
-from kirogw.pool.sessions import Bound
 from kirogw.pool.shared import EVERY, Reads, Shared, Writes
 from kirogw.settings import Settings
 from kirogw.store import Doc, StoreFailed, owner
@@ -46,13 +45,18 @@ class Pool:
         self._shared: Shared | None = None
 
     def start(self) -> None:
-        """From now on other processes are told and heard. Call it in the process that serves, before `sync.start()`."""
+        """From now on other processes are told and heard. Cheap when called again."""
         store, sync = self._store, self._sync
-        if store is not None and sync is not None and self._shared is None:
-            self._shared = Shared(store, sync, owner())
-            sync.watch("health", self._hear_health)
-            sync.watch("process", self._hear_processes)
-            sync.every(EVERY, self._tell)
+        if self._shared is not None or store is None or sync is None:
+            return
+        with self._lock:
+            if self._shared is not None:
+                return
+            self._shared = Shared(store, sync, owner)
+        self._hear_health()
+        sync.watch("health", self._hear_health)
+        sync.watch("process", self._hear_processes)
+        sync.every(EVERY, self._tell)
 
     # accounts
 
@@ -85,22 +89,23 @@ class Pool:
 
     def take(self, want: Want, now: float) -> Place | Full | Nobody:
         """A place for one try. Who gets one gives it back with `leave`, whatever becomes of the request."""
-        bound = self._look_up(want.session) if self._shared and want.session else None
+        bound = self._look_up(want) if self._shared and want.session else None
         with self._lock:
             if bound:
-                self._schedule.sessions.hear(want.session, bound.account, bound.at, now)
+                self._schedule.sessions.hear(want.session, *bound, now)
             place = self._schedule.take(want, now)
-            news = self._schedule.sessions.news() if type(place) is Place and want.session else None
             if type(place) is Full:
                 return Full(place.wait, self._seen)
-        if news and self._shared and type(place) is Place:
-            for session, bound in news:
-                self._shared.tell_session(session, bound, bool(place.moved_from), self._seconds)
+            news = self._schedule.sessions.news() if want.session else None
+        if news and self._shared:
+            for session, news_of, moved in news:
+                self._shared.tell_session(session, news_of, moved, self._seconds)
         return place
 
-    def _look_up(self, session: str) -> Bound | None:
-        known = self._schedule.sessions.known(session)
-        return None if known or self._shared is None else self._shared.look_up(session)
+    def _look_up(self, want: Want) -> tuple[str, float] | None:
+        if self._shared is None or want.begins or self._schedule.sessions.known(want.session):
+            return None
+        return self._shared.look_up(want.session)
 
     def wait(self, seconds: float, seen: int | None = None) -> None:
         """Until a place may be free, at most `seconds`; at once if one was since the Full with this `seen`."""

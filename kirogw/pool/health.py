@@ -195,8 +195,10 @@ def written(health: Health) -> Json:
     return {name: value for name in Health.__slots__ if (value := getattr(health, name)) != getattr(READY, name)}
 
 
-def read(kept: Json) -> Health:
-    """Back from `written`. What is missing or of no use, because another version wrote it, counts as not said."""
+def read(kept: Json, now: float) -> Health:
+    """Back from `written`. What is missing or of no use, because another version wrote it, counts as not said; what
+    comes from the future, because a clock is wrong, as from now.
+    """
     known: dict[str, Any] = {}
     for name in Health.__slots__:
         value, usual = kept.get(name), getattr(READY, name)
@@ -204,4 +206,5 @@ def read(kept: Json) -> Health:
             known[name] = value
     if known.get("state", "ready") not in GRAVITY:
         known["state"] = "ready"
+    known["at"] = min(known.get("at", 0.0), now)
     return Health(**known)

@@ -216,11 +216,14 @@ class Schedule:
             account.health = new
             self._news(account, "")
 
-    def mark(self, account: Account, model: str, new: health.Health) -> None:
-        """Its health for a model is now another one."""
-        account.marks[model] = new
-        if new.state == "ready":
-            del account.marks[model]
+    def hear(self, account: Account, model: str, new: health.Health) -> None:
+        """Another process has found its health, or that for a model, to be this."""
+        if not model:
+            account.health = new
+        elif new.state == "ready":
+            account.marks.pop(model, None)
+        else:
+            account.marks[model] = new
         self._sort()
 
     def _news(self, account: Account, model: str) -> None:
@@ -275,7 +278,8 @@ def slow_down(account: Account, now: float) -> None:
 
 def gap(account: Account, now: float) -> float:
     """Seconds between two starts: halved for each QUIET time, and none once it is less than at first."""
-    left: float = account.gap / 2 ** max(0, int((now - account.limited) / QUIET))
+    quiet = max(0.0, now - account.limited) // QUIET
+    left: float = account.gap / 2.0 ** min(quiet, 64.0) if account.gap else 0.0
     if left < FIRST_GAP:
         account.gap = left = 0.0
     return left

@@ -10,9 +10,10 @@ MOST: Final = 20_000  # sessions that are remembered at once
 
 @dataclass(slots=True)
 class Bound:
-    """`at`: the last request; `told`: when other processes heard of it last."""
+    """`since`: when it came to this account; `at`: the last request; `told`: when other processes heard of it last."""
 
     account: str
+    since: float
     at: float
     told: float = 0.0
 
@@ -21,7 +22,7 @@ class Sessions:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._bound: dict[str, Bound] = {}  # the one used last is the last
-        self._news: list[str] = []
+        self._news: list[tuple[str, bool]] = []
 
     def find(self, session: str, now: float) -> str:
         """The account's id, "" where there is none."""
@@ -33,29 +34,30 @@ class Sessions:
         bound = self._bound.pop(session, None)
         before = ""
         if bound is None:
-            bound = Bound(account, now)
+            bound = Bound(account, now, now)
             if len(self._bound) >= MOST:
                 del self._bound[next(iter(self._bound))]
         elif bound.account != account:
-            before, bound.account, bound.told = bound.account, account, 0.0
+            before, bound.account, bound.since, bound.told = bound.account, account, now, 0.0
         bound.at = now
         self._bound[session] = bound
         if now >= bound.told + self._seconds / 4:
             bound.told = now
-            self._news.append(session)
+            self._news.append((session, bool(before)))
         return before
 
-    def hear(self, session: str, account: str, at: float, now: float) -> None:
-        """Another process has seen the session on `account` at that time."""
+    def hear(self, session: str, account: str, since: float, now: float) -> None:
+        """In another process the session came to `account` at that time."""
         bound = self._bound.get(session)
-        if bound is None or bound.at < at:
-            self._bound.pop(session, None)
-            self._bound[session] = Bound(account, at, now)
+        if bound is None:
+            self._bound[session] = Bound(account, since, now, now)
+        elif bound.since < since:
+            bound.account, bound.since = account, since
 
     def known(self, session: str) -> bool:
         return session in self._bound
 
-    def news(self) -> list[tuple[str, Bound]]:
-        """What other processes should hear, each once."""
+    def news(self) -> list[tuple[str, Bound, bool]]:
+        """What other processes should hear, and whether it is a move, each once."""
         news, self._news = self._news, []
-        return [(session, self._bound[session]) for session in news if session in self._bound]
+        return [(session, self._bound[session], moved) for session, moved in news if session in self._bound]

@@ -6,7 +6,7 @@ Nothing here waits for a write, and all news are merged by the time of what happ
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from kirogw import log
 from kirogw.pool import health
@@ -46,7 +46,8 @@ class Shared:
     documents that were read before, and belongs under the pool's lock.
     """
 
-    def __init__(self, store: Reads, sync: Writes, name: str) -> None:
+    def __init__(self, store: Reads, sync: Writes, name: Callable[[], str]) -> None:
+        """`name` is this process's own, another one after a fork."""
         self._store, self._sync, self._name = store, sync, name
         self._asked: dict[str, None] = {}  # sessions that the store did not know
         self._moves: dict[str, tuple[str, float]] = {}
@@ -55,6 +56,14 @@ class Shared:
         self._busy = False  # other processes have something in flight
 
     def tell_health(self, account: Account, model: str, now: float) -> None:
+        """To the other processes, and to those who want to know later what happened when."""
+        self._put_health(account, model, now)
+        state = account.health
+        if not model:
+            self._sync.append("events", {"at": now, "account": account.id, "state": state.state, "reason": state.reason,
+                                         "until": state.until, "evidence": state.evidence})  # fmt: skip
+
+    def _put_health(self, account: Account, model: str, now: float) -> None:
         if model:
             mark = account.marks.get(model)
             kept = health.written(mark) if mark else {"at": now}
@@ -62,42 +71,43 @@ class Shared:
             return
         pace = {"gap": account.gap, "limited": account.limited} if account.gap else {}
         self._sync.put("health", account.id, {**health.written(account.health), **pace})
-        state = account.health
-        self._sync.append("events", {"at": now, "account": account.id, "state": state.state, "reason": state.reason,
-                                     "until": state.until, "evidence": state.evidence})  # fmt: skip
 
     def forget(self, account: str) -> None:
         """It is gone."""
         self._sync.delete("health", account)
 
     def hear_health(self, schedule: Schedule, docs: Mapping[str, Doc], now: float) -> bool:
-        """Whether something was news."""
+        """Whether something was news. What is older than what is known here is set right."""
         heard = False
         for id, doc in docs.items():
             name, _, model = id.partition("|")
             account = schedule.accounts.get(name)
             if account is None:
                 continue
-            new, held = health.read(doc.value), account.marks.get(model) if model else account.health
-            if (held is not None and held.at >= new.at) or (new.kind and new.kind not in health.STEPS):
+            new, held = health.read(doc.value, now), account.marks.get(model) if model else account.health
+            if new.kind and new.kind not in health.STEPS:
+                continue
+            if held is not None and held.at >= new.at:
+                if held.at > new.at:
+                    self._put_health(account, model, now)
+                continue
+            if model and held is None and not new.resting(now):
                 continue
             if not model:
-                account.health = new
-                account.gap, account.limited = _number(doc.value, "gap"), _number(doc.value, "limited")
-            elif held is not None or new.resting(now):
-                schedule.mark(account, model, new)
+                account.gap, account.limited = _number(doc.value, "gap"), min(_number(doc.value, "limited"), now)
+            schedule.hear(account, model, new)
             heard = True
         return heard
 
     def tell_session(self, session: str, bound: Bound, moved: bool, seconds: float) -> None:
-        self._sync.put("session", session, {"account": bound.account, "at": bound.at}, ttl=seconds)
+        self._sync.put("session", session, {"account": bound.account, "since": bound.since}, ttl=seconds)
         if moved:
-            self._moves[session] = (bound.account, bound.at)
+            self._moves[session] = (bound.account, bound.since)
             if len(self._moves) > MOST_MOVES:
                 del self._moves[next(iter(self._moves))]
 
-    def look_up(self, session: str) -> Bound | None:
-        """Where another process has the session, when this one does not know. The one read on the way of a request."""
+    def look_up(self, session: str) -> tuple[str, float] | None:
+        """The account where another process has the session, and since when. The one read on the way of a request."""
         if session in self._asked:
             return None
         try:
@@ -107,7 +117,7 @@ class Shared:
             return None
         account = doc.value.get("account") if doc else None
         if isinstance(account, str) and doc:
-            return Bound(account, _number(doc.value, "at"))
+            return account, _number(doc.value, "since")
         if len(self._asked) >= MOST_MOVES:
             del self._asked[next(iter(self._asked))]
         self._asked[session] = None
@@ -121,28 +131,25 @@ class Shared:
         before, at = self._said
         if word != before or (flight and now - at >= AGAIN):
             self._said = word, now
-            self._sync.put("process", self._id, {"at": now, **word}, ttl=ALIVE)
+            self._sync.put("process", f"{self._name()}|pool", {"at": now, **word}, ttl=ALIVE)
 
     def listen_due(self, now: float) -> bool:
         return self._busy and now - self._heard >= AGAIN
 
-    @property
-    def _id(self) -> str:
-        return f"{self._name}|pool"
-
     def hear_processes(self, schedule: Schedule, docs: Mapping[str, Doc], now: float) -> bool:
         """Whether somebody else has less in flight than before, so that a place may be free."""
         sums: dict[str, int] = {}
-        self._heard = now
+        mine, self._heard = self._name(), now
         for id, doc in docs.items():
             owner, _, part = id.rpartition("|")
-            if part != "pool" or owner == self._name or not alive(owner) or _number(doc.value, "at") < now - ALIVE:
+            if part != "pool" or owner == mine or not alive(owner) or _number(doc.value, "at") < now - ALIVE:
                 continue
-            for name, count in _pairs(doc.value, "in_flight"):
-                sums[name] = sums.get(name, 0) + int(count)
-            for session, (name, at) in _pairs(doc.value, "moved"):
-                if schedule.sessions.known(session):
-                    schedule.sessions.hear(session, name, at, now)
+            flight, moved = _object(doc.value, "in_flight"), _object(doc.value, "moved")
+            for name in flight:
+                sums[name] = sums.get(name, 0) + int(_number(flight, name))
+            for session, move in moved.items():
+                if schedule.sessions.known(session) and isinstance(move, list) and len(move) == 2:
+                    schedule.sessions.hear(session, str(move[0]), _float(move[1]), now)
         freed, self._busy = False, bool(sums)
         for account in schedule.accounts.values():
             elsewhere = sums.get(account.id, 0)
@@ -153,10 +160,13 @@ class Shared:
 
 
 def _number(kept: Json, name: str) -> float:
-    value = kept.get(name)
+    return _float(kept.get(name))
+
+
+def _float(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _pairs(kept: Json, name: str) -> list[tuple[str, Any]]:
+def _object(kept: Json, name: str) -> Json:
     value = kept.get(name)
-    return list(value.items()) if isinstance(value, dict) else []
+    return value if isinstance(value, dict) else {}

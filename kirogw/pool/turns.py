@@ -14,7 +14,7 @@ from kirogw.pool.account import Account
 
 HALF_LIFE: Final = 600.0  # seconds after which a request counts half for least-used
 LEAST_WEIGHT: Final = 0.001
-LARGE: Final = 2.0**64
+LARGE: Final = 64.0  # half-lives after which the figures are made small again
 A_REQUEST: Final = 0.3  # credits that a request is taken to cost before one has told its own cost
 
 _rank: Final = attrgetter("rank")
@@ -95,9 +95,10 @@ class Turns:
     def _age(self, now: float) -> None:
         """A request counts the more the later it is, which is the same as old ones counting less, and cheaper."""
         self._since = self._since or now
-        self._scale = 2.0 ** ((now - self._since) / HALF_LIFE)
-        if self._scale > LARGE:
+        lives = max(0.0, now - self._since) / HALF_LIFE
+        if lives > LARGE:
             for account in self.accounts:
-                account.used /= self._scale
+                account.used *= 2.0 ** -min(lives, 1000.0)
                 self.weigh(account)
-            self._scale, self._since = 1.0, now
+            self._since, lives = now, 0.0
+        self._scale = 2.0**lives

@@ -1,0 +1,65 @@
+"""Pools of several processes on one store, of each engine."""
+
+import contextlib
+import time
+
+import pytest
+
+from kirogw.pool import Account, Pool
+from kirogw.settings import Settings
+from kirogw.store import open_store
+from kirogw.store.sync import Sync
+from tests.store.servers import redis_server
+
+
+@pytest.fixture(scope="session")
+def server():
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def settings(request, tmp_path):
+    home = str(tmp_path / "home")
+    if request.param == "sqlite":
+        return Settings(kirogw_home=home, scheduling_mode="fill-first")
+    server = request.getfixturevalue("server")
+    server.command("FLUSHALL")
+    return Settings(kirogw_home=home, scheduling_mode="fill-first", state_url=server.url)
+
+
+@pytest.fixture
+def process(settings, monkeypatch):
+    """Makes what each process has: a pool with a store and a thread of its own; `.stop()` ends it as kill does."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *names: _Process(settings, names or ("one", "two"), stack, monkeypatch)
+
+
+class _Process:
+    """On a machine of its own."""
+
+    made = 0
+
+    def __init__(self, settings, names, stack, monkeypatch):
+        _Process.made += 1
+        self.name = name = f"machine-{_Process.made}|boot|1|1"
+        monkeypatch.setattr("kirogw.pool.owner", lambda: name)
+        monkeypatch.setattr("kirogw.pool.EVERY", 0.02)
+        self.store = open_store(settings)
+        stack.callback(self.store.close)
+        self.sync = Sync(self.store, pace=0.02)
+        self.pool = Pool([Account(name) for name in names], settings, store=self.store, sync=self.sync)
+        self.pool.start()
+        self.sync.start()
+        stack.callback(self.sync.close)
+
+    def stop(self):
+        self.sync.close()
+
+
+def until(true, seconds=20):
+    """Wait for a condition."""
+    ends = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends, "it did not come"
+        time.sleep(0.01)

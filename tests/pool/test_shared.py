@@ -1,0 +1,147 @@
+"""What pools of several processes know of each other, on each engine of the store."""
+
+import time
+
+from kirogw.dialects.dialect import Verdict
+from kirogw.errors import Busy, Forbidden, UnknownModel
+from kirogw.pool import Account, Full, Nobody, Place, Want
+from kirogw.store import StoreFailed
+from tests.pool.conftest import until
+
+LOCKED = Verdict(Forbidden("locked", request_id="r1"), "suspended", elsewhere=True, fate="suspended")
+SLOW = Verdict(Busy("slow down", wait=8.0), "rate", elsewhere=True, fate="slow")
+LACKING = Verdict(UnknownModel("no such model"), "model", elsewhere=True, fate="lacks")
+
+
+def row(process, name):
+    [row] = [row for row in process.pool.status(time.time()) if row["id"] == name]
+    return row
+
+
+def turn(process, **more):
+    place = process.pool.take(Want("m", **more), time.time())
+    if not isinstance(place, Place):
+        return type(place)
+    process.pool.leave(place, time.time())
+    return place.account.id
+
+
+def test_what_one_has_met_all_know(process):
+    here, there = process(), process()
+    now = time.time()
+    here.pool.failed("one", LOCKED, "m", now)
+    until(lambda: row(there, "one")["state"] == "suspended")
+    shared = ("state", "reason", "since", "until", "evidence", "upstream_request", "failures")
+    assert [row(there, "one")[name] for name in shared] == [row(here, "one")[name] for name in shared]
+    nobody = there.pool.take(Want("m", only={"one"}), now)
+    assert (type(nobody), type(nobody.error), str(nobody.error)) == (Nobody, Forbidden, "locked")
+    there.pool.served("one", "m", time.time())
+    until(lambda: row(here, "one")["state"] == "ready")
+
+
+def test_the_newest_word_counts(process):
+    here, there = process(), process()
+    here.pool.failed("one", LOCKED, "m", 1000.0)
+    there.pool.failed("one", SLOW, "m", 999.0)
+    until(lambda: row(there, "one")["state"] == "suspended")
+    assert row(here, "one")["state"] == "suspended"
+
+
+def test_a_model_that_an_account_lacks_is_known_to_all(process):
+    here, there = process(), process()
+    now = time.time()
+    here.pool.failed("one", LACKING, "m", now)
+    until(lambda: turn(there) == "two")
+    there.pool.clear("one", "m", now=now + 1)
+    until(lambda: turn(here) == "one")
+
+
+def test_a_rate_limit_slows_all_down(process):
+    here, there = process(), process()
+    here.pool.failed("one", SLOW, "m", time.time())
+    until(lambda: row(there, "one")["pace"] == 0.2)
+
+
+def test_a_restart_forgets_nothing_and_is_no_cure(process):
+    here = process()
+    here.pool.failed("one", LOCKED, "m", time.time())
+    assert turn(here, session="s") == "two"
+    here.stop()
+    again = process()
+    until(lambda: row(again, "one")["state"] == "suspended")
+    assert turn(again, session="s") == "two"
+
+
+def test_an_account_that_comes_later_is_known_already(process):
+    here, there = process(), process("two")
+    here.pool.failed("one", LOCKED, "m", time.time())
+    here.sync.flush()
+    there.pool.replace([Account("one"), Account("two")])
+    assert row(there, "one")["state"] == "suspended"
+
+
+def test_who_is_gone_is_forgotten(process):
+    here = process()
+    here.pool.failed("one", LOCKED, "m", time.time())
+    until(lambda: here.store.get("health", "one") is not None)
+    here.pool.replace([Account("two")])
+    until(lambda: here.store.get("health", "one") is None)
+
+
+def test_a_session_is_on_one_account_in_all_processes(process):
+    here, there = process(), process()
+    assert turn(here, session="s", only={"two"}) == "two"
+    here.sync.flush()
+    assert turn(there, session="s") == "two"
+    assert turn(here, session="s", tried={"two"}) == "one"  # it moves, and whoever knew it hears that
+    until(lambda: turn(there, session="s") == "one")
+
+
+def test_places_count_in_all_processes(process, monkeypatch):
+    here, there = process(), process()
+    now = time.time()
+    places = [here.pool.take(Want("m", only={"one"}), now) for _ in range(3)]
+    until(lambda: row(there, "one")["in_flight"] == 3)
+    mine = there.pool.take(Want("m", only={"one"}), now)
+    full = there.pool.take(Want("m", only={"one"}), now)
+    assert (type(mine), type(full)) == (Place, Full)
+    here.pool.leave(places[0], now)
+    until(lambda: turn(there, only={"one"}) == "one")
+
+
+def test_the_places_of_a_dead_process_are_free(process, monkeypatch):
+    here, there = process(), process()
+    now = time.time()
+    for _ in range(4):
+        here.pool.take(Want("m", only={"one"}), now)
+    until(lambda: turn(there, only={"one"}) is Full)
+    here.stop()
+    monkeypatch.setattr("kirogw.pool.shared.AGAIN", 0.05)
+    monkeypatch.setattr("kirogw.pool.shared.alive", lambda owner: owner != here.name)
+    until(lambda: turn(there, only={"one"}) == "one")
+
+
+def test_a_store_that_fails_is_missed_by_nobody(process, monkeypatch):
+    here = process()
+
+    def fail(*_, **__):
+        raise StoreFailed("the disk is gone")
+
+    for name in ("get", "all", "mark", "apply"):
+        monkeypatch.setattr(here.store, name, fail)
+    here.pool.failed("one", LOCKED, "m", time.time())
+    assert turn(here, session="s") == "two"
+    here.pool.replace([Account("one"), Account("two"), Account("three")])
+    assert turn(here, tried={"two"}) == "three"
+
+
+def test_what_another_version_has_written_does_no_harm(process):
+    here = process()
+    for n, value in enumerate([{}, {"state": "odd", "at": 1e12}, {"at": "x", "kind": 5}, {"kind": "new", "state": "cooling", "at": 1e12}]):
+        here.store.put("health", "one" if n % 2 else "one|m", value)
+        here.store.put("process", f"x{n}|boot|1|1|pool", {"in_flight": n, "moved": value, "at": 1e12})
+    here.store.put("session", "s", {"account": 5})
+    until(lambda: turn(here, session="s") == "one")
+    here.pool.failed("two", LOCKED, "m", time.time())
+    until(lambda: here.store.get("health", "two") is not None)
+    assert row(here, "one")["state"] == "ready"
