@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import calendar
 import contextlib
+import functools
 import math
 import threading
 import time
@@ -34,6 +35,7 @@ MICRO: Final = 1_000_000  # credits are counted in millionths
 PERIODS: Final = {"day": "%Y-%m-%d", "month": "%Y-%m"}
 NAMES: Final = {"day": "daily", "month": "monthly"}
 UNITS: Final = {"tokens": 1, "credits": MICRO}
+DAY: Final = 86400
 WINDOW: Final = 60  # seconds in which requests are counted
 RUNNING: Final = "callers"  # the kind of what each process tells of its running requests
 RUNNING_LIFE: Final = 20.0  # seconds after which a process that tells nothing more is gone
@@ -143,7 +145,7 @@ class Budgets:
         output, price = self._typical.get(model, (OUTPUT, PRICE))
         reservation = Reservation(caller.id, model, tokens, round(price))
         guesses = {"tokens": min(output, math.inf if most is None else most), "credits": price}
-        for period, group in _groups(caller, now).items():
+        for group, period in _groups(caller.id, int(now) // DAY).items():
             for unit in UNITS:
                 limit = _limit(caller, period, unit)
                 known = tokens if unit == "tokens" else 0
@@ -196,7 +198,7 @@ class Budgets:
     def _too_much(self, caller: Caller, wanted: Reservation, now: float) -> GatewayError | None:
         """The error that lasts longest."""
         errors = []
-        periods = {group: period for period, group in _groups(caller, now).items()}
+        periods = _groups(caller.id, int(now) // DAY)
         for (group, unit), need in wanted.held.items():
             limit = _limit(caller, periods[group], unit)
             used = self._counts.of(group, unit)
@@ -248,7 +250,7 @@ class Budgets:
         """Away with counters of times that are over: all of them once a day and at the first look, a minute's soon."""
         day, minute = time.strftime(PERIODS["day"], time.gmtime(now)), int(now) // WINDOW
         if day != self._day:
-            kept = _prefixes(now) | _prefixes(now - 86400.0)
+            kept = _prefixes(now) | _prefixes(now - DAY)
             names = (name for kind in ("budget|", "rate|") for name in self._store.totals(kind))
             for prefix in {"|".join(name.split("|")[:2]) + "|" for name in names} - kept:
                 self._store.forget(prefix)
@@ -301,10 +303,11 @@ def _limit(caller: Caller, period: str, unit: str) -> int:
     return round(amount * UNITS[unit])
 
 
-def _groups(caller: Caller, now: float) -> dict[str, str]:
-    """The caller's counters by period."""
-    day = time.gmtime(now)
-    return {period: f"budget|{time.strftime(form, day)}|{caller.id}" for period, form in PERIODS.items()}
+@functools.lru_cache(1024)
+def _groups(key: str, day: int) -> dict[str, str]:
+    """The groups of a key's counters, and the period of each. `day` since the epoch."""
+    date = time.gmtime(day * DAY)
+    return {f"budget|{time.strftime(form, date)}|{key}": period for period, form in PERIODS.items()}
 
 
 def _rate(caller: Caller, now: float) -> str:

@@ -28,7 +28,7 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PATTERN: Final = re.compile(r"[A-Za-z0-9._:/*?-]{1,128}")
 TAKEN: Final = frozenset({"main", "admin"})
 OVERLAP: Final = 86400.0  # seconds for which a key that was rotated still works, unless told otherwise
-LOOK: Final = 1.0  # seconds between two looks for a key that nobody knows
+LOOK: Final = 0.2  # seconds between two looks for a key that nobody knows
 FOR_EVER: Final = float("inf")
 
 

@@ -1,0 +1,210 @@
+"""Named keys before the whole application: what each lets in, in both APIs, streamed or not, and what it pays."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from kirogw.budgets import spent
+from kirogw.logins import keys
+from kirogw.logins.named import Limits, Register, Terms
+from tests.system.talk import FACES, PATHS, ask, failure, finished
+
+STREAMED = [True, False]
+
+
+@pytest.fixture
+def register(app):
+    register = Register(app.extensions["kirogw"].store)
+    for record in register.all():
+        register.revoke(record.name)
+    app.extensions["kirogw"].keys.reload()
+    yield register
+    for account in app.extensions["kirogw"].pool.all():
+        app.extensions["kirogw"].pool.clear(account.id)
+
+
+@pytest.fixture
+def holding(app, register):
+    """A client with a new key of such terms, and the key's record."""
+
+    def made(**terms):
+        key, record = register.add("ci", Terms(**terms))
+        app.extensions["kirogw"].keys.reload()
+        client = app.test_client()
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+        return client, record
+
+    return made
+
+
+@pytest.fixture
+def admin(app):
+    client = app.test_client()
+    client.environ_base["HTTP_X_API_KEY"] = keys.read_admin(Path(app.extensions["kirogw"].settings.kirogw_home))
+    return client
+
+
+def used(app, record):
+    """Tokens and credits of this day."""
+    here = app.extensions["kirogw"]
+    here.budgets.exchange()
+    day = spent(here.store, record.id, time.time())["day"]
+    return day["tokens"], day["credits"]
+
+
+def said(reply):
+    return reply.json["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", STREAMED)
+@pytest.mark.parametrize("face", FACES)
+def test_an_answer_is_paid_from_the_keys_budget(app, twin, holding, face, stream):
+    client, record = holding(limits=Limits(day_tokens=100_000, month_credits=10.0))
+    twin.script([[{"text": "hello"}, {"credits": 0.125}]])
+    reply = client.post(PATHS[face], json=ask(stream=stream))
+    assert reply.status_code == 200 and (not stream or finished(face, reply.data))
+    reply.close()
+    tokens, credits = used(app, record)
+    assert tokens > 0 and credits == 0.125
+    usage = None if stream else reply.json["usage"]
+    if usage:
+        assert tokens == sum(usage[name] for name in usage if name in ("input_tokens", "output_tokens", "total_tokens"))
+
+
+@pytest.mark.parametrize("stream", STREAMED)
+@pytest.mark.parametrize("face", FACES)
+def test_over_the_budget_is_a_429_with_the_time_of_its_reset(app, twin, holding, face, stream):
+    client, record = holding(limits=Limits(day_credits=0.1))
+    twin.script([[{"text": "hello"}, {"credits": 0.1}]])
+    client.post(PATHS[face], json=ask(stream=stream)).close()
+    before = len(twin.requests)
+    reply = client.post(PATHS[face], json=ask(stream=stream))
+    assert reply.status_code == 429 and len(twin.requests) == before
+    now = time.time()
+    assert abs(int(reply.headers["Retry-After"]) - (86400 - now % 86400)) < 60
+    assert "the daily budget of the key 'ci', 0.1 credits, has no room" in said(reply)
+    type_ = {"messages": "rate_limit_error", "chat": "insufficient_quota"}[face]
+    assert reply.json["error"]["type"] == type_
+    assert used(app, record)[1] == 0.1
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_requests_a_minute(holding, face):
+    client, _ = holding(limits=Limits(minute=2))
+    replies = [client.post(PATHS[face], json=ask()) for _ in range(3)]
+    assert [reply.status_code for reply in replies] == [200, 200, 429]
+    assert 55 <= int(replies[2].headers["Retry-After"]) <= 61 and "2 requests a minute" in said(replies[2])
+    assert replies[2].json["error"]["type"] == {"messages": "rate_limit_error", "chat": "requests"}[face]
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_requests_at_once(app, twin, holding, face):
+    client, _ = holding(limits=Limits(concurrent=1))
+    twin.script([[{"text": "one two three four", "pace": 0.05}]])
+    running = client.post(PATHS[face], json=ask(stream=True), buffered=False)
+    next(iter(running.response))
+    reply = client.post(PATHS[face], json=ask())
+    assert reply.status_code == 429 and "may not have at once" in said(reply) and reply.headers["Retry-After"]
+    running.close()  # the client leaves
+    assert client.post(PATHS[face], json=ask()).status_code == 200
+
+
+@pytest.mark.parametrize("stream", STREAMED)
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("fault", ["MONTHLY_REQUEST_COUNT", "hangup", "IMAGE_SIZE_EXCEEDED"])
+def test_a_request_that_fails_costs_nothing(app, twin, holding, face, stream, fault):
+    client, record = holding(limits=Limits(day_tokens=100_000))
+    client.post(PATHS[face], json=ask()).close()
+    before = used(app, record)
+    twin.reset()
+    twin.faults.add(fault, count=50)
+    reply = client.post(PATHS[face], json=ask(stream=stream))
+    assert reply.status_code >= 400
+    here = app.extensions["kirogw"]
+    assert used(app, record) == before and here.budgets._running == {} == here.budgets._held
+
+
+@pytest.mark.parametrize("stream", STREAMED)
+@pytest.mark.parametrize("face", FACES)
+def test_a_model_that_is_not_allowed(twin, holding, face, stream):
+    client, _ = holding(models=("claude-haiku-*", "claude-sonnet-4.6"))
+    for model in ("claude-sonnet-4.6", "claude-sonnet-4-6", "claude-haiku-4.5"):
+        assert client.post(PATHS[face], json=ask(stream=stream, model=model)).status_code == 200
+    before = len(twin.requests)
+    reply = client.post(PATHS[face], json=ask(stream=stream, model="claude-opus-4.8"))
+    assert reply.status_code == 403 and len(twin.requests) == before
+    assert "may not use 'claude-opus-4.8'; it may use: claude-haiku-*, claude-sonnet-4.6" in said(reply)
+    assert reply.json["error"]["type"] == "permission_error"
+
+
+@pytest.mark.parametrize("headers", [{}, {"anthropic-version": "2023-06-01"}], ids=["chat", "messages"])
+def test_only_models_that_are_allowed_are_listed(client, holding, headers):
+    limited, _ = holding(models=("claude-haiku-*",))
+    everything = {model["id"] for model in client.get("/v1/models?limit=1000", headers=headers).json["data"]}
+    listed = {model["id"] for model in limited.get("/v1/models?limit=1000", headers=headers).json["data"]}
+    assert listed == {id_ for id_ in everything if id_.startswith("claude-haiku")} != set()
+    assert limited.get(f"/v1/models/{min(listed)}", headers=headers).status_code == 200
+    other = min(everything - listed)
+    assert client.get(f"/v1/models/{other}", headers=headers).status_code == 200
+    assert limited.get(f"/v1/models/{other}", headers=headers).status_code == 404
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_scope_is_minded(admin, holding, face):
+    reply = admin.post(PATHS[face], json=ask())
+    assert reply.status_code == 403 and "it is for administration; `python kirogw.py key` prints one" in said(reply)
+    client, _ = holding(scopes=("admin",))
+    reply = client.post(PATHS[face], json=ask())
+    assert reply.status_code == 403 and "the key 'ci' is a good one" in said(reply)
+
+
+def test_two_keys_in_one_request(admin, holding):
+    """The one that fits counts."""
+    client, _ = holding()
+    more = {"x-api-key": admin.environ_base["HTTP_X_API_KEY"]}
+    assert client.get("/v1/models", headers=more).status_code == 200
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_key_that_is_revoked_is_refused_with_a_reason(app, register, holding, face):
+    client, _ = holding()
+    assert client.post(PATHS[face], json=ask()).status_code == 200
+    register.revoke("ci")
+    app.extensions["kirogw"].keys.reload()
+    reply = client.post(PATHS[face], json=ask())
+    assert reply.status_code == 401 and "this API key was revoked on " in said(reply)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_key_that_has_expired(holding, face):
+    client, _ = holding(expires_at=time.time() - 1)
+    reply = client.post(PATHS[face], json=ask())
+    assert reply.status_code == 401 and "this API key has expired on " in said(reply)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_client_that_leaves_pays_what_has_come(app, twin, holding, face):
+    client, record = holding(limits=Limits(day_tokens=100_000, day_credits=100.0))
+    client.post(PATHS[face], json=ask()).close()
+    before = used(app, record)
+    twin.script([[{"text": "one two three four five six seven " * 20, "pace": 0.01}]])
+    reply = client.post(PATHS[face], json=ask(stream=True), buffered=False)
+    chunks = iter(reply.response)
+    for _ in range(5):
+        next(chunks)
+    here = app.extensions["kirogw"]
+    assert here.budgets._held
+    reply.close()
+    tokens, credits = used(app, record)
+    assert 0 < tokens - before[0] < 100 and 0 < credits - before[1] < 1 and here.budgets._held == {} == here.budgets._running
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_an_answer_that_breaks_pays_what_has_come(app, twin, holding, face):
+    client, record = holding()
+    twin.script([[{"text": "one two three four five six", "pace": 0.01}]])
+    twin.faults.add("exception_frame", count=20)
+    data = client.post(PATHS[face], json=ask(stream=True)).data
+    assert failure(data) and not finished(face, data)
+    assert used(app, record)[0] > 0 and app.extensions["kirogw"].budgets._running == {}
