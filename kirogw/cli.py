@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "status": "how accounts and gateways stand",
     "backup": "write everything to one file",
     "restore": "put a backup in the place of everything",
+    "secret": "the key that seals secrets at rest: make, show, rotate",
 }
 
 

@@ -186,7 +186,7 @@ class Safe:
     def place(self) -> Place:
         return place_of(self._settings, self._home)
 
-    def keys(self) -> list[bytes]:
+    def in_use(self) -> list[bytes]:
         """All that are here, that which seals first; none before something was sealed. Raises Unsealable."""
         place = self.place()
         return _understood(place, text) if (text := place.read()) else []
@@ -255,6 +255,18 @@ class Safe:
         place.write(words[0])
         return len(words) - 1
 
+    def closed(self) -> int:
+        """How many sealed texts in the store can not be opened with the keys that are here."""
+        texts = [text for kind in KINDS for doc in self._store.all(kind).values() for text in sealed_texts(doc.value)]
+        return sum(not self._opens(text) for text in texts)
+
+    def _opens(self, text: str) -> bool:
+        try:
+            self.open(text)
+        except Unsealable:
+            return False
+        return True
+
     def _reseal(self, seal: Seal) -> int:
         return sum(self._resealed(seal, kind, id) for kind in KINDS for id in self._store.all(kind))
 
@@ -267,6 +279,14 @@ class Safe:
                 self._store.apply([Put(kind, id, value, if_version=doc.version)])
                 return True
         raise StoreFailed(f"{kind} {id} keeps changing; try again")
+
+
+def sealed_texts(value: Any) -> list[str]:
+    """All that is sealed in it."""
+    if isinstance(value, dict | list):
+        members = value.values() if isinstance(value, dict) else value
+        return [text for member in members for text in sealed_texts(member)]
+    return [value] if is_sealed(value) else []
 
 
 def anew(seal: Seal, value: Any) -> Any:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from kirogw.logins.lease import Lease
+from kirogw.settings import Settings
+from kirogw.store import open_store
 from tests.logins import support
 from tests.logins.test_sources import SOCIAL
 
@@ -15,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 WORKER = """
 from kirogw.logins.lease import Lease  # as gunicorn's arbiter does, before its workers are patched
+from kirogw.settings import Settings
+from kirogw.store import open_store
 from kirogw.logins.sources import Database
 from gevent import monkey
 monkey.patch_all()
@@ -34,7 +38,7 @@ def tick():
 def work():
     begun = time.monotonic()
     if sys.argv[1] == "lease":
-        with Lease(Path(sys.argv[2])).held(10) as mine:
+        with Lease(open_store(Settings(kirogw_home=sys.argv[2])), "a").held(10) as mine:
             result = mine
     else:
         result = Database("a", Path(sys.argv[2])).read().refresh
@@ -66,9 +70,9 @@ def waited(what, path, release):
 
 
 def test_waiting_for_the_lease(tmp_path):
-    lease = Lease(tmp_path / "a.lock")
+    lease = Lease(open_store(Settings(kirogw_home=str(tmp_path))), "a")
     assert lease.take()
-    said = waited("lease", tmp_path / "a.lock", lease.drop)
+    said = waited("lease", tmp_path, lease.drop)
     assert said["result"] is True and said["seconds"] > 0.8 and said["gap"] < 0.4
 
 

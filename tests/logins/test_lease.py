@@ -1,17 +1,41 @@
 import multiprocessing
 import os
-import signal
-import stat
+import threading
+import time
 
 import pytest
 
 from kirogw.logins.lease import Lease, NoLease
+from kirogw.settings import Settings
+from kirogw.store import StoreFailed, open_store
+from tests.store.servers import redis_server
 
 FORK = multiprocessing.get_context("forkserver")
+ELSEWHERE = "another-machine|boot|1|2|3"
 
 
-def hold(path, pipe):
-    lease = Lease(path)
+@pytest.fixture(scope="module")
+def redis():
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def settings(request, tmp_path):
+    url = request.getfixturevalue("redis").url if request.param == "redis" else ""
+    return Settings(kirogw_home=str(tmp_path), state_url=url)
+
+
+@pytest.fixture
+def store(settings):
+    made = open_store(settings)
+    yield made
+    made.release("a", ELSEWHERE)
+    made.close()
+
+
+def hold(settings, pipe):
+    lease = Lease(open_store(settings), "a")
     pipe.send(lease.take())
     pipe.recv()
     lease.drop()
@@ -20,10 +44,10 @@ def hold(path, pipe):
 
 
 @pytest.fixture
-def holder(tmp_path):
+def holder(settings, store):
     """Another process that holds the lease; whatever is sent makes it give it back, and then end."""
     mine, theirs = FORK.Pipe()
-    process = FORK.Process(target=hold, args=(tmp_path / "locks" / "a.lock", theirs))
+    process = FORK.Process(target=hold, args=(settings, theirs))
     process.start()
     theirs.close()
     assert mine.recv() is True
@@ -32,9 +56,9 @@ def holder(tmp_path):
     process.join()
 
 
-def test_one_at_a_time(tmp_path, holder):
+def test_one_at_a_time(store, holder):
     _, pipe = holder
-    lease = Lease(tmp_path / "locks" / "a.lock")
+    lease = Lease(store, "a")
     assert lease.take() is False
     pipe.send("drop it")
     assert pipe.recv() == "dropped"
@@ -42,15 +66,41 @@ def test_one_at_a_time(tmp_path, holder):
     lease.drop()
 
 
-def test_a_holder_that_is_killed_holds_nothing(tmp_path, holder):
+def test_a_holder_that_is_killed_holds_nothing(store, holder):
     process, _ = holder
-    os.kill(process.pid, signal.SIGKILL)
+    os.kill(process.pid, 9)
     process.join()
-    with Lease(tmp_path / "locks" / "a.lock").held(0) as mine:
+    with Lease(store, "a").held(0) as mine:
         assert mine
 
 
-def test_waiting_is_done_by_asking_again(tmp_path, holder):
+def test_a_holder_elsewhere_that_says_nothing_is_replaced_after_its_time(store):
+    assert store.lease("a", ELSEWHERE, 0.6)
+    assert not Lease(store, "a").take()
+    with Lease(store, "a").held(20) as mine:
+        assert mine
+
+
+def test_it_is_extended_while_it_is_held(store):
+    """Longer than it would last."""
+    with Lease(store, "a", 2.0).held(0) as mine:
+        assert mine
+        for _ in range(26):
+            time.sleep(0.1)
+            assert not store.lease("a", ELSEWHERE, 1.0)
+    assert store.lease("a", ELSEWHERE, 1.0) and threading.active_count() < 10
+
+
+def test_who_was_stopped_for_long_knows_that_it_has_lost_it(store):
+    lease = Lease(store, "a", 0.2)
+    assert lease.take()
+    time.sleep(0.4)
+    assert store.lease("a", ELSEWHERE, 30.0) and not lease.take()
+    lease.drop()
+    assert store.holder("a") == ELSEWHERE, "what is another's is not given back"
+
+
+def test_waiting_is_done_by_asking_again(store, holder):
     _, pipe = holder
     steps = []
 
@@ -60,37 +110,29 @@ def test_waiting_is_done_by_asking_again(tmp_path, holder):
             pipe.send("drop it")
             assert pipe.recv() == "dropped"
 
-    with Lease(tmp_path / "locks" / "a.lock").held(1, sleep) as mine:
+    with Lease(store, "a").held(1, sleep) as mine:
         assert mine and len(steps) == 3
     steps.clear()
-    with Lease(tmp_path / "locks" / "a.lock").held(0, sleep) as mine:
+    with Lease(store, "a").held(0, sleep) as mine:
         assert mine and not steps, "it was given back"
 
 
-def test_waiting_ends(tmp_path, holder):
+def test_waiting_ends(store, holder):
     steps = []
-    with Lease(tmp_path / "locks" / "a.lock").held(0.1, steps.append) as mine:
+    with Lease(store, "a").held(0.5, steps.append) as mine:
         assert not mine
-    assert sum(steps) == pytest.approx(0.1, abs=0.03)
+    assert sum(steps) == pytest.approx(0.5, abs=0.11)
 
 
-def test_within_a_process_too(tmp_path):
-    with Lease(tmp_path / "a.lock").held(0) as mine, Lease(tmp_path / "a.lock").held(0) as another:
-        assert (mine, another) == (True, False)
+def test_within_a_process_too(store):
+    with Lease(store, "a").held(0) as mine, Lease(store, "a").held(0) as another, Lease(store, "b").held(0) as third:
+        assert (mine, another, third) == (True, False, True)
 
 
-def test_the_file_is_private_and_stays(tmp_path):
-    path = tmp_path / "locks" / "a.lock"
-    with Lease(path).held(0):
-        pass
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+def test_a_store_that_fails(store):
+    class Away:
+        def lease(self, name, owner, seconds):
+            raise StoreFailed("the store is away; try again")
 
-
-def test_a_place_that_takes_no_lock_file(tmp_path):
-    (tmp_path / "locks").write_text("not a folder")
-    with pytest.raises(NoLease, match="can not be made: File exists"):
-        Lease(tmp_path / "locks" / "a.lock").take()
-
-
-def test_dropping_nothing_is_harmless(tmp_path):
-    Lease(tmp_path / "a.lock").drop()
+    with pytest.raises(NoLease, match="the store is away"):
+        Lease(Away(), "a").take()

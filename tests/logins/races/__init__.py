@@ -1,8 +1,8 @@
 """Races for a refresh token that works only once: `python -m tests.logins.races [--rounds N] [--kills N]`.
 
 Many threads of many processes want the same account's token renewed at the same moment, first undisturbed, then with
-`kill -9` falling upon one of the processes at random. Prints what became of it, and fails if a login was lost that could
-have been kept.
+`kill -9` falling upon one of the processes at random; on SQLite, and on a real Redis. Prints what became of it, and fails
+if a login was lost that could have been kept.
 """
 
 from __future__ import annotations
@@ -11,34 +11,41 @@ import argparse
 import json
 import multiprocessing
 import random
+import re
 import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kirogw.dialects.kiro.credential import Credential
 from kirogw.errors import NeedsLogin
+from kirogw.logins.sealed import Unsealable
 from kirogw.twin import Account, Twin
 from tests.logins import support
 from tests.logins.races import racer
+from tests.store.servers import redis_server
 
 PROCESSES = 4
 THREADS = 4
+SEALED = re.compile(r"kgs1\.[\w.=-]+")
+PLACES = ("file", "database", "token", "stored")
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(["tests.logins.races.racer"])
 
 
 class Field:
     """A twin with two accounts, both signed in on this disk; the gateway calls them `first` and `second`. The races are
-    for the first, whose login lies in a `file`, a `database`, or only in the settings (`token`).
+    for the first, whose login lies in a `file`, a `database`, only in the settings (`token`), or in the store (`stored`).
     """
 
-    def __init__(self, twin: Twin, folder: Path, where: str) -> None:
+    def __init__(self, twin: Twin, folder: Path, where: str, url: str) -> None:
         self.twin, self.folder, self._where = twin, folder, where
-        self.environ = {**twin.settings(), "KIROGW_HOME": str(folder / "home")}
+        self.environ = {**twin.settings(), "KIROGW_HOME": str(folder / "home"), "STATE_URL": url}
         self._write("second", "database" if where == "file" else "file")
+        self.first = ""
         self.sign_in()
 
     @property
@@ -52,11 +59,16 @@ class Field:
     def sign_in(self) -> None:
         """The owner signs in anew: new tokens, in the same place. Only a token in the settings needs a restart then."""
         self.twin.accounts.issue(self.account, None)
-        self._write("first", self._where)
+        if self._where == "stored":
+            account, ends = self.account, time.time() + 3600
+            login = Credential("social", account.access_token, account.refresh_token, ends)
+            self.first = racer.logins(self.environ).add(login, id=self.first)
+        else:
+            self._write("first", self._where)
         if self._where == "token" or not hasattr(self, "watcher"):
             self.watcher = racer.logins(self.environ)  # a gateway that goes on
             ids = {account.source: account.id for account in self.watcher.accounts()}
-            self.first = ids[self.place("first", self._where)]
+            self.first = self.first if self._where == "stored" else ids[self.place("first", self._where)]
             self.second = next(id for id in ids.values() if id != self.first)
 
     def place(self, name: str, where: str) -> str:
@@ -82,12 +94,22 @@ class Field:
             return str(support.row(self.folder / "first.sqlite3", support.ROWS["social"])["refresh_token"])
         return racer.logins(self.environ).credential(self.first).refresh
 
+    def holds(self, secret: str) -> bool:
+        """Whether it is anywhere on the disk or in the store, sealed or not."""
+        logins = racer.logins(self.environ)
+        texts = [path.read_bytes().decode("utf-8", "replace") for path in self.folder.rglob("*") if path.is_file()]
+        texts.append(json.dumps(logins._store.snapshot()))
+        for found in [found[0] for text in texts for found in SEALED.finditer(text)]:
+            with suppress(Unsealable):  # a piece of one, in a page of SQLite that is free again
+                texts.append(logins.safe.open(found).decode())
+        return any(secret in text for text in texts)
+
 
 @contextmanager
-def field_of(rotation: str, where: str) -> Iterator[Field]:
+def field_of(rotation: str, where: str, url: str = "") -> Iterator[Field]:
     with (tempfile.TemporaryDirectory() as folder,
           Twin(accounts=[{"name": "first"}, {"name": "second"}], rotation=rotation) as twin):  # fmt: skip
-        yield Field(twin, Path(folder), where)
+        yield Field(twin, Path(folder), where, url)
 
 
 @dataclass
@@ -115,10 +137,13 @@ class Figures:
         return f"{text}; {self.lost} lost otherwise"
 
 
-def race(rounds: int, where: str = "file") -> Figures:
-    """Undisturbed, with a strictly single-use token: exactly one redemption a round."""
-    figures = Figures(f"race for a {where}, {PROCESSES} processes x {THREADS} threads, strict", rounds)
-    with field_of("strict", where) as place:
+def race(rounds: int, where: str = "file", url: str = "") -> Figures:
+    """Undisturbed, with a strictly single-use token: exactly one redemption a round. On Redis half of the processes are
+    on another machine, as far as they can tell: they have a KIROGW_HOME of their own.
+    """
+    name = f"race for a {where}, {_engine(url)}, {PROCESSES} processes x {THREADS} threads, strict"
+    figures = Figures(name, rounds)
+    with field_of("strict", where, url) as place:
         place.watcher.fresh(place.first)
         before = place.twin.ledger.redeemed
         began = time.monotonic()
@@ -139,9 +164,9 @@ def _raced(place: Field, rounds: int) -> list[list[str]]:
     """The tokens that each thread got, round by round."""
     start = FORK.Barrier(PROCESSES * THREADS)
     pipes, processes = [], []
-    for _ in range(PROCESSES):
+    for n in range(PROCESSES):
         mine, theirs = FORK.Pipe(duplex=False)
-        arguments = (place.environ, place.first, THREADS, rounds, start, theirs)
+        arguments = (_elsewhere(place) if n % 2 else place.environ, place.first, THREADS, rounds, start, theirs)
         processes.append(FORK.Process(target=racer.race, args=arguments))
         processes[-1].start()
         theirs.close()
@@ -152,11 +177,25 @@ def _raced(place: Field, rounds: int) -> list[list[str]]:
     return got
 
 
-def kills(rotation: str, rounds: int, where: str = "file", seed: int = 0) -> Figures:
+def _elsewhere(place: Field) -> dict[str, str]:
+    if not place.environ["STATE_URL"]:
+        return place.environ
+    home = place.folder / "elsewhere"
+    home.mkdir(exist_ok=True)
+    if (key := place.folder / "home" / "secret-key").exists():
+        (home / "secret-key").write_bytes(key.read_bytes())
+    return {**place.environ, "KIROGW_HOME": str(home)}
+
+
+def _engine(url: str) -> str:
+    return "redis" if url else "sqlite"
+
+
+def kills(rotation: str, rounds: int, where: str = "file", seed: int = 0, url: str = "") -> Figures:
     """In each round one of two processes is killed at a random moment of its renewal."""
-    figures = Figures(f"kill -9, {where}, {rotation}", rounds)
+    figures = Figures(f"kill -9, {where}, {_engine(url)}, {rotation}", rounds)
     chance = random.Random(seed)
-    with field_of(rotation, where) as place:
+    with field_of(rotation, where, url) as place:
         began = time.monotonic()
         for n in range(rounds):
             token, spent = place.on_disk(), place.account.access_token
@@ -214,8 +253,7 @@ def _lost(place: Field, figures: Figures, token: str, said: str) -> list[str]:
     faults = []
     if place.on_disk() != token or place.account.refresh_token == token:
         faults.append("the login was given up although its token had not been redeemed")
-    newest = place.account.refresh_token.encode()
-    if any(newest in path.read_bytes() for path in place.folder.rglob("*") if path.is_file()):
+    if place.holds(place.account.refresh_token):
         faults.append("the new token is on the disk, and yet the login was given up")
     figures.lost += bool(faults)
     figures.in_flight += not faults
@@ -238,16 +276,18 @@ def main() -> int:
     given = parser.parse_args()
     print(f"seed {given.seed}")
     faults = 0
-    for figures in everything(given.rounds, given.kills, given.seed):
-        print(figures.line(), *figures.faults, sep="\n  ", flush=True)
-        faults += len(figures.faults)
+    for engine in ("sqlite", "redis"):
+        with redis_server() if engine == "redis" else nullcontext() as server:
+            for figures in everything(given.rounds, given.kills, given.seed, server.url if server else ""):
+                print(figures.line(), *figures.faults, sep="\n  ", flush=True)
+                faults += len(figures.faults)
     return 1 if faults else 0
 
 
-def everything(rounds: int, killed: int, seed: int) -> Iterator[Figures]:
-    """Each race whole for a file, and a fifth of it for the other places."""
-    for where in ("file", "database", "token"):
-        part = 1 if where == "file" else 5
-        yield race(rounds // part, where)
+def everything(rounds: int, killed: int, seed: int, url: str) -> Iterator[Figures]:
+    """Each race whole for a file and for the store, and a fifth of it for the other places."""
+    for where in PLACES:
+        part = 1 if where in ("file", "stored") else 5
+        yield race(rounds // part, where, url)
         for rotation in ("grace", "strict"):
-            yield kills(rotation, killed // part, where, seed)
+            yield kills(rotation, killed // part, where, seed, url)
