@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 
 from kirogw import log
 from kirogw.dialects.dialect import Quota, Verdict
@@ -130,13 +130,11 @@ class Pool:
 
     # what became of it
 
-    def served(self, account: str | Account, model: str = "", now: float = 0.0, began: float | None = None) -> None:
+    def served(self, account: str, model: str, now: float, began: float | None = None) -> None:
         """A try was answered: that heals. `began` is when it was sent: an answer older than a failure heals nothing."""
         self._change(account, now, lambda one: self._schedule.served(one, model, now, began))
 
-    def failed(
-        self, account: str | Account, verdict: Verdict, model: str, now: float, began: float | None = None
-    ) -> None:
+    def failed(self, account: str, verdict: Verdict, model: str, now: float, began: float | None = None) -> None:
         """A try failed. To be told of each, also when the same account is asked again. `began` is when it was sent:
         tries that were on their way when the account began to rest count as one failure.
         """
@@ -165,9 +163,9 @@ class Pool:
                 account.looked_for = now + PROBE_AGAIN
         return [account.id for account in due]
 
-    def _change(self, id: str | Account, now: float, change: Callable[[Account], None]) -> None:
+    def _change(self, id: str, now: float, change: Callable[[Account], None]) -> None:
         with self._lock:
-            account = self._schedule.accounts.get(id if isinstance(id, str) else id.id)
+            account = self._schedule.accounts.get(id)
             if account is None:
                 return
             change(account)
@@ -182,19 +180,6 @@ class Pool:
         log.logger.info("account %s is %s%s", account.name or account.id, state.state, _because(state.reason, model))
         if self._shared:
             self._shared.tell_health(account, model, now)
-
-    # as the gateway asked before it took places
-
-    def pick(self, tried: Set[str], model: str, now: float) -> Account | None:
-        place = self.take(Want(model, tried=tried), now)
-        if not isinstance(place, Place):
-            return None
-        self.leave(place, now)
-        return place.account
-
-    def soonest(self, now: float) -> Account | None:
-        resting = [account for account in self.all() if account.health.resting(now)]
-        return min(resting, key=lambda a: (not (a.error and a.error.passes), a.until), default=None)
 
     # other processes; in the thread of `sync`
 

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple, Protocol
 from kirogw.dialects.dialect import Quota
 from kirogw.errors import GatewayError
 from kirogw.pool.health import READY, Health
-from kirogw.pool.health import error as health_error
 
 LOOK_AGAIN: Final = 6 * 3600.0  # seconds after which a used-up plan is looked at again: credits can be bought
 
@@ -78,18 +77,6 @@ class Account:
     def ready(self, now: float) -> bool:
         """Whether it can be asked; after a rest, that is found out by asking."""
         return self.enabled and not self.health.resting(now)
-
-    @property
-    def until(self) -> float:
-        return self.health.until
-
-    @property
-    def fate(self) -> str:
-        return self.health.kind if self.health.state != "ready" else ""
-
-    @property
-    def error(self) -> GatewayError | None:
-        return health_error(self.health) if self.health.state != "ready" else None
 
     def look_due(self, now: float) -> bool:
         """Whether a look at its quota would tell something: it is locked and should be tried, or used up and nobody has

@@ -182,7 +182,7 @@ def served(now: float) -> Health:
     return replace(READY, since=now, at=now)
 
 
-def error(health: Health, now: float = 0.0) -> GatewayError:
+def error(health: Health, now: float) -> GatewayError:
     """What a client hears of an account that rests. `wait` is told where the end of the rest means something."""
     raised = RAISED.get(health.error, errors.Forbidden)(health.evidence)
     if not isinstance(raised, errors.QuotaUsed) or health.told:  # else our rest only ends with a look
