@@ -40,9 +40,11 @@ class RedisStore:
             self._redis: Any = importlib.import_module("redis")
         except ImportError:
             raise WrongSetting("STATE_URL is set, but the package `redis` is missing: pip install redis") from None
-        self.place, self._home = _place(url), home
-        self._now = None if now is time.time else now
-        self._client: Any = self._connect(url, ca_bundle)
+        try:
+            self.place, self._client = _place(url), self._connect(url, ca_bundle)
+        except ValueError:  # its words may hold the password
+            raise WrongSetting("STATE_URL must be a URL such as redis://user:password@host:6379/0") from None
+        self._now, self._home = None if now is time.time else now, home
         self._errors: Any = self._redis.exceptions
         self._ready = False
         self._scripts = {name: self._client.register_script(getattr(scripts, name))
@@ -53,11 +55,8 @@ class RedisStore:
         """One that does not try again by itself: it can not know what may be done twice."""
         tls = {"ssl_ca_certs": ca_bundle} if ca_bundle and url.startswith("rediss:") else {}
         never = self._redis.retry.Retry(importlib.import_module("redis.backoff").NoBackoff(), 0)
-        try:
-            return self._redis.Redis.from_url(url, socket_timeout=ANSWER, socket_connect_timeout=CONNECT, retry=never,
-                                              health_check_interval=IDLE, **tls)  # fmt: skip
-        except ValueError:
-            raise WrongSetting("STATE_URL must be a URL such as redis://user:password@host:6379/0") from None
+        return self._redis.Redis.from_url(url, socket_timeout=ANSWER, socket_connect_timeout=CONNECT, retry=never,
+                                          health_check_interval=IDLE, **tls)  # fmt: skip
 
     # documents
 
@@ -225,6 +224,7 @@ class RedisStore:
         """A server that can not be reached now may be there in a moment; one that we can not use stops the start."""
         try:
             self._prepare()
+            self._warn()
         except (self._errors.ConnectionError, self._errors.TimeoutError) as error:
             told = self._told(error)
             if isinstance(error, (self._errors.AuthenticationError, self._errors.AuthorizationError)):
@@ -238,6 +238,18 @@ class RedisStore:
         if found != VERSION:
             raise self._newer(found)
         self._ready = True
+
+    def _warn(self) -> None:
+        """Of a server that is not set up to keep what it is given."""
+        try:
+            found = {**self._client.info("persistence"), **self._client.info("memory")}
+        except self._errors.ResponseError:  # not for everybody
+            return
+        if not found.get("aof_enabled"):
+            logger.warning("%s writes to its disk only now and then: when it ends, the newest logins and figures are"
+                           " lost. Set appendonly yes", self.place)  # fmt: skip
+        if str(found.get("maxmemory_policy")).startswith("allkeys"):
+            logger.warning("%s throws logins away when it is full. Set maxmemory-policy noeviction", self.place)
 
     def _back_up(self, snapshot: Json, version: int) -> None:
         backups.of_snapshot(self._home, snapshot, version, time.time())

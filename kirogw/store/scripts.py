@@ -75,19 +75,20 @@ for n = 1, tonumber(take()) do
     changes[n] = change
 end
 
+-- A server that is full says so at the first command that takes room, and never after one that was done.
 for _, change in ipairs(changes) do
     local member, ends = change.kind .. '\\0' .. change.id, ''
-    if change.ttl ~= '' then
-        ends = string.format('%.6f', now + tonumber(change.ttl))
-        redis.call('ZADD', P .. 'ends', ends, member)
-    elseif change.does then
-        redis.call('ZREM', P .. 'ends', member)
-    end
+    if change.ttl ~= '' then ends = string.format('%.6f', now + tonumber(change.ttl)) end
     if change.put then
         local head = whole(change.version) .. '|' .. string.format('%.6f', now) .. '|' .. ends .. '|'
         redis.call('HSET', P .. 'doc:' .. change.kind, change.id, head .. change.json)
     elseif change.does then
         redis.call('HDEL', P .. 'doc:' .. change.kind, change.id)
+    end
+    if ends ~= '' then
+        redis.call('ZADD', P .. 'ends', ends, member)
+    elseif change.does then
+        redis.call('ZREM', P .. 'ends', member)
     end
 end
 for kind, last in pairs(marks) do redis.call('HSET', P .. 'marks', kind, whole(last)) end

@@ -29,6 +29,11 @@ class Redis:
             assert time.monotonic() < end and self._process.poll() is None, "redis-server does not start"
             time.sleep(0.02)
 
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
     def stop(self, kill: bool = False) -> None:
         if self._process:
             (self._process.kill if kill else self._process.terminate)()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from kirogw.store import Conflict, Delete, Put, owner
+from kirogw.store import Conflict, Delete, Put, open_store, owner
 
 
 def test_a_document_comes_back(store):
@@ -60,17 +60,50 @@ def test_all_or_nothing(store, durable):
     store.apply()
 
 
-def test_what_has_a_ttl_ends(store):
-    store.put("session", "a", {"n": 1}, ttl=0.3)
-    store.put("session", "b", {"n": 1}, ttl=60)
-    store.put("session", "c", {"n": 1}, ttl=0.3)
+def test_what_has_a_ttl_ends(settings):
+    clock = Clock()
+    store = open_store(settings, clock)
+    store.put("session", "a", {"n": 1}, ttl=10)
+    store.put("session", "b", {"n": 1}, ttl=20)
+    store.put("session", "c", {"n": 1}, ttl=10)
     store.put("session", "c", {"n": 2})  # and now without
-    assert store.get("session", "a").value == {"n": 1}
-    wait_until(lambda: store.get("session", "a") is None)
+    clock.now += 9.9
+    assert store.get("session", "a").value == {"n": 1} and len(store.all("session")) == 3
+    clock.now += 0.2
+    assert store.get("session", "a") is None
     assert set(store.all("session")) == {"b", "c"}
     assert store.delete("session", "a") is False
     store.put("session", "a", {"n": 3}, if_version=0)
-    assert store.get("session", "a").value == {"n": 3}
+    clock.now += 1000
+    assert {id: doc.value for id, doc in store.all("session").items()} == {"a": {"n": 3}, "c": {"n": 2}}
+    store.close()
+
+
+def test_a_ttl_goes_by_the_real_clock(store):
+    store.put("session", "a", {"n": 1}, ttl=0.3)
+    store.put("session", "b", {"n": 1}, ttl=600)
+    wait_until(lambda: store.get("session", "a") is None)
+    assert set(store.all("session")) == {"b"}
+
+
+def test_what_has_ended_takes_no_room(settings):
+    clock = Clock()
+    store = open_store(settings, clock)
+    store.apply([Put("session", str(n), {}, ttl=10) for n in range(150)])
+    clock.now += 1000
+    for _ in range(2):
+        store.add({"x": 1})
+    clock.now -= 1000  # to see what is left
+    assert store.all("session") == {}
+    store.close()
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1_800_000_000.0
+
+    def __call__(self):
+        return self.now
 
 
 def test_a_mark_moves_with_each_change_of_its_kind(store):

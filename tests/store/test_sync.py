@@ -8,7 +8,8 @@ import time
 import pytest
 
 from kirogw.store import StoreFailed
-from kirogw.store.sync import MOST, PIECE, Sync
+from kirogw.store import sync as sync_module
+from kirogw.store.sync import PIECE, Sync
 
 
 @pytest.fixture
@@ -47,8 +48,9 @@ def test_much_is_written_in_pieces_and_whole(store, sync):
 
 def test_a_ttl_is_carried(store, sync):
     sync.put("session", "a", {}, ttl=0.3)
+    sync.put("session", "b", {}, ttl=600)
     sync.flush()
-    assert store.get("session", "a")
+    assert store.get("session", "b")
     wait_until(lambda: store.get("session", "a") is None)
 
 
@@ -115,12 +117,13 @@ def test_a_store_that_fails_is_tried_again(store, caplog):
                     "the store works again; 0 changes were lost meanwhile"]  # fmt: skip
 
 
-def test_what_waits_is_bounded(store, caplog):
+def test_what_waits_is_bounded(store, caplog, monkeypatch):
+    monkeypatch.setattr(sync_module, "MOST", 1000)
     ill = Ill(store)
     ill.ill = True
     sync = Sync(ill)
     sync.put("k", "first", {})
-    for n in range(MOST + 10):
+    for n in range(sync_module.MOST + 10):
         sync.put("k", str(n), {})
         sync.add({str(n): 1})
         sync.append("l", {})
@@ -129,8 +132,8 @@ def test_what_waits_is_bounded(store, caplog):
     assert not sync.flush()
     ill.ill = False
     assert sync.flush()
-    assert len(store.all("k")) == MOST and len(store.totals("")) == MOST
-    assert len(store.entries("l", limit=MOST * 2)) == MOST + 1
+    assert len(store.all("k")) == sync_module.MOST and len(store.totals("")) == sync_module.MOST
+    assert len(store.entries("l", limit=sync_module.MOST * 2)) == sync_module.MOST + 1
     assert "31 changes were lost" in caplog.text
 
 
