@@ -18,7 +18,7 @@ from kirogw.dialects.dialect import Quota
 from kirogw.store import Store
 from kirogw.usage import FIRST_SECONDS, SECONDS
 
-TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+TYPE: Final = "text/plain; version=0.0.4"
 STATES: Final = ("ready", "cooling", "exhausted", "suspended", "login", "disabled")
 PREFIX: Final = "metric|all|"
 

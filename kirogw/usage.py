@@ -33,7 +33,14 @@ DAY: Final = 86400.0
 Source: TypeAlias = Literal["measured", "derived", "estimated"]
 SOURCES: Final[tuple[Source, ...]] = ("measured", "derived", "estimated")
 TOKENS: Final = ("input", "output", "cached")
-OUTCOMES: Final = ("served", "left", "refused", "failed")
+OUTCOMES: Final = ("served", "left", "refused", "limited", "failed")
+FAILURES: Final = (
+    # outcome, errors, statuses where there is no error's name
+    ("limited", (errors.Busy, errors.QuotaUsed), (402, 429)),
+    ("refused", (errors.BadRequest, errors.BodyTooLarge, errors.WrongKey, errors.NotAllowed, errors.NotFound,
+                 errors.WrongMethod), ()),
+    ("failed", (errors.GatewayError,), ()),
+)  # fmt: skip
 MODELS: Final = 200  # names of models that are counted on their own; clients may send any
 RECENT: Final = 7  # days that tell the pace
 SHORTEST: Final = DAY / 4  # what is seen for less than that tells no pace
@@ -71,15 +78,16 @@ _MEMBERS: Final = tuple(member.name for member in fields(UsageRecord))
 
 @functools.lru_cache(1024)
 def outcome_of(word: str) -> str:
-    """served; left: by the client, before the end; refused: the client's own fault; failed."""
+    """One of OUTCOMES. refused: by the client's own fault; limited: nobody had anything left; left: by the client."""
     if word == "client left":
         return "left"
-    name = word.removesuffix(" in-band")
-    error = getattr(errors, name, errors.GatewayError)
-    status: int = int(word) if word.isdigit() else error.status if name != word else 0
-    if status >= 400:
-        return "refused" if status < 500 else "failed"
-    return "served"
+    name, _, how = word.partition(" ")
+    status = int(how or name) if (how or name).isdigit() else 500 if how == "in-band" else 0
+    error = getattr(errors, name, None)
+    for outcome, classes, statuses in FAILURES:
+        if status in statuses or (isinstance(error, type) and issubclass(error, classes)):
+            return outcome
+    return "failed" if status >= 500 else "refused" if status >= 400 else "served"
 
 
 class Usage:

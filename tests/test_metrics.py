@@ -62,7 +62,7 @@ def of(samples, name, **labels):
 
 def test_what_was_counted(store):
     record(store, {"ms": 1500.0, "first_ms": 90.0, "input": 100, "cached": 60, "source": "derived", "credits": 0.25},
-           {"ms": 9e6, "input": 1, "output": 2, "credits": 0.5}, {"outcome": "429"}, {"outcome": "client left", "model": "m2", "first_ms": 300.0})  # fmt: skip
+           {"ms": 9e6, "input": 1, "output": 2, "credits": 0.5}, {"outcome": "BadRequest 400"}, {"outcome": "client left", "model": "m2", "first_ms": 300.0})  # fmt: skip
     samples = shown(store)
     assert of(samples, "kirogw_requests_total", face="chat", model="m1", outcome="served") == 2
     assert of(samples, "kirogw_requests_total", face="chat", model="m1", outcome="refused") == 1

@@ -41,9 +41,11 @@ def record(**members):
 
 ONE = record(input=100, output=20, cached=60, credits=0.25, source="derived", ms=1500.0, first_ms=200.0, stream=True)
 OUTCOMES = [
-    ("end_turn", "served"), ("max_tokens", "served"), ("", "served"), ("client left", "left"), ("400", "refused"),
-    ("429", "refused"), ("502", "failed"), ("200", "served"), ("BadRequest in-band", "refused"),
-    ("UpstreamFailed in-band", "failed"), ("Whatever in-band", "failed"), ("TimedOut in-band", "failed"),
+    ("end_turn", "served"), ("max_tokens", "served"), ("", "served"), ("200", "served"), ("client left", "left"),
+    ("400", "refused"), ("BadRequest 400", "refused"), ("TooLong in-band", "refused"), ("UnknownModel 404", "refused"), ("NotAllowed 403", "refused"),
+    ("429", "limited"), ("Busy 429", "limited"), ("QuotaUsed in-band", "limited"), ("QuotaUsed 402", "limited"),
+    ("502", "failed"), ("UpstreamFailed in-band", "failed"), ("Whatever in-band", "failed"), ("TimedOut 504", "failed"),
+    ("NeedsLogin 401", "failed"), ("Forbidden 403", "failed"), ("Overloaded 529", "failed"), ("KeyError 500", "failed"),
 ]  # fmt: skip
 
 
@@ -76,7 +78,7 @@ def test_sums(usage, sync):
     stats = usage.stats(NOW, 30)
     assert (stats["since"], stats["until"]) == ("2025-12-17", "2026-01-15")
     assert stats["total"] == {
-        "requests": 4, "served": 2, "left": 1, "refused": 1, "failed": 0,
+        "requests": 4, "served": 2, "left": 1, "refused": 1, "limited": 0, "failed": 0,
         "tokens": {
             "input": {"total": 111, "measured": 10, "derived": 100, "estimated": 1},
             "output": {"total": 26, "measured": 5, "derived": 20, "estimated": 1},

@@ -133,7 +133,7 @@ SCHEMAS: Final[Json] = {
     "NewKey": record({"key": text("the key itself, shown this once"), "record": named("Key")}),
     "Sums": record(
         {
-            **{name: whole() for name in ("requests", "served", "left", "refused", "failed")},
+            **{name: whole() for name in ("requests", "served", "left", "refused", "limited", "failed")},
             "tokens": record({kind: named("Tokens") for kind in ("input", "output", "cached")}),
             "credits": record({"value": number(), "source": _SOURCE, "requests_without_price": whole()}),
             "ms_mean": maybe(number()), "first_ms_mean": maybe(number()),
