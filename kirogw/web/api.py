@@ -138,9 +138,9 @@ def _kept(view: Callable[..., Response]) -> Callable[..., Response]:
 def generate(face: Face, data: bytes) -> Response:
     """A request for an answer, streamed or not, in any face."""
     entry = g.entry
-    entry.record = _record(data)
+    entry.record, entry.generates = _record(data), True
     ask = face.read(guard.parsed(data), _headers())
-    entry.model, entry.stream, entry.generates = ask.conversation.model, ask.stream, True
+    entry.model, entry.stream = ask.conversation.model, ask.stream
     source, estimate = _opened(ask, entry)
     heading = Heading(identifier(), ask.conversation.model, int(time.time()), estimate)
     if ask.stream:
