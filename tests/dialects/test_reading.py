@@ -52,7 +52,7 @@ def words(value, kept=False):
     elif isinstance(value, list):
         for inner in value:
             yield from words(inner, False)
-    elif isinstance(value, str) and kept:
+    elif isinstance(value, str) and kept and not value.isspace():  # blank arguments are none
         yield value
 
 
