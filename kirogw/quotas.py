@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -112,7 +112,8 @@ class Quotas:
                 return
             self._kept[account] = new
         if new.quota and not (old and old.quota and old.quota.asked_at >= new.quota.asked_at):
-            self._told(account, new.quota)
+            if not outdated(new.quota, self._now()):
+                self._told(account, new.quota)
 
     # Asking
 
@@ -266,6 +267,15 @@ class Quotas:
                 self._sync.delete(KIND, account)
 
 
+def outdated(quota: Quota, now: float) -> bool:
+    """A part of it was reset since: what it says of being used up is not true any more."""
+    return any(quota.asked_at < reset <= now for reset in _resets(quota))
+
+
+def _resets(quota: Quota) -> Iterator[float]:
+    return (reset for reset in (quota.resets_at, *(bucket.resets_at for bucket in quota.buckets)) if reset)
+
+
 def next_time(kept: Snapshot, interval: float, chance: Callable[[], float]) -> float:
     """After an answer an interval, a little less by chance; after a failure sooner; and when a part is full again."""
     quota = kept.quota
@@ -273,8 +283,7 @@ def next_time(kept: Snapshot, interval: float, chance: Callable[[], float]) -> f
     if quota and quota.exhausted and not kept.failures:
         wait = max(wait, EXHAUSTED)
     when = kept.tried + wait * _between(JITTER, chance)
-    resets = [quota.resets_at, *(bucket.resets_at for bucket in quota.buckets)] if quota else []
-    soonest = min((reset for reset in resets if reset and reset > kept.tried), default=None)
+    soonest = min((reset for reset in _resets(quota) if reset > kept.tried), default=None) if quota else None
     return when if soonest is None else min(when, soonest + _between(AFTER_RESET, chance))
 
 
@@ -344,7 +353,7 @@ def viewed(kept: Snapshot, now: float) -> Json:
         "known": left is not None, "source": "measured", "asked_at": quota.asked_at,
         "age_seconds": round(max(0.0, now - quota.asked_at)), **asked, "plan": quota.plan,
         "left": None if left is None else round(left, 4), "used": round(sum(b.used for b in quota.buckets), 4),
-        "limit": sum(b.limit for b in quota.buckets), "buckets": rows, "exhausted": quota.exhausted,
+        "limit": sum(b.limit for b in quota.buckets), "buckets": rows, "exhausted": quota.exhausted and not outdated(quota, now),
         "resets_at": quota.resets_at,
         "overage": {"enabled": quota.overage, "cap": quota.overage_cap, "used": quota.overage_used},
     }  # fmt: skip

@@ -175,6 +175,21 @@ def test_a_failure_never_loses_what_was_known(twin, process, fault):
     assert one.quotas.view(name, time.time())["error"] == ""
 
 
+def test_what_a_reset_has_overtaken_is_told_to_nobody(twin, process):
+    """A gateway that starts on the first of a month finds what was used up on the last."""
+    name, one = twin.account.name, process()
+    twin.account.used = 1000.0
+    assert one.quotas.refresh(name).exhausted
+    one.sync.flush()
+    for later, told in ((0.0, True), (40 * 86400.0, False)):
+        two = process()
+        two.quotas._now = lambda: time.time() + later
+        two.quotas.look()
+        assert bool(two.told) is told
+        assert two.quotas.view(name, two.quotas._now())["exhausted"] is told
+        assert (name in two.quotas.due(two.quotas._now())) is not told
+
+
 def test_a_locked_account_is_told(twin, process):
     name, one = twin.account.name, process()
     twin.account.suspended = True
