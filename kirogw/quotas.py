@@ -111,9 +111,9 @@ class Quotas:
             if old and old.tried >= new.tried:
                 return
             self._kept[account] = new
-        if new.quota and not (old and old.quota and old.quota.asked_at >= new.quota.asked_at):
-            if not outdated(new.quota, self._now()):
-                self._told(account, new.quota)
+        newer = new.quota and not (old and old.quota and old.quota.asked_at >= new.quota.asked_at)
+        if new.quota and newer and not outdated(new.quota, self._now()):
+            self._told(account, new.quota)
 
     # Asking
 
@@ -353,7 +353,7 @@ def viewed(kept: Snapshot, now: float) -> Json:
         "known": left is not None, "source": "measured", "asked_at": quota.asked_at,
         "age_seconds": round(max(0.0, now - quota.asked_at)), **asked, "plan": quota.plan,
         "left": None if left is None else round(left, 4), "used": round(sum(b.used for b in quota.buckets), 4),
-        "limit": sum(b.limit for b in quota.buckets), "buckets": rows, "exhausted": quota.exhausted and not outdated(quota, now),
-        "resets_at": quota.resets_at,
+        "limit": sum(b.limit for b in quota.buckets), "buckets": rows, "resets_at": quota.resets_at,
+        "exhausted": quota.exhausted and not outdated(quota, now),
         "overage": {"enabled": quota.overage, "cap": quota.overage_cap, "used": quota.overage_used},
     }  # fmt: skip

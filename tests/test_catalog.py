@@ -10,6 +10,8 @@ from kirogw.catalog import Catalog
 from kirogw.dialects.dialect import Login
 from kirogw.dialects.kiro.models import FALLBACK
 from kirogw.settings import Settings
+from kirogw.store import open_store
+from kirogw.store.sync import Sync
 from kirogw.wire import Reply
 
 LOGIN = Login("key", "ksk_x")
@@ -81,3 +83,75 @@ def test_nobody_waits_for_another_accounts_list():
     finally:
         answer.set()
         waiting.join()
+
+
+@pytest.fixture
+def worker(tmp_path):
+    """A catalogue of one of several processes; what they ask goes to `asked`, and `replies` answer."""
+    made = []
+
+    def make(call, **set):
+        settings = Settings(kirogw_home=str(tmp_path), **set)
+        sync = Sync(open_store(settings))
+        made.append(sync)
+        return Catalog(settings, call, sync), sync
+
+    yield make
+    for sync in made:
+        sync.close()
+        sync.store.close()
+
+
+def nobody(request, seconds):
+    raise AssertionError("it is known already")
+
+
+def test_what_one_process_has_read_all_know(worker):
+    one, sync = worker(lambda request, seconds: page("a", "b"))
+    listed = one.models("one", lambda: LOGIN)
+    sync.flush()
+    two, _ = worker(nobody)
+    assert two.models("one", lambda: LOGIN) == listed
+    three, _ = worker(nobody)
+    three.look()
+    assert ids(three.known()) == ["a", "b"]
+
+
+def test_a_newer_list_of_another_process_takes_the_place_of_ours(worker):
+    one, sync = worker(lambda request, seconds: page("old"))
+    two, other = worker(lambda request, seconds: page("new"), model_cache_seconds=0.0)
+    one.models("one", lambda: LOGIN)
+    time.sleep(0.01)
+    two.keep_fresh("one", lambda: LOGIN)
+    other.flush()
+    one.look()
+    assert ids(one.models("one", lambda: LOGIN)) == ["new"]
+    sync.flush()  # writes the old one late
+    two.look()
+    assert ids(two.known()) == ["new"]
+
+
+def test_the_background_reads_a_list_before_it_is_old(worker):
+    asked = []
+    one, _ = worker(lambda request, seconds: asked.append(1) or page("a"), model_cache_seconds=3600.0)
+    for _ in range(3):
+        one.keep_fresh("one", lambda: LOGIN)
+    assert len(asked) == 1
+    one._kept["one"].until -= 3500.0
+    one.keep_fresh("one", lambda: LOGIN)
+    assert len(asked) == 2
+
+
+def test_a_failure_is_not_shared(worker):
+    one, sync = worker(lambda request, seconds: Reply(500, {}, b""))
+    one.keep_fresh("one", lambda: LOGIN)
+    sync.flush()
+    assert sync.store.all("catalogue") == {}
+
+
+@pytest.mark.parametrize("value", [{}, {"models": [{"name": "x"}], "at": 1}, {"models": 5, "at": 1}, {"models": [{"id": "a", "new": 1}], "at": 1}])
+def test_what_another_version_wrote_is_read_anew(worker, value):
+    one, sync = worker(lambda request, seconds: page("a"))
+    sync.store.put("catalogue", "one", value)
+    one.look()
+    assert ids(one.models("one", lambda: LOGIN)) == ["a"]
