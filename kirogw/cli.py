@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, str]] = {
     "login": "sign in to Kiro: by a code, or in the browser",
     "keys": "make, list, change, rotate and revoke clients' API keys",
     "accounts": "list, add, import, export, test and change accounts",
+    "doctor": "look at everything, and say what to mend",
     "status": "how accounts and gateways stand",
     "backup": "write everything to one file",
     "restore": "put a backup in the place of everything",

@@ -271,6 +271,10 @@ class Transport:
                 exchange.close()
         raise Lost("reset", "the connection was closed twice")
 
+    def proxy(self, url: str) -> str:
+        """The proxy through which `url` is reached, with its password; "" for none."""
+        return requests.utils.select_proxy(url, self._proxies(url)) or ""
+
     def close(self) -> None:
         self._adapter.close()
 

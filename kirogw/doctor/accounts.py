@@ -1,0 +1,207 @@
+"""Each login: where it lies and who can read it, what it is, when it ends, and what the upstream says of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from kirogw.auth import Account
+from kirogw.catalog import LIMIT
+from kirogw.dialects.dialect import Login, Quota, Verdict
+from kirogw.dialects.kiro import faults
+from kirogw.dialects.kiro import models as kiro
+from kirogw.dialects.kiro.credential import KINDS, Credential
+from kirogw.dialects.kiro.login import api_region, arn_region
+from kirogw.dialects.kiro.shape import Shape
+from kirogw.doctor.findings import Finding, Patient, fail, ok, warn
+from kirogw.errors import GatewayError, NeedsLogin, QuotaUsed
+from kirogw.logins import places
+from kirogw.logins.files import Unreadable
+from kirogw.logins.sources import Database, IdeFile, find, named
+from kirogw.quotas import Quotas
+from kirogw.store import StoreFailed
+from kirogw.store.sync import Sync
+from kirogw.transport import Lost
+from kirogw.wire import Reply
+
+SIGN_IN: Final = "sign in: `kirogw.py login kiro`, the Kiro IDE, kiro-cli, or KIRO_API_KEY"
+SUPPORT: Final = "only the service can unlock it: support.aws.amazon.com/#/contacts/kiro"
+
+
+def sources(patient: Patient) -> Iterator[Finding]:
+    """The places of logins that are files: whether they can be read, by whom, and written to."""
+    found = find(patient.settings, patient.user)
+    for source in found:
+        if isinstance(source, IdeFile | Database):
+            yield from _place(source.path, source.write_back)
+    if patient.logins is not None and not patient.logins.accounts():
+        if patient.settings.demo:
+            yield ok("accounts", "the demo needs none")
+            return
+        looked = (places.ide_file(patient.user), *places.cli_databases(patient.user, sys.platform),
+                  *places.amazon_q_databases(patient.user, sys.platform))  # fmt: skip
+        where = "" if named(patient.settings) else f"; looked for {', '.join(map(str, looked))}"
+        yield fail("accounts", f"there is no account{where}", SIGN_IN)
+
+
+def _place(path: Path, write_back: bool) -> Iterator[Finding]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        yield fail("files", f"{path} is named in the settings, and does not exist", "correct the setting, or sign in")
+        return
+    except OSError as error:
+        yield fail("files", f"{path} can not be looked at: {error.strerror}", f"let this user into {path.parent}")
+        return
+    if not os.access(path, os.R_OK):
+        yield fail("files", f"{path} can not be read by this user", f"chown or chmod {path}")
+    elif os.name == "posix" and status.st_mode & 0o077:
+        mode = f"{stat.S_IMODE(status.st_mode):04o}"
+        yield warn("files", f"{path} can be read by other users ({mode})", f"chmod 600 {path}")
+    elif write_back and not os.access(path.parent, os.W_OK):
+        yield warn("files", f"{path.parent} can not be written to, so renewed tokens stay in KIROGW_HOME and the other "
+                   "program loses its login", "make it writable, or sign in for the gateway apart")  # fmt: skip
+    else:
+        yield ok("files", f"{path} is private, and can be read{' and written' if write_back else ''}")
+
+
+def looks(patient: Patient) -> list[tuple[str, Callable[[Patient], Iterable[Finding]]]]:
+    """One for each account."""
+    accounts = patient.logins.accounts() if patient.logins else []
+    if patient.logins and patient.store and not patient.offline:
+        patient.quotas = Quotas(
+            patient.settings, patient.transport.call, patient.logins, patient.store, Sync(patient.store),
+            states=dict, told=_nothing, locked=_nothing,
+        )  # fmt: skip
+    return [(f"account {account.id}", _look(account)) for account in accounts]
+
+
+def _look(account: Account) -> Callable[[Patient], Iterable[Finding]]:
+    return lambda patient: _account(patient, account)
+
+
+def _account(patient: Patient, account: Account) -> Iterator[Finding]:
+    check, logins = f"account {account.id}", patient.logins
+    assert logins  # noqa: S101
+    try:
+        credential = logins.credential(account.id)
+    except (GatewayError, Unreadable, StoreFailed) as error:
+        yield fail(check, f"{account.source}: {error}", account.reason or SIGN_IN)
+        return
+    about = f"{account.label + ', ' if account.label else ''}{account.name or KINDS[credential.kind]}"
+    if not account.enabled:
+        yield ok(check, f"{about}: disabled")
+        return
+    login = failure = None
+    if not patient.offline:
+        try:
+            login = logins.fresh(account.id)  # renewed if it is due, as for a request
+            credential = logins.credential(account.id)
+        except GatewayError as error:
+            failure = error
+    yield _itself(patient, account, credential, about, login.profile if login else credential.profile)
+    if failure:
+        yield fail(check, f"no token that serves: {failure}", _mend(failure))
+    if login:
+        yield from _upstream(patient, account, check, login)
+
+
+def _itself(patient: Patient, account: Account, credential: Credential, about: str, profile: str) -> Finding:
+    check, region = f"account {account.id}", api_region(credential, profile, patient.settings)
+    facts = [f"{about} ({KINDS[credential.kind]})", f"region {region}", _expiry(credential, patient.now())]
+    if credential.sso_region and credential.sso_region != region:
+        facts.append(f"signed in at {credential.sso_region}")
+    facts.append(f"profile {profile}" if profile else "no profile of its own")
+    said = ", ".join(facts)
+    if account.state == "login":
+        return fail(check, f"{said}: {account.reason}", SIGN_IN)
+    if account.state != "ready" or account.reason:
+        return warn(check, f"{said}: {account.reason}", "it is tried again by itself; if it stays so, sign in again")
+    if patient.settings.kiro_region and arn_region(profile) not in ("", patient.settings.kiro_region):
+        return warn(check, f"{said}: KIRO_REGION is {patient.settings.kiro_region}, which is another region",
+                    "take KIRO_REGION away: the profile's region counts")  # fmt: skip
+    return ok(check, said)
+
+
+def _expiry(credential: Credential, now: float) -> str:
+    if credential.kind == "key":
+        return "a key that does not end"
+    renewed = "" if credential.refresh else ", and nothing to renew it with"
+    if credential.expires_at is None:
+        return f"a token of unknown end{renewed}"
+    minutes = (credential.expires_at - now) / 60
+    when = f"ends in {minutes:,.0f} min" if minutes > 0 else f"ended {-minutes:,.0f} min ago"
+    return f"token {when}{renewed}"
+
+
+def _upstream(patient: Patient, account: Account, check: str, login: Login) -> Iterator[Finding]:
+    """What GetUsageLimits and ListAvailableModels answer."""
+    assert patient.quotas  # noqa: S101
+    try:
+        yield _left(check, patient.quotas.refresh(account.id), patient.now())
+    except GatewayError as error:
+        yield fail(check, f"the upstream says of its quota: {error}", _mend(error))
+    found = _models(patient, login)
+    if isinstance(found, int):
+        yield ok(check, f"the upstream lists {found} models")
+    else:
+        yield fail(check, f"the upstream says of its models: {found.error}", _mend(found.error))
+
+
+def _left(check: str, quota: Quota, now: float) -> Finding:
+    if quota.left is None:
+        return ok(check, f"the upstream answers; its quota is not told{' (' + quota.plan + ')' if quota.plan else ''}")
+    limit = sum(bucket.limit for bucket in quota.buckets)
+    resets = f", full again on {time.strftime('%Y-%m-%d', time.gmtime(quota.resets_at))}" if quota.resets_at else ""
+    said = f"{quota.plan or 'plan'}: {quota.left:,.2f} of {limit:,.0f} credits are left{resets}"
+    if quota.exhausted:
+        return warn(check, said, "wait, allow overage, or add another account")
+    if not quota.left:
+        said += f", overage is on ({quota.overage_used:,.2f} credits)"
+    return ok(check, said)
+
+
+def _models(patient: Patient, login: Login) -> int | Verdict:
+    """How many models there are, or what the refusal means; of the first host that answers."""
+    failure: Verdict | None = None
+    shape = Shape.of(patient.settings)
+    for base in patient.settings.kiro_control_urls:
+        try:
+            asked = kiro.list_request(login, base.replace("{region}", login.region), shape)
+            reply = patient.transport.call(asked, LIMIT)
+        except Lost as lost:
+            failure = failure or faults.lost(lost.kind)
+            continue
+        if reply.status == 200:
+            return _count(reply)
+        failure = failure or faults.judge(reply.status, reply.headers, reply.body)
+    return failure or faults.lost("connect")
+
+
+def _count(reply: Reply) -> int | Verdict:
+    try:
+        body = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        body = None
+    return len(kiro.read_models(body)) if isinstance(body, dict) else faults.lost("damaged")
+
+
+def _mend(error: GatewayError) -> str:
+    if isinstance(error, NeedsLogin):
+        return SIGN_IN
+    if isinstance(error, QuotaUsed):
+        return "wait, allow overage, or add another account"
+    if "suspended" in str(error).lower() or "locked" in str(error).lower():
+        return SUPPORT
+    return "wait and look again" if error.passes else "see docs/operations.md, When something is wrong"
+
+
+def _nothing(account: str, what: object) -> None:
+    pass
