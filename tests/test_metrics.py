@@ -1,8 +1,10 @@
 """/metrics is read by Prometheus' own parser, and says the same whichever worker is asked."""
 
 import math
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,8 @@ from kirogw.settings import Settings
 from kirogw.store import open_store
 from kirogw.store.sync import Sync
 from kirogw.usage import FIRST_SECONDS, SECONDS, Usage, UsageRecord
+
+TOP = Path(__file__).parents[1]
 
 NOW = 1768478400.0
 ROWS = [{"id": "a1", "state": "ready", "in_flight": 3}, {"id": "a2", "state": "suspended", "in_flight": 0}]
@@ -94,6 +98,7 @@ def test_what_is_true_now(store):
 
 CODE = """
 import sys
+from pathlib import Path
 from kirogw.settings import Settings
 from kirogw.store import open_store
 from kirogw.store.sync import Sync
@@ -175,3 +180,9 @@ def check_histogram(samples, name, model, values, bounds):
         assert of(samples, f"{name}_bucket", model=model, le=le) == sum(v <= bound for v in values)
     assert of(samples, f"{name}_sum", model=model) == pytest.approx(sum(values))
     assert of(samples, f"{name}_count", model=model) == len(values)
+
+
+def test_each_metric_is_in_the_documentation(store):
+    told = (TOP / "docs" / "operations.md").read_text().replace("`..._used_...`", "`kirogw_quota_used_credits`").replace("`..._limit_...`", "`kirogw_quota_limit_credits`")
+    families = {line.split()[2] for line in metrics.text(store, ROWS, QUOTAS, version="1", started=NOW).splitlines() if line.startswith("# TYPE")}
+    assert families == set(re.findall(r"`(kirogw_\w+)`", told))
