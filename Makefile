@@ -26,7 +26,7 @@ venv: $(VENV)/.run
 
 #: test           lint, types and all tests, with coverage; a few minutes
 test: $(VENV)/.test
-	@$(APT) systemd-analyze=systemd redis-server=redis-server
+	@$(APT) systemd-analyze=systemd redis-server=redis-server chromium=chromium
 	@$(MAKE) --no-print-directory lint pytest
 
 lint: $(VENV)/.test
