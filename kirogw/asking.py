@@ -17,7 +17,7 @@ from kirogw.auth import Logins
 from kirogw.catalog import Catalog
 from kirogw.conversation import Conversation, Text
 from kirogw.cuts import Cuts
-from kirogw.dialects.dialect import Fate, Login, Refused, Verdict
+from kirogw.dialects.dialect import Login, Refused, Verdict
 from kirogw.dialects.kiro import faults, request, seals
 from kirogw.dialects.kiro.answer import Reader
 from kirogw.errors import Busy, GatewayError, NeedsLogin, ShuttingDown, UpstreamFailed
@@ -213,18 +213,15 @@ class Asking:
         """A fresh login. A failure becomes a verdict: another account may do."""
         try:
             return self._logins.fresh(account.id)
-        except NeedsLogin as error:
-            raise Refused(Verdict(error, "needs-login", elsewhere=True, fate="login")) from error
-        except UpstreamFailed as error:
-            raise Refused(Verdict(error, "refresh-failed", elsewhere=True)) from error
+        except (NeedsLogin, UpstreamFailed) as error:
+            raise Refused(_no_token(error, "refresh-failed")) from error
 
     def _renew(self, account: Account, login: Login, tries: Tries, began: float) -> None:
         """Another token for the next try; another account where there is none."""
         try:
             self._logins.renew(account.id, login.token)
         except GatewayError as error:
-            fate: Fate = "login" if isinstance(error, NeedsLogin) else ""
-            failed = Verdict(error, "renew-failed", elsewhere=True, fate=fate)
+            failed = _no_token(error, "renew-failed")
             self._tell(failed, tries, began)
             tries.next(failed, time.monotonic())
 
@@ -246,19 +243,25 @@ class Asking:
                 handling=self._settings.fake_reasoning_handling, count=tokens.count, estimate=estimate,
                 learned=account.learned, mark=mark,
             )  # fmt: skip
-            yield from relayed(
+            source = relayed(
                 observed.taped(exchange, entry), exchange.ended, reader,
                 beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout,
             )  # fmt: skip
+            for batch in source:
+                if reader.visible:  # that it answers is known now, however long the answer is
+                    self._pool.served(account.id, tries.model, time.time(), began)
+                yield batch
+                if reader.visible:
+                    break
+            yield from source
+            if not reader.visible:  # it ended without a word, and as it should
+                self._pool.served(account.id, tries.model, time.time(), began)
             account.learned = account.learned or reader.saw_metadata
             if self._settings.truncation_recovery and (reader.cut_calls or reader.cut_text):
                 self._cuts.remember(reader.cut_calls, reader.cut_text)
-            self._pool.served(account.id, tries.model, time.time(), began)
         except GeneratorExit:  # whoever asked has had enough, or has left
-            if reader and reader.visible:
-                self._pool.served(account.id, tries.model, time.time(), began)
-                if not entry.usage:
-                    observed.note_usage(entry, reader.usage())
+            if reader and reader.visible and not entry.usage:
+                observed.note_usage(entry, reader.usage())
             raise
         finally:
             self.running.discard(exchange)
@@ -324,6 +327,13 @@ def shown(account: Account) -> str:
     """An account as clients may see it, in a header: its label if it fits there, without a person's address; its id."""
     label = account.label
     return label if label and label.isascii() and label.isprintable() and "@" not in label else account.id
+
+
+def _no_token(error: GatewayError, rule: str) -> Verdict:
+    """No login could be had: somebody must sign in, or (`rule`) it may work later. Another account may do."""
+    if isinstance(error, NeedsLogin):
+        return Verdict(error, "needs-login", elsewhere=True, fate="login")
+    return Verdict(error, rule, elsewhere=True)
 
 
 def _stopped() -> ShuttingDown:

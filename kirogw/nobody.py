@@ -27,11 +27,13 @@ WORDS: Final = {
     "cooling": "was refused by Kiro", "exhausted": "has used up its plan", "suspended": "is locked by Kiro",
     "login": "needs a login", "disabled": "is switched off", "tried": "has just failed", "ready": "has just failed",
 }  # fmt: skip
+PASSING: Final = frozenset({"rate", "credit rate", "capacity", "unavailable", "refresh-failed", "renew-failed"})
+"""Reasons to rest that end by themselves. Others need somebody who looks at the account."""
 BY_STATE: Final[dict[str, type[GatewayError]]] = {
     "cooling": Busy, "exhausted": QuotaUsed, "suspended": Overloaded,
 }
 ADVICE: Final[dict[type[GatewayError], str]] = {
-    Busy: "Try again in {span}", Overloaded: "Try again in {span}", NeedsLogin: "Its owner must sign in to Kiro",
+    Busy: "Try again in {span}", Overloaded: "Try again in {span}", NeedsLogin: "Somebody must sign in to Kiro",
     QuotaUsed: "Wait for that, raise the limit at app.kiro.dev or add an account",
     Forbidden: "The owner of the gateway must look at it",
 }  # fmt: skip
@@ -55,7 +57,8 @@ def nobody(found: Nobody, tried: Mapping[str, GatewayError], names: Mapping[str,
 
 def _told(found: Nobody, names: Mapping[str, str], now: float) -> GatewayError:
     """By the account that can serve first; those that no time heals come after all others."""
-    coming = [(until, BY_STATE[state]) for state, _, until in found.reasons.values() if _comes(state, until, now)]
+    coming = [(until, BY_STATE[state]) for state, reason, until in found.reasons.values()
+              if _comes(state, reason, until, now)]
     if coming:
         until, error = min(coming, key=lambda pair: pair[0])
         wait: float | None = max(1.0, until - now)
@@ -68,14 +71,14 @@ def _told(found: Nobody, names: Mapping[str, str], now: float) -> GatewayError:
     return error(f"No account can serve this just now: {', '.join([*said[:SHOWN], *more])}. {advice}.", wait=wait)
 
 
-def _comes(state: str, until: float, now: float) -> bool:
-    """Whether time heals it."""
-    return state in ("cooling", "exhausted", "suspended") and until > now
+def _comes(state: str, reason: str, until: float, now: float) -> bool:
+    """Whether time heals it, and not a person."""
+    return until > now and (state in ("exhausted", "suspended") or (state == "cooling" and reason in PASSING))
 
 
 def _account(name: str, state: str, reason: str, until: float, now: float) -> str:
     words = WORDS.get(reason) or WORDS[state]
-    return f"{name} {words}" + (f" (for {span(until - now)})" if _comes(state, until, now) else "")
+    return f"{name} {words}" + (f" (for {span(until - now)})" if _comes(state, reason, until, now) else "")
 
 
 def span(seconds: float) -> str:

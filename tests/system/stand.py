@@ -70,6 +70,7 @@ class Stand:
         given = {**twin.settings(), **USUAL, **login(twin, home), **more(twin)}
         with MAKING:
             app = create_app(load(environ=environment(home, given), env_file=None))
+        self.state = app.extensions["kirogw"]
         self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
@@ -79,6 +80,7 @@ class Stand:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
+        self.state.close()
 
     def ask(self, face, stream, agent="", tools=False):
         """One question, and what its client hears. Raises requests.Timeout for a hang."""
