@@ -35,6 +35,7 @@ AFTER_RESET: Final = (2.0, 30.0)
 SPACING: Final = 15.0  # seconds between two questions because of refused requests, of all processes together
 ABREAST: Final = 4
 RESTING: Final = frozenset({"disabled", "suspended", "login"})  # states in which asking is of no use (see probes)
+SKEW: Final = 60.0  # seconds by which clocks of several machines may differ
 POINTS: Final = 64
 EACH: Final = 3 * 3600.0  # seconds between two points of the history
 GONE: Final = 30 * 86400.0  # what nobody asked for so long belongs to an account that is no more
@@ -105,14 +106,15 @@ class Quotas:
         for account, doc in self._store.all(KIND).items():
             self._keep(account, loaded(doc.value))
 
-    def _keep(self, account: str, new: Snapshot) -> None:
+    def _keep(self, account: str, new: Snapshot, mine: bool = False) -> None:
+        """Others' news count if they are newer by the clock, `mine` in any case."""
         with self._lock:
             old = self._kept.get(account)
-            if old and old.tried >= new.tried:
+            if old and old.tried >= new.tried and not mine:
                 return
             self._kept[account] = new
-        newer = new.quota and not (old and old.quota and old.quota.asked_at >= new.quota.asked_at)
-        if new.quota and newer and not outdated(new.quota, self._now()):
+        known = old is not None and old.quota is not None and old.quota == new.quota
+        if new.quota and not known and not outdated(new.quota, self._now()):
             self._told(account, new.quota)
 
     # Asking
@@ -124,7 +126,7 @@ class Quotas:
         began = self._now()
         with self._asking[account]:
             known = self.snapshot(account)
-            if known.quota and known.quota.asked_at > began and not known.error:
+            if known.quota and began < known.quota.asked_at <= self._now() and not known.error:
                 return known.quota
             return self._refresh(account, known)
 
@@ -144,7 +146,7 @@ class Quotas:
         return quota
 
     def _share(self, account: str, new: Snapshot) -> None:
-        self._keep(account, new)
+        self._keep(account, new, mine=True)
         self._sync.put(KIND, account, dumped(new))
 
     def _ask(self, account: str, now: float) -> Quota:
@@ -226,16 +228,18 @@ class Quotas:
         """The accounts whose time has come, those first that were not asked for longest."""
         if not self._settings.quota_interval:
             return []
-        ready = [id for id, state in self._states().items() if state not in RESTING and now >= self._time(id)]
+        ready = [id for id, state in self._states().items() if state not in RESTING and now >= self._time(id, now)]
         return sorted(ready, key=lambda id: self.snapshot(id).tried)
 
     def scheduled(self, leads: Callable[[], bool]) -> None:
         """One round of the schedule, in the process that `leads`."""
         self._abreast(itertools.takewhile(lambda _: leads(), self.due(self._now())))
 
-    def _time(self, account: str) -> float:
-        """When to ask next. Chance has its say once for each answer."""
+    def _time(self, account: str, now: float) -> float:
+        """When to ask next. Chance has its say once for each answer. A clock that was set back delays nothing."""
         kept = self.snapshot(account)
+        if kept.tried > now + SKEW:
+            return now
         known = self._times.get(account)
         if known is None or known[0] != kept.tried:
             known = self._times[account] = kept.tried, next_time(kept, self._settings.quota_interval, random.random)

@@ -269,6 +269,17 @@ def test_the_schedule(twin, process):
     assert process(QUOTA_INTERVAL="0").quotas.due(time.time()) == []
 
 
+def test_a_clock_that_was_set_back_delays_nothing(twin, process):
+    name, one = twin.account.name, process()
+    one.quotas._now = lambda: time.time() + 86400
+    one.quotas.refresh(name)
+    one.quotas._now = time.time
+    assert name in one.quotas.due(time.time())
+    twin.account.used = 5.0
+    assert one.quotas.refresh(name).left == one.quotas.of(name).left == one.told[-1][1].left == 995
+    assert name not in one.quotas.due(time.time())
+
+
 def test_nothing_is_asked_by_who_does_not_lead_any_more(twin, process):
     process().quotas.scheduled(lambda: False)
     assert twin.seen("usage") == []
