@@ -95,7 +95,9 @@ def _account(patient: Patient, account: Account) -> Iterator[Finding]:
     except (GatewayError, Unreadable, StoreFailed) as error:
         yield fail(check, f"{account.source}: {error}", account.reason or SIGN_IN)
         return
-    about = f"{account.label + ', ' if account.label else ''}{account.name or KINDS[credential.kind]}"
+    kind = KINDS[credential.kind]
+    name = account.name if kind in account.name else f"{account.name} ({kind})"
+    about = f"{account.label + ', ' if account.label else ''}{name}"
     if not account.enabled:
         yield ok(check, f"{about}: disabled")
         return
@@ -115,10 +117,11 @@ def _account(patient: Patient, account: Account) -> Iterator[Finding]:
 
 def _itself(patient: Patient, account: Account, credential: Credential, about: str, profile: str) -> Finding:
     check, region = f"account {account.id}", api_region(credential, profile, patient.settings)
-    facts = [f"{about} ({KINDS[credential.kind]})", f"region {region}", _expiry(credential, patient.now())]
+    facts = [about, f"region {region}", _expiry(credential, patient.now())]
     if credential.sso_region and credential.sso_region != region:
         facts.append(f"signed in at {credential.sso_region}")
-    facts.append(f"profile {profile}" if profile else "no profile of its own")
+    if credential.kind != "key":  # which sends none
+        facts.append(f"profile {profile}" if profile else "no profile")
     said = ", ".join(facts)
     if account.state == "login":
         return fail(check, f"{said}: {account.reason}", SIGN_IN)

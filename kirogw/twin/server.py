@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -74,6 +75,7 @@ class Server:
     saw: Callable[[Incoming], Seen]
     handle: Handler
     sent: Callable[[Seen], None]
+    now: Callable[[], float] = time.time  # what its clock says
     _open: set[socket.socket] = field(default_factory=set)
     _closing: bool = False
 
@@ -133,7 +135,7 @@ class Server:
         answer, wait = self.handle(incoming, seen)
         try:
             talk.wait(wait)
-            keep = talk.write(answer, seen, incoming.headers.get("connection", "").lower() != "close")
+            keep = talk.write(answer, seen, self.now(), incoming.headers.get("connection", "").lower() != "close")
         except (Gone, OSError) as error:
             seen.gone = time.time()
             raise Gone from error
@@ -219,21 +221,21 @@ class _Talk:
             self._socket.settimeout(None)
         time.sleep(max(0.0, until - time.monotonic()))  # the next request lies there already
 
-    def write(self, answer: Answer, seen: Seen, keep: bool) -> bool:
+    def write(self, answer: Answer, seen: Seen, now: float, keep: bool) -> bool:
         if isinstance(answer, Hangup):
             self._end(answer.how)
             return False
         if isinstance(answer, Streamed):
-            return self._stream(answer, seen, keep)
+            return self._stream(answer, seen, now, keep)
         seen.status = answer.status
         headers = {**answer.headers, "content-length": str(len(answer.body))}
         body = b"" if seen.method == "HEAD" else answer.body
-        self._socket.sendall(_head(answer.status, headers, keep) + body)
+        self._socket.sendall(_head(answer.status, headers, now, keep) + body)
         return keep
 
-    def _stream(self, answer: Streamed, seen: Seen, keep: bool) -> bool:
+    def _stream(self, answer: Streamed, seen: Seen, now: float, keep: bool) -> bool:
         seen.status = answer.status
-        head = _head(answer.status, {**answer.headers, "transfer-encoding": "chunked"}, keep)
+        head = _head(answer.status, {**answer.headers, "transfer-encoding": "chunked"}, now, keep)
         self._socket.sendall(head)
         for piece in answer.pieces:
             if isinstance(piece, End):
@@ -253,9 +255,10 @@ class _Talk:
         return False
 
 
-def _head(status: int, headers: Mapping[str, str], keep: bool) -> bytes:
+def _head(status: int, headers: Mapping[str, str], now: float, keep: bool) -> bytes:
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unknown"
-    lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [f"HTTP/1.1 {status} {phrase}", f"date: {formatdate(now, usegmt=True)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
     if not keep:
         lines.append("connection: close")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

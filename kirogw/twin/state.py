@@ -34,6 +34,7 @@ class Options:
     device_polls: int = 2  # polls of a device login that are still answered with "pending"
     signs_in: str = ""  # name of the account that signs in by one of the flows; empty: a new one each time
     interval: int = 1  # seconds between the polls of a device login, as told to the client
+    ahead: float = 0.0  # seconds by which its clock (the Date header) is ahead
     max_body: int | None = None  # bytes; None: any
     keep: int = 1000  # requests remembered whole
     control: bool = True  # serve /_twin/*

@@ -33,7 +33,7 @@ class Twin:
         chosen = Options()
         chosen.change(options)
         self.service = Service(chosen)
-        self._server = Server(host, port, self.service.journal.saw, self._handle, self.service.sent)
+        self._server = Server(host, port, self.service.journal.saw, self._handle, self.service.sent, self._now)
         self.accounts.token_endpoint = f"{self.url}/idp/token"
         self.auth.url = self.url
         for account in accounts:
@@ -62,6 +62,9 @@ class Twin:
         if incoming.path == "/" and incoming.method in ("GET", "HEAD"):
             return replies.text(200, HELLO), 0.0
         return self.service.answer(incoming, seen)
+
+    def _now(self) -> float:
+        return time.time() + self.options.ahead
 
     # what it is
 
