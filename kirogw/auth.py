@@ -96,10 +96,12 @@ class Logins:
         """Look for accounts again: new ones appear, those that are gone disappear, the others stay as they are."""
         found = sources.find(self._settings, self._user, machine=self._machine)
         docs = {} if self._settings.demo else self._store.all(ACCOUNT)
-        found += [Held(id, self._book) for id, doc in docs.items() if "login" in doc.value]
+        terms = {id: stored.terms(doc.value) for id, doc in docs.items()}
+        oldest_first = sorted(docs, key=lambda id: (terms[id].created_at, id))
+        found += [Held(id, self._book) for id in oldest_first if "login" in docs[id].value]
         with self._lock:
             self._keepers = {source.id: self._kept(source) for source in found}
-            self._terms = {id: stored.terms(doc.value) for id, doc in docs.items()}
+            self._terms = terms
             self._spent = stored.spent(docs)
 
     def _kept(self, source: sources.Source) -> Keeper:
@@ -190,7 +192,10 @@ class Logins:
         if not (credential.refresh or credential.access):
             raise BadRequest("the login holds neither a refresh token nor an access token nor a key")
         made = self._book.add(credential, label, source, id)
-        self._changed()
+        self.reload()
+        if made in self._keepers:
+            self._keepers[made].look()
+        self._told()
         return made
 
     def remove(self, id: str) -> None:
@@ -242,8 +247,8 @@ class Logins:
 
     def _account(self, keeper: Keeper, held: Credential | None) -> Account:
         if held is None:
-            reason = f"{keeper.problem}; {keeper.source.mend}"
-            return Account(keeper.id, "", "", keeper.source.place, "login", reason)
+            state = "waiting" if keeper.away else "login"
+            return Account(keeper.id, "", "", keeper.source.place, state, keeper.problem + keeper.mend)
         living = tokens.alive(held, self._now())
         state, reason = "ready", self._warning(keeper, held)
         if error := keeper.barred():

@@ -93,8 +93,8 @@ class Memory:
     def _opened(self, kept: Doc) -> Json:
         try:
             opened = json.loads(self.safe.open(str(kept.value.get("sealed"))))
-        except (Unsealable, ValueError) as error:
-            raise files.Unreadable(f"the renewed tokens of account {self.account} can not be read: {error}") from None
+        except ValueError:
+            raise files.Unreadable(f"the renewed tokens of account {self.account} can not be read") from None
         return opened if isinstance(opened, dict) else {}
 
     # the files of before

@@ -20,104 +20,45 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
 from kirogw import log
 from kirogw.dialects.kiro import login
-from kirogw.dialects.kiro.credential import Credential, fingerprint, machine_id
+from kirogw.dialects.kiro.credential import Credential, fingerprint
 from kirogw.dialects.kiro.login import Refusal
 from kirogw.errors import GatewayError, NeedsLogin, UpstreamFailed
 from kirogw.logins import files, tokens
 from kirogw.logins.lease import Lease, NoLease, pause
-from kirogw.logins.memory import Away, Memory, NotKept
+from kirogw.logins.memory import Memory, NotKept
 from kirogw.logins.record import Record
 from kirogw.logins.redeem import Failed, Post, Redeemer
-from kirogw.logins.sealed import Unsealable
 from kirogw.logins.sources import Changed, Source
+from kirogw.logins.view import View, Viewer
 from kirogw.settings import Settings
 from kirogw.store import StoreFailed
 from kirogw.wire import Request
 
-LOOK: Final = 2.0  # seconds between two looks at whether the IDE or the command line has changed its login
 WAIT: Final = 60.0  # seconds for another process that renews, when nothing serves meanwhile
 ROUNDS: Final = 4  # times that somebody else may change the source while we renew
+AGAIN: Final = 2.0  # seconds between two renewals that are begun beside requests, while others may be at it
 TRIES: Final = 3  # of one request, when nothing serves meanwhile
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What was read at one moment: the login as the source has it, our record, and the login in force by the two."""
-
-    raw: Credential
-    record: Record
-    held: Credential
-    stamp: object = None
-
-
-class Keeper:
+class Keeper(Viewer):
     """Safe for all threads. `post` raises UpstreamFailed when there is no answer; `chance` (0 to 1) is this process's
-    place in the spread of renewals. `marks` gives another value once the store may hold something new; where `patient`
-    is true, what is learned of the account is written by `write_notes`, which somebody else calls.
+    place in the spread of renewals.
     """
 
     def __init__(self, source: Source, settings: Settings, memory: Memory, post: Post, *, now: Callable[[], float],
                  sleep: Callable[[float], None] = pause, chance: float = 0.0, marks: Callable[[], object] = tuple,
                  patient: Callable[[], bool] = lambda: False) -> None:  # fmt: skip
-        self.source = source
-        self._settings, self._now, self._sleep, self._chance = settings, now, sleep, chance
-        self._memory, self._marks, self._patient = memory, marks, patient
+        super().__init__(source, memory, now, marks, patient)
+        self._settings, self._sleep, self._chance = settings, sleep, chance
         self._redeemer = Redeemer(memory.old.with_suffix(".answer"), post, now, sleep, memory.safe, source.private)
-        self._lock = threading.Lock()
-        self._view: View | None = None  # replaced whole
-        self._fault: files.Unreadable | None = None
-        self._looked = 0.0
-        self._turns = 0  # renewals that worked
-        self._notes: dict[str, Any] = {}  # not written yet
         self._unsaved: tuple[str, Credential] | None = None  # the refresh token redeemed, and what came of it
-
-    @property
-    def id(self) -> str:
-        return self.source.id
-
-    @property
-    def problem(self) -> str:
-        """Why the source gives no login, "" when it does."""
-        return str(self._fault or "")
-
-    @property
-    def missing(self) -> bool:
-        """Whether nobody is signed in there."""
-        return isinstance(self._fault, files.Missing)
-
-    @property
-    def memory(self) -> Record:
-        """What is remembered of the account, as last read."""
-        return self._view.record if self._view else Record()
-
-    @property
-    def mark(self) -> str:
-        """The fingerprint of what its source holds, "" when that is not known."""
-        raw = self._view.raw if self._view else None
-        return fingerprint(raw.refresh or raw.access) if raw else ""
-
-    def held(self) -> Credential | None:
-        """The login in force, alive or not; None when nobody is signed in. Looks at the source when it has changed.
-
-        One that can not be read any more goes on serving as it was last read.
-        """
-        now, view = self._now(), self._view
-        if view is None or not 0 <= now - self._looked < LOOK:
-            self._looked = now
-            if view is None or self._stamps() != view.stamp:
-                self.look()
-        return self._view.held if self._view else None
-
-    def look(self) -> None:
-        """Read it anew, now."""
-        with contextlib.suppress(files.Unreadable):
-            self._read()
+        self._begun = 0.0  # when a renewal was last begun beside the requests
 
     def fresh(self) -> Credential:
         """The login, renewed if it is due. While a renewal fails and the token lives, that one.
@@ -126,13 +67,28 @@ class Keeper:
         """
         held, now = self.held(), self._now()
         if held is None:
-            raise self._no_login(self._fault)
+            raise self._no_login()
         if self._serves(held, "", now):
             return held
         living = tokens.alive(held, now)
         if living and self._barred(held, self.memory, True):
             return held
+        if living and self._patient():
+            self._renew_beside(held, now)
+            return held
         return self._renew("", held if living else None)
+
+    def _renew_beside(self, living: Credential, now: float) -> None:
+        """In a thread of its own, since what lives serves meanwhile."""
+        if not 0 <= now - self._begun < AGAIN:
+            self._begun = now
+            threading.Thread(target=self._renewed_beside, args=(living,), daemon=True).start()
+
+    def _renewed_beside(self, living: Credential) -> None:
+        try:
+            self._renew("", living)
+        except GatewayError as error:
+            log.logger.debug("account %s: the token that lives goes on serving: %s", self.id, error)
 
     def renew(self, spent: str, forced: bool = False) -> Credential:
         """Another access token than `spent`, which the service refused. If there is one already, nothing is sent.
@@ -149,72 +105,6 @@ class Keeper:
         """Why the login is not renewed just now, if it is not; for whoever shows the accounts."""
         held = self.held()
         return self._barred(held, self.memory, tokens.alive(held, self._now())) if held else None
-
-    def machine(self) -> str:
-        """The account's machine id, the same for ever. It is made of the first token that is seen."""
-        if not self.memory.machine and self.held():
-            self.note(machine=machine_id(self._view.raw) if self._view else "")
-        return self.memory.machine
-
-    def note(self, **members: Any) -> None:
-        """Remember something of the account: in the store, soon; until then, and if it fails, in this process only."""
-        with self._lock:
-            self._notes |= members
-            if self._view:
-                self._view = replace(self._view, record=self._settled(self._view.raw, self._view.record))
-            if not self._patient():
-                self._write_notes()
-
-    def write_notes(self) -> None:
-        """Put what was learned into the store, if there is something, and nobody renews just now."""
-        if self._notes and self._lock.acquire(blocking=False):
-            try:
-                self._write_notes()
-            finally:
-                self._lock.release()
-
-    def _write_notes(self) -> None:
-        with self._warned("what was learned of the account can not be kept"):
-            view = self._view or self._read()
-            self._change(view, lambda known: known)
-
-    def _change(self, view: View, change: Callable[[Record], Record]) -> Record:
-        """Change the record in the store and here. Raises NotKept or files.Unreadable."""
-        notes = dict(self._notes)
-        new = self._memory.change(view.raw, lambda known: change(self._settled(view.raw, known)))
-        self._notes = {name: value for name, value in self._notes.items() if notes.get(name) != value}
-        self._view = replace(view, record=new, stamp=None)
-        return new
-
-    def _settled(self, raw: Credential, known: Record) -> Record:
-        """The record with its machine id, and with what is not written yet."""
-        known = self._noticed(known)
-        return known if known.machine else replace(known, machine=machine_id(raw))
-
-    def _noticed(self, known: Record) -> Record:
-        """A machine id that somebody else has written is the account's."""
-        notes = {name: value for name, value in self._notes.items() if name != "machine" or not known.machine}
-        return replace(known, **notes) if notes else known
-
-    # reading
-
-    def _stamps(self) -> object:
-        return self.source.stamp(), self._marks()
-
-    def _read(self) -> View:
-        """Raises files.Unreadable."""
-        stamp, turns = self._stamps(), self._turns
-        try:
-            raw = self.source.read()
-            known = self._memory.read(raw)
-        except files.Unreadable as error:
-            self._fault = error
-            raise
-        known = self._noticed(known)
-        view = View(raw, known, known.over(raw), stamp)
-        if turns == self._turns:  # else it has been renewed while this was reading
-            self._fault, self._view = None, view
-        return view
 
     # deciding
 
@@ -240,11 +130,10 @@ class Keeper:
             return ""
         return f"{addresses} {fingerprint(held.client_id + held.client_secret)}"
 
-    def _no_login(self, why: files.Unreadable | None) -> GatewayError:
-        if isinstance(why, Away):
-            return UpstreamFailed(f"account {self.id} can not be used just now: {why}", wait=2.0)
-        mend = "" if isinstance(why, Unsealable) else f"; {self.source.mend}"
-        return NeedsLogin(f"account {self.id} has no login: {why}{mend}")
+    def _no_login(self) -> GatewayError:
+        if self.away:
+            return UpstreamFailed(f"account {self.id} can not be used just now: {self.problem}", wait=2.0)
+        return NeedsLogin(f"account {self.id} has no login: {self.problem}{self.mend}")
 
     def _dead(self, known: Record) -> NeedsLogin:
         how = f"the service refuses to renew it ({known.why})"
@@ -302,11 +191,11 @@ class Keeper:
         """What the source holds now; if it can not be read, a login that was read before and still lives."""
         try:
             return self._read()
-        except files.Unreadable as error:
+        except files.Unreadable:
             last = self._view.held if self._view else None
             if last and last.access != spent and tokens.alive(last, self._now()):
                 return last
-            raise self._no_login(error) from None
+            raise self._no_login() from None
 
     def _done(self, view: View, spent: str) -> bool:
         return view.held.kind == "key" or self._serves(view.held, spent, self._now())
@@ -430,14 +319,6 @@ class Keeper:
         log.logger.warning("%s", error)
         return error
 
-    @contextlib.contextmanager
-    def _warned(self, what: str) -> Iterator[None]:
-        """A disk that does not take something: said in the log, and no reason to stop."""
-        try:
-            yield
-        except (OSError, files.Unreadable, NotKept) as error:
-            why = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
-            log.logger.warning("account %s: %s (%s)", self.id, what, why)
 
 
 def _ours(lease: Lease) -> bool:

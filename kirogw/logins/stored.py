@@ -229,8 +229,8 @@ def _who(credential: Credential) -> tuple[str, ...] | None:
 
 def checked(label: str | None, enabled: bool | None, weight: float | None, limit: int | None) -> Json:
     """The members that are to change. A negative limit takes it back. Raises BadRequest."""
-    if label is not None and len(label) > LONGEST_LABEL:
-        raise BadRequest(f"a label has at most {LONGEST_LABEL} characters", param="label")
+    if label is not None and (len(label) > LONGEST_LABEL or any("\ud800" <= letter <= "\udfff" for letter in label)):
+        raise BadRequest(f"a label is a text of at most {LONGEST_LABEL} characters", param="label")
     if weight is not None and not (_number(weight) and 0 <= weight <= HEAVIEST):
         raise BadRequest(f"a weight is a number from 0 to {HEAVIEST:g}", param="weight")
     if limit is not None and type(limit) is not int:

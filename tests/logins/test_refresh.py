@@ -7,7 +7,7 @@ import pytest
 
 from kirogw.dialects.kiro.credential import fingerprint
 from kirogw.errors import NeedsLogin, UpstreamFailed
-from kirogw.logins import refresh, sources
+from kirogw.logins import refresh, sources, view
 from kirogw.logins.lease import Lease
 from kirogw.logins.memory import KEPT, LOGIN, Memory
 from kirogw.logins.record import Record
@@ -676,7 +676,7 @@ def test_what_the_ide_renews_is_noticed_within_seconds(house):
     keeper.fresh()
     house.sign_in()
     assert keeper.fresh().access != house.twin.account.access_token
-    house.clock += refresh.LOOK
+    house.clock += view.LOOK
     assert keeper.fresh().access == house.twin.account.access_token and house.sent == 0
 
 

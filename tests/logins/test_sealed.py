@@ -145,7 +145,7 @@ def test_another_machine_with_another_key_seals_nothing(safe, tmp_path):
 
 def test_a_key_file_that_holds_none(safe, tmp_path):
     (tmp_path / "secret-key").write_text(SECRET)
-    with pytest.raises(Unsealable, match="holds no key as `kirogw.py secret --new` prints it") as caught:
+    with pytest.raises(Unsealable, match=r"holds no key as `kirogw.py secret --new` prints it") as caught:
         safe().seal(b"x")
     assert SECRET not in str(caught.value)
 
