@@ -28,7 +28,7 @@ def url(request):
     if request.node.callspec.params["engine"] == "sqlite":
         return ""
     server = request.getfixturevalue("redis")
-    server.send("FLUSHALL")
+    server.command("FLUSHALL")
     return server.url
 
 
