@@ -17,7 +17,7 @@ from typing import Any, Final, TextIO
 import segno
 
 from kirogw.auth import Logins
-from kirogw.commands.tables import complain, print_json, span
+from kirogw.commands.tables import cell, complain, print_json, span
 from kirogw.dialects.kiro import signin
 from kirogw.errors import GatewayError
 from kirogw.logins import files
@@ -222,5 +222,5 @@ def _ended(flow: Flow, logins: Logins, args: argparse.Namespace) -> int:
         return 1
     logins.fresh(flow.account)  # as a request would: kept, opened again, and living
     if not args.json:
-        print(f"Signed in: {flow.who} (account {flow.account})\n{flow.reason}")
+        print(f"Signed in: {cell(flow.who)} (account {flow.account})\n{cell(flow.reason)}")
     return 0

@@ -190,8 +190,16 @@ def read_device(reply: Reply) -> Device | Unable:
     link = text(body, "verificationUriComplete") or uri
     if reply.status != 200 or not (code and shown and link):
         return _unable(reply, body)
+    if not (_is_page(link) and _is_page(uri or link) and shown.isprintable() and len(shown) < 64):
+        return Unable("failed", "the service named a page that can not be opened")
     interval, life = _seconds(body, "interval", INTERVAL), _seconds(body, "expiresIn", DEVICE_LIFE)
     return Device(code, shown, uri or link, link, max(1.0, interval), min(life, LONGEST_DEVICE_LIFE))
+
+
+def _is_page(url: str) -> bool:
+    """Whether a browser may be sent there: it is shown, and opened, as it came."""
+    good = url.startswith(("https://", "http://127.0.0.1:")) and len(url) < 2000
+    return good and url.isprintable() and " " not in url
 
 
 def _seconds(body: Json, name: str, default: float) -> float:

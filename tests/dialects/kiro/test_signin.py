@@ -101,6 +101,13 @@ def test_a_device_without_a_code_is_none():
     assert isinstance(signin.read_device(reply(deviceCode="code")), Unable)
 
 
+@pytest.mark.parametrize("page", ["javascript:alert(1)", "file:///etc/passwd", "http://evil.example/", "https://x/\x1b[2J", "https://x y", "-x"])
+def test_a_page_that_no_browser_should_be_sent_to(page):
+    for pages in ({"verificationUri": page}, {"verificationUri": "https://x", "verificationUriComplete": page}):
+        assert signin.read_device(reply(deviceCode="code", userCode="A", **pages)).outcome == "failed"
+    assert signin.read_device(reply(deviceCode="code", userCode="A\x07", verificationUri="https://x")).outcome == "failed"
+
+
 def test_tokens_of_aws():
     told = reply(accessToken="a", refreshToken="r", expiresIn=28800, tokenType="Bearer")
     builder = signin.aws_credential(CLIENT, "us-east-1", "https://view.awsapps.com/start", told, 1000.0)
