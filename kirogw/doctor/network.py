@@ -132,7 +132,7 @@ def _name(patient: Patient, host: Host) -> str:
     parts = urlsplit(host.url)
     try:
         socket.getaddrinfo(parts.hostname, parts.port or PORTS[parts.scheme], type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for what can be no name
         return f"the name {parts.hostname} can not be looked up ({_why(error)})"
     return ""
 
@@ -161,5 +161,5 @@ def clock(patient: Patient) -> Iterator[Finding]:
         yield ok("clock", f"right within {NEAR:.0f} s, by {host}")
 
 
-def _why(error: OSError) -> str:
-    return error.strerror or type(error).__name__
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", "") or type(error).__name__
