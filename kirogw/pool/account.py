@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 from kirogw.dialects.dialect import Quota
 from kirogw.errors import GatewayError
 from kirogw.pool.health import READY, Health
+from kirogw.pool.sessions import Bound
 
 LOOK_AGAIN: Final = 6 * 3600.0  # seconds after which a used-up plan is looked at again: credits can be bought
 
@@ -113,6 +114,7 @@ class Place:
     began: float
     probe: bool = False
     moved_from: str = ""  # the account that its session was on before
+    bound: Bound | None = None
     given_back: bool = False
 
 

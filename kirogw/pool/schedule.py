@@ -9,11 +9,11 @@ from typing import Final
 from kirogw.dialects.dialect import Quota, Verdict
 from kirogw.pool import health
 from kirogw.pool.account import Account, Full, Nobody, Place, Row, Want
-from kirogw.pool.sessions import Sessions
+from kirogw.pool.sessions import Bound, Sessions
 from kirogw.pool.turns import Turns
 from kirogw.settings import Settings
 
-PATIENCE: Final = 2.0  # seconds that a session waits for a place at its own account, before it is a guest elsewhere
+PATIENCE: Final = 2.0  # seconds that a session waits for a place at its own account, before it goes elsewhere
 FIRST_GAP: Final = 0.2  # seconds between two starts after a rate limit; doubled by each further one
 LONGEST_GAP: Final = 4.0
 QUIET: Final = 30.0  # seconds without a rate limit after which the gap is halved
@@ -76,13 +76,14 @@ class Schedule:
             return self._guess(guessed, want, now)
         guest = False
         if self._sticky and want.session:
-            home = self._home(want, now)
-            if home is not None and home in fit:
+            bound = self._bound(want, now)
+            home = self.accounts.get(bound.account) if bound else None
+            if bound and home is not None and home in fit:
                 if home.room > 0 and home.next_start <= now:
                     return self._place(home, want, now)
                 if want.waited < PATIENCE:
                     return Full(_wait((home,), now))
-                guest = True
+                guest = bound.running > 0
         free = [account for account in fit if account.room > 0 and account.next_start <= now]
         if not free:
             return Full(_wait(fit, now))
@@ -90,11 +91,9 @@ class Schedule:
             free = [account for account in free if want.model not in account.marks] or free
         return self._place(self._turns.choose(free), want, now, guest)
 
-    def _home(self, want: Want, now: float) -> Account | None:
+    def _bound(self, want: Want, now: float) -> Bound | None:
         """The account that the session is on."""
-        if not want.session or want.begins or not self._sticky:
-            return None
-        return self.accounts.get(self.sessions.find(want.session, now))
+        return self.sessions.find(want.session, now) if want.session and self._sticky and not want.begins else None
 
     def _judged(self, sound: list[Account], want: Want, now: float) -> tuple[list[Account], list[Account]]:
         """Who may serve, and who may if nobody else can. Accounts that lack the model count if none can have it."""
@@ -116,8 +115,8 @@ class Schedule:
         """All rest, but of some it is only a guess that they must: the one of the session, or that with the least of
         its rest left.
         """
-        home = self._home(want, now)
-        guessed.sort(key=lambda account: (account is not home, account.health.until))
+        bound = self._bound(want, now)
+        guessed.sort(key=lambda account: (not bound or account.id != bound.account, account.health.until))
         for account in guessed:
             if account.room > 0 and account.next_start <= now:
                 return self._place(account, want, now)
@@ -146,7 +145,8 @@ class Schedule:
             place.probe = True
             account.probing += 1
         if want.session and self._sticky and not guest:
-            before = self.sessions.bind(want.session, account.id, now)
+            place.bound, before = self.sessions.bind(want.session, account.id, now)
+            place.bound.running += 1
             place.moved_from = "" if want.begins else before
         self._turns.took(account, now)
         return place
@@ -160,6 +160,8 @@ class Schedule:
         account.room += 1
         account.last_used = now
         account.probing -= place.probe
+        if place.bound:
+            place.bound.running -= 1
         self._turns.left(account, credits)
 
     # what became of it

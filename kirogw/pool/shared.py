@@ -19,6 +19,7 @@ from kirogw.wire import Json
 EVERY: Final = 0.5  # seconds between two words on how much is in flight, if that has changed
 AGAIN: Final = 4.0  # seconds after which it is said again, or the others take this process for dead
 ALIVE: Final = 15.0  # seconds for which such a word counts
+IDLE: Final = 60.0  # seconds after which a process that has nothing to tell says that it is there
 MOVES: Final = 60.0  # seconds for which it is told that a session has moved
 MOST_MOVES: Final = 200
 A_MARK: Final = 900.0  # seconds for which the store keeps that nothing more speaks against an account and model
@@ -124,14 +125,15 @@ class Shared:
         return None
 
     def tell_process(self, accounts: Mapping[str, Account], now: float) -> None:
-        """How many answers this process has in flight, when that is new or was said long ago."""
+        """That this process is there, and how many answers it has in flight, when that is new or was said long ago."""
         flight = {account.id: account.in_flight for account in accounts.values() if account.in_flight}
         self._moves = {session: move for session, move in self._moves.items() if move[1] > now - MOVES}
         word = {"in_flight": flight, "moved": {session: list(move) for session, move in self._moves.items()}}
         before, at = self._said
-        if word != before or (flight and now - at >= AGAIN):
+        pause = AGAIN if flight else IDLE
+        if word != before or now - at >= pause:
             self._said = word, now
-            self._sync.put("process", f"{self._name()}|pool", {"at": now, **word}, ttl=ALIVE)
+            self._sync.put("process", f"{self._name()}|pool", {"at": now, **word}, ttl=ALIVE - AGAIN + pause)
 
     def listen_due(self, now: float) -> bool:
         return self._busy and now - self._heard >= AGAIN

@@ -234,13 +234,25 @@ def test_a_session_stays_until_it_must_move():
     assert turn(three, 20_000.0, session="s") == "two"  # forgotten meanwhile
 
 
-def test_a_session_waits_a_moment_for_its_account_and_is_a_guest_then():
+def test_a_session_waits_a_moment_for_its_account():
+    two = pool("one", "two", account_concurrency=1)
+    assert turn(two, 0.0, session="s") == "one"
+    place = two.take(Want("m"), 0.0)
+    assert isinstance(two.take(Want("m", session="s"), 0.0), Full)
+    moved = two.take(Want("m", session="s", waited=PATIENCE), 2.0)
+    assert (moved.account.id, moved.moved_from) == ("two", "one")
+    for one in (place, moved):
+        two.leave(one, 3.0)
+    assert turn(two, 3.0, session="s") == "two"
+
+
+def test_what_a_session_asks_beside_itself_is_a_guest_elsewhere():
     two = pool("one", "two", account_concurrency=1)
     place = two.take(Want("m", session="s"), 0.0)
-    assert isinstance(two.take(Want("m", session="s"), 0.0), Full)
     guest = two.take(Want("m", session="s", waited=PATIENCE), 2.0)
-    assert guest.account.id == "two"
-    two.leave(place, 3.0)
+    assert (guest.account.id, guest.moved_from) == ("two", "")
+    for one in (place, guest):
+        two.leave(one, 3.0)
     assert turn(two, 3.0, session="s") == "one"
 
 

@@ -20,6 +20,8 @@ class Watched:
     probes: Counter = field(default_factory=Counter)
     homes: dict = field(default_factory=dict)
     most: Counter = field(default_factory=Counter)
+    beside: Counter = field(default_factory=Counter)  # a session's requests on their way at its account
+    bindings: dict = field(default_factory=dict)
     moves: int = 0
 
     def take(self, want, now):
@@ -45,25 +47,31 @@ class Watched:
         assert row["enabled"], "a disabled account"
         assert id in could or not could, f"{id} is {row['state']}, and {could} can serve"
         assert not limit or self.running[id] < limit, "more than its limit"
-        home, at = self.homes.get(want.session, ("", 0.0))
+        home, at, binding = self.homes.get(want.session, ("", 0.0, 0))
         stays = want.session and not want.begins and home in could and now < at + self.seconds
-        guest = stays and id != home
-        if guest:
+        guest = False
+        if stays and id != home:
             busy = self.limits[home] and self.running[home] >= self.limits[home]
             assert want.waited >= PATIENCE and (busy or rows[home]["pace"]), "the session's own account can serve"
+            guest = self.beside[want.session, binding] > 0
         self.running[id] += 1
         self.most[id] = max(self.most[id], self.running[id])
         self.probes[id] += place.probe
         if want.session and not guest:
             moved = home not in ("", id) and now < at + self.seconds and not want.begins
-            assert (place.moved_from == home) is moved or not moved
+            assert place.moved_from == (home if moved else "")
             self.moves += moved
-            self.homes[want.session] = id, now
+            binding += id != home
+            self.homes[want.session] = id, now, binding
+            self.beside[want.session, binding] += 1
+            self.bindings[place] = binding
 
     def leave(self, place, now):
         id = place.account.id
         self.running[id] -= 1
         self.probes[id] -= place.probe
+        if binding := self.bindings.pop(place, 0):
+            self.beside[place.session, binding] -= 1
         self.pool.leave(place, now)
 
     def _could(self, want, rows, now):
