@@ -6,6 +6,7 @@ is imported, and gunicorn does not import on Windows.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
@@ -16,9 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from kirogw import manual
+from kirogw import manual, store
 from kirogw.logins import files, keys, sources
-from kirogw.settings import Settings, WrongSetting, load
+from kirogw.settings import Settings, WrongSetting, load, numbered, read_env_file
 
 CONF: Final = Path(__file__).parent.parent / "gunicorn.conf.py"
 DEMO_MODEL: Final = "claude-sonnet-4.6"
@@ -28,7 +29,7 @@ def run(settings: Settings) -> int:
     """Serve until stopped. Offers the demo upstream when a person starts this and there is no account."""
     _check_port(settings.server_host, settings.server_port)
     demo, new = None, _new_key(settings)
-    if settings.demo or not sources.find(settings, Path.home()):
+    if settings.demo or not (sources.find(settings, Path.home()) or _stored(settings)):
         demo = start_demo()
         settings = load()
     try:
@@ -54,6 +55,20 @@ def _check_port(host: str, port: int) -> None:
             f"SERVER_HOST {host} and SERVER_PORT {port} can not be listened on ({error.strerror or error}); stop what"
             " listens there, or choose another port with --port"
         ) from None
+
+
+def _stored(settings: Settings) -> bool:
+    """Whether there are accounts in the store. Who shares one with other machines is no beginner, and it is not asked:
+    the client of Redis must not be loaded before gevent has patched.
+    """
+    file = Path(settings.kirogw_home).expanduser() / store.FILE
+    if settings.state_url or not file.exists():
+        return bool(settings.state_url)
+    try:
+        with contextlib.closing(store.open_store(settings)) as opened:
+            return any("login" in doc.value for doc in opened.all("account").values())
+    except store.StoreFailed as error:
+        raise WrongSetting(str(error)) from None
 
 
 def client_key(settings: Settings) -> str:
@@ -98,7 +113,7 @@ def start_demo() -> subprocess.Popen[str]:
     os.environ.update(
         DEMO="true", KIRO_RUNTIME_URLS=url, KIRO_CONTROL_URLS=url, KIRO_AUTH_URL=url, AWS_OIDC_URL=url,
         KIRO_PORTAL_URL=url, KIRO_API_KEY=token, VPN_PROXY_URL="", KIRO_CREDS_FILE="", KIRO_CLI_DB_FILE="",
-        REFRESH_TOKEN="",
+        REFRESH_TOKEN="", STATE_URL="", **dict.fromkeys(numbered({**read_env_file(".env"), **os.environ}), ""),
         no_proxy=",".join(filter(None, ["127.0.0.1", os.environ.get("no_proxy") or os.environ.get("NO_PROXY")])),
     )  # fmt: skip
     return twin
