@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import requests
@@ -12,10 +13,12 @@ from kirogw.errors import BadRequest, Busy, NotFound
 from kirogw.logins import flows as module
 from kirogw.logins.flows import KEPT, KIND, MOST, Flows
 from kirogw.logins.sealed import Safe, Seal
+from kirogw.store import open_store
 from kirogw.store.sqlite import SqliteStore
 from kirogw.twin import Twin
 from tests.logins import support
 from tests.logins.test_callback import is_free, waited
+from tests.store.servers import redis_server
 from tests.system.running import free_port
 
 
@@ -348,3 +351,21 @@ def test_a_real_safe_seals_them_too(house, tmp_path):
     shown = flows.start("builder-id", {})
     assert flows.state(shown["id"])["state"] == "pending"
     store.close()
+
+
+def test_on_redis(house, tmp_path):
+    """The same two workers, as of two machines."""
+    with redis_server() as server:
+        stores = [open_store(replace(house.settings, state_url=server.url)) for _ in range(2)]
+        one, other = [Flows(house.settings, support.Network(), store, house.seal, house.add, now=lambda: house.clock, port=house.port)
+                      for store in stores]  # fmt: skip
+        shown = one.start("portal", {})
+        assert other.paste(shown["id"], house.choose(shown, "github"))["state"] == "done" == one.state(shown["id"])["state"]
+        shown = one.start("builder-id", {})
+        while shown["state"] == "pending":
+            house.at(shown)
+            shown = other.state(shown["id"])
+        assert (shown["state"], len(house.kept)) == ("done", 2)
+        one.close()
+        for store in stores:
+            store.close()
