@@ -67,7 +67,7 @@ class Stage:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while True:
             head, _ = read_request(connection)
-            if b"ListAvailableModels" in head:
+            if b"enerateAssistantResponse" not in head:  # models, quotas
                 connection.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
                 continue
             wire, first = self.acts[min(self.asked, len(self.acts) - 1)]
