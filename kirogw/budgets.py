@@ -24,7 +24,7 @@ from kirogw.answer import Beat, CallDelta, Event, TextDelta, ThoughtDelta, Usage
 from kirogw.conversation import Conversation
 from kirogw.errors import Busy, GatewayError, QuotaUsed
 from kirogw.logins.named import Caller
-from kirogw.store import Put, Store, StoreFailed, owner
+from kirogw.store import Put, Store, StoreFailed, alive, owner
 from kirogw.store.counts import Counts
 from kirogw.stream import Source
 from kirogw.wire import Json
@@ -38,7 +38,7 @@ UNITS: Final = {"tokens": 1, "credits": MICRO}
 DAY: Final = 86400
 WINDOW: Final = 60  # seconds in which requests are counted
 RUNNING: Final = "callers"  # the kind of what each process tells of its running requests
-RUNNING_LIFE: Final = 20.0  # seconds after which a process that tells nothing more is gone
+RUNNING_LIFE: Final = 20.0  # seconds after which a process that tells nothing more is gone; on this machine at once
 RUNNING_TOLD: Final = 5.0  # seconds between two such words where nothing changed
 IDLE: Final = 60.0  # seconds after the last request of a named key when nobody looks any more
 STALE: Final = 5.0  # seconds after which a request looks itself at what others have used
@@ -241,7 +241,7 @@ class Budgets:
             self._told = mine, now
         others: dict[str, int] = {}
         for name, doc in self._store.all(RUNNING).items():
-            for key, count in doc.value.items() if name != me else ():
+            for key, count in doc.value.items() if name != me and alive(name) else ():
                 others[key] = others.get(key, 0) + int(count)
         with self._lock:
             self._others = others
