@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import pytest
 
-from kirogw.store import Conflict, Delete, Put, open_store, owner
+from kirogw.store import Conflict, Delete, Put, alive, open_store, owner
 
 
 def test_a_document_comes_back(store):
@@ -95,6 +96,20 @@ def test_what_has_ended_takes_no_room(settings):
         store.add({"x": 1})
     clock.now -= 1000  # to see what is left
     assert store.all("session") == {}
+    store.close()
+
+
+def test_what_was_restored_over_something_with_a_ttl_stays(settings):
+    clock = Clock()
+    store = open_store(settings, clock)
+    store.put("k", "a", {"n": 1})
+    before = store.snapshot()
+    store.put("k", "a", {"n": 2}, ttl=10)
+    assert store.snapshot()["docs"] == {}
+    store.restore(before)
+    clock.now += 1000
+    store.add({"x": 1})
+    assert store.get("k", "a").value == {"n": 1}
     store.close()
 
 
@@ -266,6 +281,39 @@ def in_child(work):
         code = 0
     finally:
         os._exit(code)
+
+
+def test_a_lease_is_never_two_peoples(store, settings):
+    """Processes take it, look whether they are alone, and give it back or die holding it."""
+    begin = time.monotonic()
+
+    def work():
+        mine = open_store(settings)
+        for n in range(1000):
+            if mine.lease("race", owner(), 60):
+                doc = mine.get("k", "inside")
+                assert not doc or not alive(doc.value["who"])
+                mine.put("k", "inside", {"who": owner()})
+                mine.add({"turns": 1})
+                if n % 7 == 6:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                mine.delete("k", "inside")
+                mine.release("race", owner())
+            time.sleep(0.001)
+
+    children = {in_child(work) for _ in range(3)}
+    killed = 0
+    while store.totals("turns").get("turns", 0) < 60 and time.monotonic() < begin + 60:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid in children:
+            assert status == signal.SIGKILL
+            killed += 1
+            children = children - {pid} | {in_child(work)}
+        time.sleep(0.005)
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+        assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    assert store.totals("turns")["turns"] >= 60 and killed
 
 
 def increase(store):
