@@ -126,10 +126,10 @@ def test_the_other_loopback_address_counts(port):
 
 def test_the_port_is_free_after_the_end(port):
     listener = listening(port)
-    assert listener.open and not is_free(port)
+    assert listener.hold() and not is_free(port)
     listener.close()
     listener.close()
-    assert not listener.open and is_free(port)
+    assert not listener.hold() and is_free(port)
 
 
 def test_the_port_is_given_up_when_nobody_wants_it(port):
@@ -137,9 +137,37 @@ def test_the_port_is_given_up_when_nobody_wants_it(port):
     wanted.set()
     listener = listening(port, wanted=wanted.is_set)
     time.sleep(2 * callback.TICK)
-    assert listener.open
+    assert listener.hold() and not is_free(port)
     wanted.clear()
-    assert waited(lambda: not listener.open) and is_free(port)
+    assert waited(lambda: is_free(port)) and not listener.hold()
+
+
+def test_who_comes_at_the_last_moment_is_served(port):
+    """Somebody holds it between the question whether it is wanted and the answer no."""
+    asked, answers = threading.Event(), iter([False])
+
+    def wanted():
+        for answer in answers:
+            asked.set()
+            assert listener.hold()
+            return answer
+        return True
+
+    ready = threading.Event()
+    listener = None
+
+    def patient():
+        assert ready.wait(20)
+        return wanted()
+
+    listener = listening(port, wanted=patient)
+    ready.set()
+    try:
+        assert asked.wait(20)
+        time.sleep(2 * callback.TICK)
+        assert listener.hold() and requests.get(f"http://127.0.0.1:{port}/oauth/callback?a=1", timeout=10).ok
+    finally:
+        listener.close()
 
 
 def test_who_is_being_answered_gets_the_answer(port):

@@ -27,9 +27,7 @@ def url(request):
     """Of the store, for the engine that the test is called with."""
     if request.node.callspec.params["engine"] == "sqlite":
         return ""
-    server = request.getfixturevalue("redis")
-    server.command("FLUSHALL")
-    return server.url
+    return races.emptied(request.getfixturevalue("redis"))
 
 
 @pytest.mark.parametrize(("engine", "where", "rounds", "kills"), WHERE)

@@ -1,8 +1,11 @@
 import json
+import os
 import stat
+import subprocess
 import sys
 import threading
 import types
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,6 +17,7 @@ from kirogw.logins.sealed import Safe, Seal, Unsealable, anew, is_sealed, mark_o
 from kirogw.settings import Settings, WrongSetting, load
 from kirogw.store import open_store
 
+TOP = Path(__file__).parents[2]
 KEY, OTHER = b"k" * 32, b"o" * 32
 SECRET = "aorSECRET"
 many = examples(max_examples=150, deadline=None)
@@ -116,6 +120,14 @@ def test_processes_that_seal_at_once_agree(safe):
     for thread in threads:
         thread.join()
     assert {safe().open(text) for text in got} == {b"x"} and len(got) == 8
+
+
+def test_no_worker_loads_cryptography_before_it_needs_it(tmp_path):
+    """It takes memory in each."""
+    words = "import sys; from kirogw.web import create_app; create_app(); print('cryptography' in sys.modules)"
+    environ = {**os.environ, "HOME": str(tmp_path), "KIROGW_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", words], cwd=TOP, env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_nothing_is_loaded_or_made_before_something_is_sealed(safe, tmp_path):

@@ -22,11 +22,11 @@ from pathlib import Path
 
 from kirogw.dialects.kiro.credential import Credential
 from kirogw.errors import NeedsLogin
-from kirogw.logins.sealed import Unsealable
+from kirogw.logins.sealed import Unsealable, new_key
 from kirogw.twin import Account, Twin
 from tests.logins import support
 from tests.logins.races import racer
-from tests.store.servers import redis_server
+from tests.store.servers import Redis, redis_server
 
 PROCESSES = 4
 THREADS = 4
@@ -43,7 +43,8 @@ class Field:
 
     def __init__(self, twin: Twin, folder: Path, where: str, url: str) -> None:
         self.twin, self.folder, self._where = twin, folder, where
-        self.environ = {**twin.settings(), "KIROGW_HOME": str(folder / "home"), "STATE_URL": url}
+        self.environ = {**twin.settings(), "KIROGW_HOME": str(folder / "home"), "STATE_URL": url,
+                        "KIROGW_SECRET_KEY": new_key()}  # fmt: skip
         self._write("second", "database" if where == "file" else "file")
         self.first = ""
         self.sign_in()
@@ -181,9 +182,6 @@ def _elsewhere(place: Field) -> dict[str, str]:
     if not place.environ["STATE_URL"]:
         return place.environ
     home = place.folder / "elsewhere"
-    home.mkdir(exist_ok=True)
-    if (key := place.folder / "home" / "secret-key").exists():
-        (home / "secret-key").write_bytes(key.read_bytes())
     return {**place.environ, "KIROGW_HOME": str(home)}
 
 
@@ -278,16 +276,24 @@ def main() -> int:
     faults = 0
     for engine in ("sqlite", "redis"):
         with redis_server() if engine == "redis" else nullcontext() as server:
-            for figures in everything(given.rounds, given.kills, given.seed, server.url if server else ""):
+            for figures in everything(given.rounds, given.kills, given.seed, server):
                 print(figures.line(), *figures.faults, sep="\n  ", flush=True)
                 faults += len(figures.faults)
     return 1 if faults else 0
 
 
-def everything(rounds: int, killed: int, seed: int, url: str) -> Iterator[Figures]:
+def everything(rounds: int, killed: int, seed: int, server: Redis | None) -> Iterator[Figures]:
     """Each race whole for a file and for the store, and a fifth of it for the other places."""
     for where in PLACES:
         part = 1 if where in ("file", "stored") else 5
-        yield race(rounds // part, where, url)
+        yield race(rounds // part, where, emptied(server))
         for rotation in ("grace", "strict"):
-            yield kills(rotation, killed // part, where, seed, url)
+            yield kills(rotation, killed // part, where, seed, emptied(server))
+
+
+def emptied(server: Redis | None) -> str:
+    """The address of the store, with nothing in it; "" for SQLite, which has a new file each time."""
+    if server is None:
+        return ""
+    server.command("FLUSHALL")
+    return server.url
