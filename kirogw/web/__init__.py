@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Final
 
 from flask import Flask
 
 from kirogw import background, log
-from kirogw.auth import Logins
+from kirogw.auth import Account, Logins
 from kirogw.budgets import Budgets
 from kirogw.desk import Desk
 from kirogw.dialects.dialect import Quota, Verdict
@@ -26,6 +27,11 @@ from kirogw.transport import Transport
 from kirogw.usage import Usage
 from kirogw.web import admin, api, failures
 from kirogw.web.state import State
+
+LOOK: Final = 2.0  # seconds between two looks at how the logins are
+SEARCH: Final = 30.0  # and between two for new ones, in places that tell nobody
+NO_TOKEN: Final = frozenset({"needs-login", "refresh-failed", "renew-failed"})
+"""Reasons to rest that are over as soon as there is a login again."""
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -49,7 +55,7 @@ def assembled(settings: Settings) -> State:
     sync = Sync(store)
     logins = Logins(settings, transport.post, store)
     pool = Pool(logins.accounts(), settings, store=store, sync=sync)
-    logins.follow(sync, lambda: pool.replace(logins.accounts()))
+    _follow(logins, pool, sync)
     quotas = _quotas(settings, transport, logins, pool, sync)
     gateway = Gateway(settings, transport, logins, pool, sync, keys.secret(home), quotas.wanted)
     usage = Usage(sync, store)
@@ -67,6 +73,30 @@ def assembled(settings: Settings) -> State:
 def _keys(settings: Settings, store: Store, sync: Sync, home: Path) -> Keys:
     main, admin = settings.proxy_api_key or keys.read(home), settings.admin_api_key or keys.read_admin(home)
     return Keys(store, sync, keys.Key(main), keys.Key(admin))
+
+
+def _follow(logins: Logins, pool: Pool, sync: Sync) -> None:
+    """The pool has the accounts of now, whoever adds or changes them, and hears when somebody has signed in again."""
+
+    known: list[Account] = []
+
+    def look() -> None:
+        accounts = logins.accounts()
+        if accounts != known:
+            known[:] = accounts
+            pool.replace(accounts)
+        healed = {account.id for account in accounts if account.state == "ready"}
+        for account in pool.all():
+            if account.health.reason in NO_TOKEN and account.id in healed:
+                pool.renewed(account.id, time.time())
+
+    def search() -> None:
+        logins.reload()
+        look()
+
+    logins.follow(sync, look)
+    sync.every(LOOK, look)
+    sync.every(SEARCH, search)
 
 
 def _quotas(settings: Settings, transport: Transport, logins: Logins, pool: Pool, sync: Sync) -> Quotas:

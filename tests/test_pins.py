@@ -1,0 +1,34 @@
+"""Which accounts a request may use."""
+
+import pytest
+
+from kirogw.errors import BadRequest, NotAllowed
+from kirogw.pins import pinned
+from kirogw.pool import Account
+
+ONE, TWO, THREE = Account("key-1", label="work"), Account("token-2", label="Büro"), Account("kiro-3")
+ALL = [ONE, TWO, THREE]
+
+
+@pytest.mark.parametrize(("name", "allowed", "ids"), [
+    ("", (), None),
+    ("key-1", (), {"key-1"}), ("work", (), {"key-1"}), ("Büro", (), {"token-2"}),
+    ("Büro".encode().decode("latin-1"), (), {"token-2"}),  # as WSGI hands it down
+    ("", {"work", "kiro-3"}, {"key-1", "kiro-3"}), ("", {"work", "gone"}, {"key-1"}), ("key-1", {"work", "kiro-3"}, {"key-1"}),
+])  # fmt: skip
+def test_the_accounts_that_may_serve(name, allowed, ids):
+    assert pinned(name, allowed, ALL) == ids
+
+
+@pytest.mark.parametrize(("name", "allowed", "error", "words"), [
+    ("gone", (), BadRequest, "no account as the header x-kirogw-account names it"),
+    ("token-2", {"work"}, NotAllowed, "does not cover"), ("gone", {"work"}, NotAllowed, "does not cover"),
+    ("", {"gone"}, NotAllowed, "none of the accounts that this API key covers"),
+])  # fmt: skip
+def test_what_is_refused(name, allowed, error, words):
+    with pytest.raises(error, match=words):
+        pinned(name, allowed, ALL)
+
+
+def test_two_accounts_of_one_label_are_both_meant():
+    assert pinned("work", (), [ONE, Account("key-9", label="work")]) == {"key-1", "key-9"}
