@@ -208,7 +208,7 @@ class Pool:
             with self._lock:
                 self._shared.tell_process(self._schedule.accounts, now)
                 due = self._shared.listen_due(now)
-            if due:  # nobody tells that a process has died
+            if due:
                 self._hear_processes()
 
 

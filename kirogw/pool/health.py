@@ -95,6 +95,10 @@ class Health:
     def resting(self, now: float) -> bool:
         return now < self.until
 
+    def opens(self, now: float) -> float:
+        """When it may be asked if nobody else can serve."""
+        return self.barred if self.soft and self.barred > now else self.until
+
 
 READY: Final = Health()
 
@@ -186,7 +190,7 @@ def error(health: Health, now: float) -> GatewayError:
     """What a client hears of an account that rests. `wait` is told where the end of the rest means something."""
     raised = RAISED.get(health.error, errors.Forbidden)(health.evidence)
     if not isinstance(raised, errors.QuotaUsed) or health.told:  # else our rest only ends with a look
-        raised.wait = max(1.0, health.until - now)
+        raised.wait = max(1.0, health.opens(now) - now)
     return raised
 
 

@@ -29,6 +29,7 @@ class Schedule:
     def __init__(self, settings: Settings, chance: Callable[[], float]) -> None:
         self.accounts: dict[str, Account] = {}
         self.sessions = Sessions(settings.session_seconds)
+        self.processes = 1  # that share these accounts, as last heard
         self._turns = Turns(settings.scheduling_mode, chance)
         self._sticky, self._limit = settings.sticky_sessions, settings.account_concurrency
         self._sound: list[Account] = []  # nothing speaks against them
@@ -52,12 +53,17 @@ class Schedule:
                 self._turns.join(account, self._sound)
         return [gone for gone in before if gone not in self.accounts]
 
-    def count(self, account: Account, elsewhere: int) -> None:
-        """So many answers are in flight in other processes."""
-        account.elsewhere = elsewhere
+    def count(self, account: Account, elsewhere: int) -> bool:
+        """So many answers are in flight in other processes. Whether there is a place now, and was none before.
+
+        Until this is told again, a process takes no more of the free places than its part: all others may be at it too.
+        """
+        before, account.elsewhere = account.room, elsewhere
         limit = self._limit if account.limit is None else account.limit
-        account.room = limit - account.in_flight - elsewhere if limit else math.inf
+        free = limit - account.in_flight - elsewhere
+        account.room = math.inf if not limit else math.ceil(free / self.processes) if free > 0 else free
         self._turns.weigh(account)
+        return before <= 0 < account.room
 
     def changes(self) -> list[tuple[Account, str]]:
         """Accounts, and for which model ("": all), whose health is another since this was asked last."""
@@ -125,12 +131,10 @@ class Schedule:
     def _nobody(self, want: Want, now: float) -> Nobody:
         asked = [a for a in self.accounts.values() if want.only is None or a.id in want.only]
         resting = [a for a in asked if a.enabled and a.health.resting(now)]
-        reasons = {
-            a.id: (a.state, a.health.reason or ("tried" if a.id in want.tried else ""), a.health.until) for a in asked
-        }
-        errors = [(not error.passes, a.health.until, n, error)
+        reasons = {a.id: (a.state, a.health.reason or _tried(a, want), a.health.opens(now)) for a in asked}
+        errors = [(not error.passes, a.health.opens(now), n, error)
                   for n, a in enumerate(resting) if (error := health.error(a.health, now))]  # fmt: skip
-        until = min((a.health.until for a in resting), default=None)
+        until = min((a.health.opens(now) for a in resting), default=None)
         return Nobody(until, reasons, min(errors)[3] if errors else None)
 
     def _place(self, account: Account, want: Want, now: float, guest: bool = False) -> Place:
@@ -252,6 +256,10 @@ class Schedule:
 
 def _asked(account: Account, want: Want) -> bool:
     return account.id not in want.tried and (want.only is None or account.id in want.only)
+
+
+def _tried(account: Account, want: Want) -> str:
+    return "tried" if account.id in want.tried else ""
 
 
 def _judge(account: Account, now: float) -> int:

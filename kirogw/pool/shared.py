@@ -19,7 +19,8 @@ from kirogw.wire import Json
 EVERY: Final = 0.5  # seconds between two words on how much is in flight, if that has changed
 AGAIN: Final = 4.0  # seconds after which it is said again, or the others take this process for dead
 ALIVE: Final = 15.0  # seconds for which such a word counts
-IDLE: Final = 60.0  # seconds after which a process that has nothing to tell says that it is there
+LISTEN: Final = 1.0  # seconds after which to look whether they still live
+IDLE: Final = 60.0  # seconds after which a process that has nothing in flight says that it is there
 MOVES: Final = 60.0  # seconds for which it is told that a session has moved
 MOST_MOVES: Final = 200
 A_MARK: Final = 900.0  # seconds for which the store keeps that nothing more speaks against an account and model
@@ -54,7 +55,6 @@ class Shared:
         self._moves: dict[str, tuple[str, float]] = {}
         self._said: tuple[Json, float] = ({}, 0.0)
         self._heard = 0.0
-        self._busy = False  # other processes have something in flight
 
     def tell_health(self, account: Account, model: str, now: float) -> None:
         """To the other processes, and to those who want to know later what happened when."""
@@ -133,32 +133,30 @@ class Shared:
         pause = AGAIN if flight else IDLE
         if word != before or now - at >= pause:
             self._said = word, now
-            self._sync.put("process", f"{self._name()}|pool", {"at": now, **word}, ttl=ALIVE - AGAIN + pause)
+            ends = now + ALIVE - AGAIN + pause
+            self._sync.put("process", f"{self._name()}|pool", {"at": now, "ends": ends, **word}, ttl=ends - now)
 
     def listen_due(self, now: float) -> bool:
-        return self._busy and now - self._heard >= AGAIN
+        """Nobody tells that a process has died."""
+        return now - self._heard >= LISTEN
 
     def hear_processes(self, schedule: Schedule, docs: Mapping[str, Doc], now: float) -> bool:
-        """Whether somebody else has less in flight than before, so that a place may be free."""
+        """Whether there is a place where there was none."""
         sums: dict[str, int] = {}
-        mine, self._heard = self._name(), now
+        mine, self._heard, schedule.processes = self._name(), now, 1
         for id, doc in docs.items():
             owner, _, part = id.rpartition("|")
-            if part != "pool" or owner == mine or not alive(owner) or _number(doc.value, "at") < now - ALIVE:
+            if part != "pool" or owner == mine or not alive(owner) or _number(doc.value, "ends") < now:
                 continue
+            schedule.processes += 1
             flight, moved = _object(doc.value, "in_flight"), _object(doc.value, "moved")
             for name in flight:
                 sums[name] = sums.get(name, 0) + int(_number(flight, name))
             for session, move in moved.items():
                 if schedule.sessions.known(session) and isinstance(move, list) and len(move) == 2:
                     schedule.sessions.hear(session, str(move[0]), _float(move[1]), now)
-        freed, self._busy = False, bool(sums)
-        for account in schedule.accounts.values():
-            elsewhere = sums.get(account.id, 0)
-            freed |= elsewhere < account.elsewhere
-            if elsewhere != account.elsewhere:
-                schedule.count(account, elsewhere)
-        return freed
+        freed = [schedule.count(account, sums.get(account.id, 0)) for account in schedule.accounts.values()]
+        return any(freed)
 
 
 def _number(kept: Json, name: str) -> float:

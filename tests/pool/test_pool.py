@@ -79,6 +79,15 @@ def test_a_long_hint_is_believed_for_a_while():
     assert (turn(one, ASKED_FOR - 1), turn(one, ASKED_FOR)) == (Nobody, "one")
 
 
+def test_the_time_that_is_told_is_when_an_account_is_asked_again():
+    one = pool("one")
+    for now in (0.0, 10.0):
+        one.failed("one", asked(7.0), "m", now)
+    nobody = one.take(Want("m"), 11.0)
+    assert (nobody.until, nobody.error.wait, one.status(11.0)[0]["until"]) == (17.0, 6.0, 40.0)
+    assert turn(one, 17.0) == "one"
+
+
 def test_what_passes_by_itself_is_told_first():
     three = pool("one", "two", "three")
     three.failed("one", USED_UP, "m", 0.0)

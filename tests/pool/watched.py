@@ -36,7 +36,7 @@ class Watched:
         else:
             assert isinstance(found, Nobody)
             assert not self._could(want, rows, now), "somebody can serve"
-            assert found.until is None or found.until > now
+            assert found.until is None or found.until >= now
             assert all(state != "ready" or id in want.tried for id, (state, _, _) in found.reasons.items())
         return found
 
