@@ -18,7 +18,8 @@ from typing import Final, TypeAlias
 from kirogw import log
 from kirogw.auth import Logins
 from kirogw.catalog import Catalog
-from kirogw.errors import GatewayError
+from kirogw.dialects.dialect import Verdict
+from kirogw.errors import GatewayError, NeedsLogin, UpstreamFailed
 from kirogw.pool import Pool
 from kirogw.quotas import Quotas
 from kirogw.settings import Settings
@@ -166,6 +167,14 @@ def standard(settings: Settings, store: Store, *, logins: Logins, pool: Pool, qu
              usage: Usage, now: Callable[[], float] = time.time) -> list[Job]:  # fmt: skip
     """The jobs of the gateway."""
 
+    def tokens(leads: Leads) -> None:
+        logins.background()
+        for account in logins.accounts():
+            known = pool.find(account.id)
+            unknown = account.state in ("login", "waiting") and known is not None and known.state == "ready"
+            if unknown and (verdict := _without_token(logins, account.id)):
+                pool.failed(account.id, verdict, "", now())
+
     def catalogues(leads: Leads) -> None:
         for account in pool.all():
             if leads() and account.state not in ("disabled", "suspended", "login"):
@@ -183,10 +192,21 @@ def standard(settings: Settings, store: Store, *, logins: Logins, pool: Pool, qu
 
     every = settings.background_refresh_interval
     return [
-        Job("tokens", every, lambda leads: logins.background()),
+        Job("tokens", every, tokens),
         Job("catalogues", every, catalogues),
         Job("quotas", min(5.0, settings.quota_interval), quotas.scheduled, lambda: bool(quotas.due(now()))),
         Job("probes", 5.0, probes),
         Job("errands", 1.0, lambda leads: quotas.errands(), quotas.has_errands, alone=False),
         Job("pruning", HOUR, pruning),
     ]
+
+
+def _without_token(logins: Logins, account: str) -> Verdict | None:
+    """What is wrong with an account that can not serve, so that it is known before a request finds it out."""
+    try:
+        logins.fresh(account)
+    except NeedsLogin as error:
+        return Verdict(error, "needs-login", elsewhere=True, fate="login")
+    except UpstreamFailed as error:
+        return Verdict(error, "refresh-failed", elsewhere=True)
+    return None

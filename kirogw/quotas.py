@@ -82,6 +82,7 @@ class Quotas:
         self._wanted: dict[str, float] = {}
         self._asking: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
+        self._looked = False
         sync.watch(KIND, self.look)
 
     # What is known
@@ -103,6 +104,7 @@ class Quotas:
 
     def look(self) -> None:
         """Take over what other processes were told. Raises StoreFailed."""
+        self._looked = True
         for account, doc in self._store.all(KIND).items():
             self._keep(account, loaded(doc.value))
 
@@ -225,9 +227,11 @@ class Quotas:
         return state not in RESTING and not parked
 
     def due(self, now: float) -> list[str]:
-        """The accounts whose time has come, those first that were not asked for longest."""
+        """The accounts whose time has come, those first that were not asked for longest. Raises StoreFailed."""
         if not self._settings.quota_interval:
             return []
+        if not self._looked:  # a process that leads from its first moment on
+            self.look()
         ready = [id for id, state in self._states().items() if state not in RESTING and now >= self._time(id, now)]
         return sorted(ready, key=lambda id: self.snapshot(id).tried)
 

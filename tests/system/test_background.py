@@ -114,6 +114,19 @@ def test_a_token_is_renewed_before_it_ends(twin, process):
     assert twin.ledger.reuses == 0
 
 
+def test_a_login_that_is_dead_is_known_before_a_request_meets_it(twin, process):
+    one = process()
+    social = next(iter(twin.accounts.all.values()))
+    twin.accounts.revoke(social.name)
+    one.do("tokens")
+    states = {account.kind: account.state for account in one.pool.all()}
+    assert states == {"social": "login", "key": "ready"}
+    [health] = [account.health for account in one.pool.all() if account.state == "login"]
+    assert "needs a login" in health.evidence
+    one.do("tokens")
+    assert [account.health for account in one.pool.all() if account.state == "login"] == [health]  # once is enough
+
+
 def test_an_account_that_was_locked_is_found_free_again(twin, process):
     one = process()
     social = next(iter(twin.accounts.all.values()))
