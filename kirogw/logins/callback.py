@@ -51,15 +51,18 @@ class Listener:
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._connections: dict[socket.socket, bool] = {}  # whether an answer is being made
+        self._held = 0
         self._sockets = _bound(port)
         self._threads = [threading.Thread(target=self._accept, args=(each,), name="callback", daemon=True)
                          for each in self._sockets]  # fmt: skip
         for thread in self._threads:
             thread.start()
 
-    @property
-    def open(self) -> bool:
-        return not self._closing.is_set() and any(thread.is_alive() for thread in self._threads)
+    def hold(self) -> bool:
+        """Whether it is open, and stays so for what is wanted by now."""
+        with self._lock:
+            self._held += 1
+            return not self._closing.is_set()
 
     def close(self) -> None:
         """The port is free when this returns, and who was being answered has the answer. May be called twice."""
@@ -76,7 +79,7 @@ class Listener:
     def _accept(self, listening: socket.socket) -> None:
         with listening:
             listening.settimeout(TICK)
-            while not self._closing.is_set() and self._wanted():
+            while self._is_wanted():
                 try:
                     connection, _ = listening.accept()
                 except TimeoutError:
@@ -85,7 +88,17 @@ class Listener:
                     time.sleep(TICK)  # out of file handles, for the moment
                     continue
                 self._take(connection)
-        self._closing.set()
+
+    def _is_wanted(self) -> bool:
+        """Somebody may come to want it while `wanted` is being asked: then that is asked again."""
+        while not self._closing.is_set():
+            held = self._held
+            if self._wanted():
+                return True
+            with self._lock:
+                if held == self._held:
+                    self._closing.set()
+        return False
 
     def _take(self, connection: socket.socket) -> None:
         with self._lock:

@@ -152,8 +152,10 @@ class Flows:
     def _listen(self) -> str:
         """Why the browser can not come back by itself, "" when it can."""
         with self._lock:
-            if self._listener and self._listener.open:
+            if self._listener and self._listener.hold():
                 return ""
+            if self._listener:
+                self._listener.close()  # one of its two addresses may still be taken
             try:
                 self._listener = Listener(self._walk.port, self._came_back, self._wanted)
             except PortTaken as error:

@@ -23,9 +23,9 @@ def whose(credential: Credential, settings: Settings, post: Post, now: float) ->
     """Its quota, with mail address and user id where the service tells them; or why there is none, for people."""
     trouble = SILENT
     try:
-        for login, profile in _logins(credential, settings, post):
+        for login in _logins(credential, settings, post):
             for base in settings.kiro_control_urls:
-                told = quota.read(post(quota.request(login, base, settings, profile)), now)
+                told = quota.read(post(quota.request(login, base, settings)), now)
                 if isinstance(told, Quota):
                     return told
                 trouble = str(told.error)
@@ -34,12 +34,11 @@ def whose(credential: Credential, settings: Settings, post: Post, now: float) ->
     return trouble
 
 
-def _logins(credential: Credential, settings: Settings, post: Post) -> Iterator[tuple[Login, str]]:
-    """As what it may ask, in order of trial, and with which profile."""
+def _logins(credential: Credential, settings: Settings, post: Post) -> Iterator[Login]:
+    """As what it may ask, in order of trial: with one profile or another."""
     for profile in _profiles(credential, settings, post):
         region = kiro.api_region(credential, profile, settings)
-        sent = "" if credential.kind == "key" else profile
-        yield Login(credential.kind, credential.access, sent, region, machine_id(credential)), profile
+        yield Login(credential.kind, credential.access, profile, region, machine_id(credential))
 
 
 def _profiles(credential: Credential, settings: Settings, post: Post) -> Iterator[str]:
@@ -58,11 +57,7 @@ def _listed(credential: Credential, settings: Settings, post: Post) -> Iterator[
     for region in kiro.probe_regions(credential, settings):
         login = Login(credential.kind, credential.access, "", region, machine_id(credential))
         for base in settings.kiro_control_urls:
-            if credential.kind == "key":
-                found = kiro.read_profile(post(kiro.profile_request(login, base, settings)))
-            else:
-                page = kiro.read_profiles(post(kiro.profiles_request(login, base, settings)))
-                found = kiro.choice(page[0], region) if page else ""
-            if found:
+            page = kiro.read_profiles(post(kiro.profiles_request(login, base, settings)))
+            if page and (found := kiro.choice(page[0], region)):
                 yield found
                 break

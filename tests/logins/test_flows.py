@@ -353,6 +353,17 @@ def test_a_real_safe_seals_them_too(house, tmp_path):
     store.close()
 
 
+def test_what_another_version_wrote_is_not_there(house):
+    worker = house.worker()
+    shown = worker.start("builder-id", {})
+    store = house.workers[0][1]
+    store.put(KIND, shown["id"], {"flow": house.seal.seal(b'{"id": "x", "colour": "blue"}')})
+    store.put(KIND, "other", {"flow": 7})
+    with pytest.raises(NotFound):
+        worker.state(shown["id"])
+    assert worker.start("portal", {})["state"] == "pending"
+
+
 def test_on_redis(house, tmp_path):
     """The same two workers, as of two machines."""
     with redis_server() as server:

@@ -310,6 +310,29 @@ def test_a_login_whose_quota_is_not_told_is_kept_all_the_same(stand):
     assert stand.kept[0][0].email == ""
 
 
+def test_whose_it_is_is_asked_with_one_profile_after_the_other(stand):
+    """A Builder ID's placeholder is refused at times."""
+    stand.twin.faults.add("invalid_profile", operation="usage", count=1)
+    stand.twin.auth.polls.append("approved")
+    flow = stand.next(stand.next(stand.start("builder-id")))
+    assert [seen.payload.get("profileArn") is None for seen in stand.twin.seen("usage")] == [False, True]
+    assert flow.step == "done" and flow.reason.startswith("signed in, but its quota")
+
+
+def test_an_organisation_without_a_profile_is_kept_all_the_same(stand):
+    stand.twin.faults.add(operation="profiles", status=200, body='{"profiles": []}', count=None)
+    stand.twin.auth.polls.append("approved")
+    flow = stand.next(stand.next(stand.start("idc")))
+    assert flow.step == "done" and flow.reason.endswith("could not be asked for: the service did not say")
+
+
+def test_a_network_that_breaks_while_it_asks_whose_it_is(stand):
+    stand.twin.auth.polls.append("approved")
+    flow = stand.next(stand.start())
+    stand.broken = 100
+    assert "can not be reached" in stand.next(flow).reason and len(stand.kept) == 1
+
+
 def test_a_locked_account_says_so(stand):
     stand.twin.faults.add("suspended", operation="usage", count=None)
     stand.twin.auth.polls.append("approved")

@@ -231,7 +231,7 @@ def test_no_answer_breaks_it(body, status):
 @pytest.mark.parametrize(("start", "region", "good"), [
     ("https://d-1234567890.awsapps.com/start", "eu-west-1", True), ("https://acme.awsapps.com/start/#/", "us-gov-west-1", True),
     ("http://acme.awsapps.com/start", "eu-west-1", False), ("https://user:pw@acme/start", "eu-west-1", False),
-    ("https://acme /start", "eu-west-1", False), ("https://acme/start", "", False), ("https://acme/start", "x/../y", False),
+    ("https://acme /start", "eu-west-1", False), ("https://[acme/start", "eu-west-1", False), ("https://acme/start", "", False), ("https://acme/start", "x/../y", False),
 ])  # fmt: skip
 def test_start_urls(start, region, good):
     assert (signin.wrong_idc(start, region) == "") is good
