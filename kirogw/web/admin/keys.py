@@ -112,7 +112,7 @@ START: Final = record(
         "provider": text("for social", enum=["google", "github"]),
         "how": text("for social: with a code (the default), by a browser on this machine, or by a link to paste back",
                     enum=["device", "browser", "link"]),
-        "label": LABEL,
+        "label": LABEL, "account": text("the account that is to get this login, by its id", maxLength=100),
     },
 )  # fmt: skip
 ROUTES: Final = (
