@@ -6,6 +6,7 @@
 import random
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from kirogw.errors import QuotaUsed
 from kirogw.pool import Account, Pool, Want
 from kirogw.pool.turns import RANKS
 from kirogw.settings import Settings
+from kirogw.store import open_store
+from kirogw.store.sync import Sync
 
 SIZES = (3, 100)
 ROUNDS, EACH = 15, 4000
@@ -32,19 +35,34 @@ def pool(mode, accounts, resting=0):
     return made
 
 
-def cost(made, sessions):
+def cost(made, sessions, new=False):
     """Microseconds a request, as the median of rounds: the machine has other work too."""
-    names = [f"session-{n}" if sessions else "" for n in range(200)]
     figures = []
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
+        names = [f"session-{n}.{turn if new else 0}" if sessions else "" for n in range(EACH if new else 200)]
         began = time.process_time()
         for n in range(EACH):
             now = NOW + n / 1000
-            place = made.take(Want("claude", names[n % 200]), now)
+            place = made.take(Want("claude", names[n % len(names)]), now)
             made.served(place.account.id, "claude", now)
             made.leave(place, now)
         figures.append((time.process_time() - began) / EACH * 1e6)
     return statistics.median(figures)
+
+
+def shared():
+    """With a store: conversations that are known, and new ones, for which the store is read and written."""
+    with tempfile.TemporaryDirectory() as home:
+        settings = Settings(kirogw_home=home)
+        store = open_store(settings)
+        sync = Sync(store)
+        made = Pool([Account(f"account-{n}") for n in range(3)], settings, store=store, sync=sync)
+        made.start()
+        sync.start()
+        figures = cost(made, True), cost(made, True, new=True)
+        sync.close()
+        store.close()
+    return figures
 
 
 def main():
@@ -58,6 +76,8 @@ def main():
         for n in sizes:
             row += [cost(pool(mode, n), False), cost(pool(mode, n), True), cost(pool(mode, n, n // 3), False)]
         print(f"| {mode} | " + " | ".join(f"{figure:.1f}" for figure in row) + " |")
+    known, new = shared()
+    print(f"\nwith a store, its thread included: {known:.1f} in a conversation that is known, {new:.1f} in a new one")
 
 
 if __name__ == "__main__":
