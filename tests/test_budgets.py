@@ -16,6 +16,7 @@ from kirogw.errors import Busy, QuotaUsed, UpstreamFailed
 from kirogw.logins.named import Caller, Limits
 from kirogw.settings import Settings
 from kirogw.store import StoreFailed, open_store
+from tests.store.servers import redis_server
 
 NOW = float(calendar.timegm((2026, 11, 22, 10, 30, 0)))
 MAIN = Caller("main", frozenset({"api"}))
@@ -48,18 +49,48 @@ def clock():
     return Clock()
 
 
-@pytest.fixture
-def make(tmp_path, clock):
+def processes(settings_, clock):
     """Budgets of one process after another, all of one state."""
     stores = []
 
     def made():
-        stores.append(open_store(Settings(kirogw_home=str(tmp_path)), clock))
+        stores.append(open_store(settings_, clock))
         return Budgets(Jobs(), stores[-1], clock)
 
     yield made
     for store in stores:
         store.close()
+
+
+@pytest.fixture
+def make(tmp_path, clock):
+    yield from processes(Settings(kirogw_home=str(tmp_path)), clock)
+
+
+@pytest.fixture(scope="module")
+def redis():
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def engine(request, tmp_path_factory):
+    """Settings of a new state."""
+    home = str(tmp_path_factory.mktemp("home"))
+    if request.param == "sqlite":
+        return lambda: Settings(kirogw_home=str(tmp_path_factory.mktemp("home")))
+    server = request.getfixturevalue("redis")
+
+    def emptied():
+        server.command("FLUSHALL")
+        return Settings(kirogw_home=home, state_url=server.url)
+
+    return emptied
+
+
+@pytest.fixture
+def machines(engine, clock):
+    yield from processes(engine(), clock)
 
 
 @pytest.fixture
@@ -253,8 +284,8 @@ def test_counters_of_times_that_are_over_go(budgets, clock):
 # several processes
 
 
-def test_what_one_process_uses_another_knows_after_an_exchange(make):
-    one, other = make(), make()
+def test_what_one_process_uses_another_knows_after_an_exchange(machines):
+    one, other = machines(), machines()
     who = caller(day_tokens=100, minute=100, concurrent=100)
     for budgets in (one, other):
         budgets.settle(reserve(budgets, who), 0, 0)
@@ -273,9 +304,9 @@ def test_what_one_process_uses_another_knows_after_an_exchange(make):
     assert reserve(other, replace(who, limits=Limits(concurrent=1, day_tokens=100)), 70).open
 
 
-def test_a_process_that_begins_knows_at_once_what_was_used(make):
-    one = make()
-    budgets, who = make(), caller(day_tokens=100)
+def test_a_process_that_begins_knows_at_once_what_was_used(machines):
+    one = machines()
+    budgets, who = machines(), caller(day_tokens=100)
     one.settle(reserve(one, who), 100, 0.0)
     one.close()
     with pytest.raises(QuotaUsed):
@@ -340,8 +371,8 @@ class Processes(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.clock = Clock()
-        folder = self.folders.mktemp("home")
-        self.stores = [open_store(Settings(kirogw_home=str(folder)), self.clock) for _ in range(3)]
+        given = self.engine()
+        self.stores = [open_store(given, self.clock) for _ in range(3)]
         self.processes = [Budgets(Jobs(), store, self.clock) for store in self.stores]
         self.who = caller(day_tokens=self.LIMIT, concurrent=6)
         for budgets in self.processes:
@@ -416,10 +447,10 @@ class Processes(RuleBasedStateMachine):
 KEY = "budget|2026-11-22|id-of-ci", "tokens"
 
 
-def test_never_over_budget_by_more_than_the_reservations_of_others(tmp_path_factory):
-    Processes.folders = tmp_path_factory
+def test_never_over_budget_by_more_than_the_reservations_of_others(engine):
+    Processes.engine = staticmethod(engine)
     machine = Processes.TestCase()
-    machine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+    machine.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
     machine.runTest()
 
 

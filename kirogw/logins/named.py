@@ -274,7 +274,7 @@ class Keys:
         self._known = self._own
         self._mark: tuple[int, ...] | None = None
         self._looked = -FOR_EVER
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
         sync.watch(KIND, self.reload)
 
     def caller(self, given: str) -> Caller | None:
@@ -291,14 +291,15 @@ class Keys:
 
     def reload(self) -> None:
         """Read all keys. Raises StoreFailed; those that are known go on then."""
-        mark = self._store.mark((KIND,))
-        known: dict[bytes, _Held] = {}
-        for name, doc in self._store.all(KIND).items():
-            try:
-                known.update((held.digest, held) for held in _held(_read(name, doc.value)))
-            except (KeyError, TypeError, ValueError):
-                log.logger.error("the key %s in the store can not be read, and opens nothing", name)
-        self._known, self._mark = {**known, **self._own}, mark
+        with self._reading:  # or what was read first could be written last, and a key that was revoked live on
+            mark = self._store.mark((KIND,))
+            known: dict[bytes, _Held] = {}
+            for name, doc in self._store.all(KIND).items():
+                try:
+                    known.update((held.digest, held) for held in _held(_read(name, doc.value)))
+                except (KeyError, TypeError, ValueError):
+                    log.logger.error("the key %s in the store can not be read, and opens nothing", name)
+            self._known, self._mark = {**known, **self._own}, mark
 
     def _find(self, given: str) -> _Held | None:
         digest = hashlib.sha256(given.encode("latin-1", "replace")).digest()

@@ -1,6 +1,7 @@
 """Clients' keys: who is who, what each may do, and that a change is heard."""
 
 import re
+import threading
 import time
 from dataclasses import replace
 
@@ -239,6 +240,37 @@ def test_who_guesses_does_not_make_us_read(store, sync):
         assert keys.caller(f"kgw_guess{n}") is None
     assert keys.caller("something else") is None and keys.caller(MAIN)
     assert counted.marks <= 3
+
+
+class Slow(Counted):
+    """The first who asks for all keys gets them late."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.asked, self.go_on = threading.Event(), threading.Event()
+
+    def all(self, kind):
+        found = self.store.all(kind)
+        if not self.asked.is_set():
+            self.asked.set()
+            assert self.go_on.wait(30)
+        return found
+
+
+def test_what_was_read_first_is_not_written_last(store, sync, register):
+    """Or a key that is revoked between the two would live on."""
+    slow = Slow(store)
+    keys = Keys(slow, sync, Key(MAIN), Key(ADMIN), Clock())
+    key, _ = register.add("a", Terms())
+    first, second = threading.Thread(target=keys.reload), threading.Thread(target=keys.reload)
+    first.start()
+    assert slow.asked.wait(30)
+    register.revoke("a")
+    second.start()
+    slow.go_on.set()
+    first.join()
+    second.join()
+    assert keys.caller(key) is None
 
 
 class Away:
