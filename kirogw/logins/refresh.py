@@ -293,7 +293,8 @@ class Keeper(Viewer):
                 ) from error
             after = self._settled(view.raw, view.record).renewed(new, instead_of)
             log.logger.warning("account %s: its record can not be written: %s", self.id, error)
-        self._redeemer.forget()
+        if not (self.source.private and self._settings.state_url):
+            self._redeemer.forget()  # else it stays until the next one: a Redis that crashes may lose its last second
         self._turns += 1
         self._view = View(view.raw, after, new)  # without a stamp: the next look reads what was written
         log.logger.info("account %s: renewed for %.0f s", self.id, (new.expires_at or 0.0) - self._now())

@@ -17,6 +17,7 @@ from kirogw.logins.sources import Changed
 from kirogw.store import StoreFailed, open_store
 from kirogw.twin import Twin
 from tests.logins import support
+from tests.store.servers import redis_server
 
 
 class Failing:
@@ -45,12 +46,12 @@ class House:
         self.settings = support.settings(twin, folder / "home", kiro_creds_file=self.file, **settings)
         self.store = Failing(open_store(self.settings))
 
-    def keeper(self, post=None, **settings):
+    def keeper(self, post=None, home=None, **settings):
         """Another process, as it were."""
         with_these = replace(self.settings, **settings)
         (source,) = sources.find(with_these, self.folder, "linux")
-        home = self.folder / "home"
-        memory = Memory(self.store, Safe(with_these, home, self.store), source.id, home / "logins" / f"{source.id}.json")
+        safe, home = Safe(with_these, self.folder / "home", self.store), home or self.folder / "home"
+        memory = Memory(self.store, safe, source.id, home / "logins" / f"{source.id}.json")
         return Keeper(source, with_these, memory, post or self.network, now=lambda: self.clock, sleep=self.pauses.append)
 
     def on_disk(self):
@@ -455,6 +456,30 @@ def test_an_answer_that_was_noted_just_now_serves_as_it_is(house):
     got = house.keeper().fresh()
     assert (got.access, house.sent) == (grant.access.token, 0)
     assert house.on_disk()["refreshToken"] == grant.refresh.token
+
+
+def test_an_answer_that_lies_on_another_machine_heals_the_login_in_the_end(tmp_path):
+    """That machine's gateway was killed; this one's finds the token spent and gives it up, until the other runs again."""
+    with Twin() as twin:
+        house = House(twin, tmp_path, write_back=False)
+        grant = died(house, answer={})
+        house.clock += 4000
+        with pytest.raises(NeedsLogin, match="lost on the way"):
+            house.keeper(home=tmp_path / "elsewhere").fresh()
+        first = house.keeper().fresh()
+        assert twin.ledger.redeemed == 1 and first.refresh == twin.account.refresh_token != grant.refresh.token
+        assert house.keeper(home=tmp_path / "elsewhere").fresh() == first
+
+
+def test_a_redis_that_has_lost_its_last_second_loses_no_login(tmp_path):
+    with Twin() as twin, redis_server() as server:
+        house = House(twin, tmp_path, write_back=False, state_url=server.url)
+        before = house.store.snapshot()
+        house.clock += 4000
+        first = house.keeper().fresh()
+        house.store.restore(before)
+        assert house.keeper().fresh() == first and house.kept() == [twin.account.refresh_token]
+        assert house.sent == 1 and first.refresh.encode() not in house.note().read_bytes()
 
 
 @pytest.mark.parametrize("note", ["", "{", "{}", '{"of": "another", "at": 1, "answer": "{}"}'])
