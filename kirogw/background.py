@@ -7,6 +7,7 @@ each step, so that one which hangs does not go on beside its successor.
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import threading
@@ -110,7 +111,7 @@ class Background:
         while not self._end.wait(self._tick):
             self._safely("taking the lead", self._lead)
             for job in self._jobs:
-                self._safely(job.name, lambda job=job: self._offer(job))  # type: ignore[misc]
+                self._safely(job.name, functools.partial(self._offer, job))
 
     def _lead(self) -> None:
         """Take the lease, or extend it in good time."""
@@ -138,9 +139,8 @@ class Background:
         if not job.wanted():
             return
         goes_on = self.leads if job.alone else self._stays
-        thread = threading.Thread(
-            target=self._safely, args=(job.name, lambda: job.work(goes_on)), daemon=True, name=f"kirogw-{job.name}"
-        )
+        work = functools.partial(job.work, goes_on)
+        thread = threading.Thread(target=self._safely, args=(job.name, work), daemon=True, name=f"kirogw-{job.name}")
         self._running[job.name] = thread
         thread.start()
 
@@ -178,7 +178,7 @@ def standard(settings: Settings, store: Store, *, logins: Logins, pool: Pool, qu
     def catalogues(leads: Leads) -> None:
         for account in pool.all():
             if leads() and account.state not in ("disabled", "suspended", "login"):
-                catalog.keep_fresh(account.id, lambda id=account.id: logins.fresh(id))  # type: ignore[misc]
+                catalog.keep_fresh(account.id, functools.partial(logins.fresh, account.id))
 
     def probes(leads: Leads) -> None:
         for account in pool.probe_due(now()):
