@@ -75,6 +75,8 @@ class Asking:
                     verdict = self._verdict(failure, tries)
                 pause = self._after(verdict, login, tries, began)
                 yield from self._beats(pause)
+                if self.stopping.is_set():
+                    raise _stopped()
         finally:
             self.leave(tries)
 
