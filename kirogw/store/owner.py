@@ -54,7 +54,7 @@ def alive(name: str) -> bool:
     except PermissionError:
         pass  # somebody else's
     state, began = _started(int(pid))
-    return state not in ("Z", "X") and began in ("", start)
+    return state not in ("Z", "X") and (began == start or not began or not start)
 
 
 def _started(pid: int) -> tuple[str, str]:

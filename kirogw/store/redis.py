@@ -27,6 +27,7 @@ from kirogw.wire import Json
 CONNECT: Final = 3.0  # seconds
 ANSWER: Final = 5.0  # seconds: scripts take milliseconds
 IDLE: Final = 30.0  # seconds after which a connection is tried before it is used
+AGAIN: Final = 1.0  # seconds for which nobody waits for a server that has just let somebody wait
 TRIES: Final = 3  # a server that was started anew has closed all our connections
 
 T = TypeVar("T")
@@ -47,6 +48,7 @@ class RedisStore:
         self._now, self._home = None if now is time.time else now, home
         self._errors: Any = self._redis.exceptions
         self._ready = False
+        self._away, self._again = "", 0.0
         self._scripts = {name: self._client.register_script(getattr(scripts, name))
                          for name in ("WRITE", "LEASE", "RELEASE", "FORGET")}  # fmt: skip
         self._greet()
@@ -208,17 +210,34 @@ class RedisStore:
         return self._ask(lambda client: self._scripts[name](args=words, client=client))
 
     def _ask(self, work: Callable[[Any], T]) -> T:
+        """After a time-out one caller at a time finds out whether the server is back; the others do not wait for it."""
+        if self._away:
+            if time.monotonic() < self._again:
+                raise StoreFailed(self._away)
+            self._again = time.monotonic() + CONNECT + ANSWER
+        try:
+            done = self._tried(work)
+        except self._errors.RedisError as error:
+            told = self._told(error)
+            timed_out = isinstance(error, self._errors.TimeoutError)
+            self._away, self._again = str(told) if timed_out else "", time.monotonic() + AGAIN
+            raise told from error
+        self._away = ""
+        return done
+
+    def _tried(self, work: Callable[[Any], T]) -> T:
         """`work` may run again: what it writes has a name, or is the same the second time."""
-        for last in (False,) * (TRIES - 1) + (True,):
+        for _ in range(TRIES - 1):
             try:
-                if not self._ready:
-                    self._prepare()
-                return work(self._client)
-            except self._errors.RedisError as error:
-                if last or not isinstance(error, self._errors.ConnectionError):  # a time-out is none
-                    raise self._told(error) from error
+                return self._done(work)
+            except self._errors.ConnectionError:  # a time-out is none
                 self._client.connection_pool.disconnect(inuse_connections=False)
-        raise AssertionError
+        return self._done(work)
+
+    def _done(self, work: Callable[[Any], T]) -> T:
+        if not self._ready:
+            self._prepare()
+        return work(self._client)
 
     def _greet(self) -> None:
         """A server that can not be reached now may be there in a moment; one that we can not use stops the start."""
@@ -263,6 +282,8 @@ class RedisStore:
     def _told(self, error: Exception) -> Exception:
         """What a caller may hear of it."""
         code, _, rest = str(error).partition(" ")
+        if "CERTIFICATE_VERIFY_FAILED" in rest:
+            code = "TLS"
         if code == "CONFLICT":
             return Conflict(f"{rest} has been changed by somebody else")
         if code == "VERSION":
@@ -279,6 +300,7 @@ FAULTS: Final = {
     "BusyLoadingError": "is just starting; it is tried again",
     "ReadOnlyError": "is a replica, which can not be written; STATE_URL must name the primary",
     "OutOfMemoryError": "is full; give it more memory (maxmemory)",
+    "TLS": "has a certificate that is not trusted; CA_BUNDLE must have its authority, STATE_URL its name",
     "MISCONF": "can not write to its disk; make room there",
     "TimeoutError": "does not answer in time; it is tried again",
     "ConnectionError": "can not be reached; start it, or mend STATE_URL",

@@ -27,6 +27,7 @@ PATIENCE: Final = 10.0  # seconds for others to end their transactions, which ta
 STEP: Final = 0.004  # seconds, about, between two tries
 IDLE: Final = 4  # connections that are kept for the next call
 PURGE: Final = 30.0  # seconds between two looks for what a ttl has ended
+LOG: Final = 8 * 1024 * 1024  # bytes: to what the write-ahead log is cut after it was longer
 PIECE: Final = 500  # entries to remove at once
 LAST: Final = chr(0x10FFFF)
 PRIVATE_FILE: Final = 0o600
@@ -252,6 +253,7 @@ class SqliteStore:
         db = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             db.execute("PRAGMA journal_mode = WAL")
+            db.execute(f"PRAGMA journal_size_limit = {LOG}")
         except BaseException:
             db.close()
             raise

@@ -97,7 +97,7 @@ class Sync:
         self._unwritten: list[_Batch] = []
         self._thread: threading.Thread | None = None
         self._end = threading.Event()
-        self._failing = False
+        self._failing: set[object] = set()  # what has met a store that fails, and has not worked since
         self._dropped = 0
         for watch in self._watches:
             watch.seen = -1
@@ -183,24 +183,27 @@ class Sync:
                 self.store.apply(batch.changes(), durable=False, amounts=batch.amounts, logs=batch.logs,
                                  once=batch.once)  # fmt: skip
             except StoreFailed as error:
-                self._fails(str(error))
+                self._fails(self._write, error)
                 return False
             except Exception:
                 logger.exception("what can not be written was dropped: %d changes", len(batch.docs))
             self._unwritten.pop(0)
-            self._works()
+            self._works(self._write)
             time.sleep(0)
         return True
 
-    def _fails(self, why: str) -> None:
+    def _fails(self, work: object, error: StoreFailed) -> None:
+        """Said once, however often and wherever it is met."""
         if not self._failing:
-            logger.error("%s. Until then the gateway goes on with what it has in memory", why)
-        self._failing = True
+            logger.error("%s. Until then the gateway goes on with what it has in memory", error)
+        self._failing.add(work)
 
-    def _works(self) -> None:
-        if self._failing:
-            logger.warning("the store works again; %d changes were lost meanwhile", self._dropped)
-        self._failing, self._dropped = False, 0
+    def _works(self, work: object) -> None:
+        if work in self._failing:
+            self._failing.remove(work)
+            if not self._failing:
+                logger.warning("the store works again; %d changes were lost meanwhile", self._dropped)
+                self._dropped = 0
 
     def _look(self) -> None:
         """Tell who watches what has changed."""
@@ -210,8 +213,9 @@ class Sync:
         try:
             marks = self.store.mark([watch.kind for watch in watches])
         except StoreFailed as error:
-            self._fails(str(error))
+            self._fails(self._look, error)
             return
+        self._works(self._look)
         for watch, mark in zip(watches, marks, strict=True):
             if mark != watch.seen and self._safely(watch.callback):
                 watch.seen = mark
@@ -227,10 +231,11 @@ class Sync:
         try:
             work()
         except StoreFailed as error:
-            self._fails(str(error))
+            self._fails(work, error)
             return False
         except Exception:
             logger.exception("in the background, %s failed", getattr(work, "__qualname__", work))
+        self._works(work)
         return True
 
     def close(self) -> None:

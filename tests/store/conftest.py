@@ -33,9 +33,12 @@ def store(settings):
 
 
 @pytest.fixture
-def another(tmp_path):
-    """Of the other kind, or at least another one."""
-    store = open_store(Settings(kirogw_home=str(tmp_path / "another")))
+def another(settings, server, tmp_path):
+    """An empty one, of the other engine."""
+    url = "" if settings.state_url else server.url
+    if url:
+        server.command("FLUSHALL")
+    store = open_store(Settings(kirogw_home=str(tmp_path / "another"), state_url=url))
     yield store
     store.close()
 

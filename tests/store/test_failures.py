@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 
 from kirogw.settings import Settings, WrongSetting
 from kirogw.store import FILE, Conflict, StoreFailed, open_store, sqlite
-from tests.store.servers import redis_server
+from tests.store.servers import free_port, redis_server
 
 ROOT = os.geteuid() == 0
 
@@ -237,10 +238,39 @@ def test_a_server_that_does_not_answer(server, tmp_path, monkeypatch):
     monkeypatch.setattr("kirogw.store.redis.ANSWER", 0.3)
     store = open_store(Settings(kirogw_home=str(tmp_path), state_url=server.url))
     os.kill(server.pid, signal.SIGSTOP)
-    told(lambda: store.get("k", "a"), "does not answer in time")
+    words = f"Redis at 127.0.0.1:{server.port}/0 does not answer in time; it is tried again"
+    asked = []
+    monkeypatch.setattr(store, "_done", lambda work, real=store._done: (asked.append(work), real(work))[1])
+    for _ in range(20):
+        assert told(lambda: store.get("k", "a")) == words
+    assert len(asked) < 20  # nobody waits for what has just let somebody wait
     os.kill(server.pid, signal.SIGCONT)
-    assert store.get("k", "a") is None
+    assert patiently(lambda: store.put("k", "a", {})) == 1
+    assert store.get("k", "a").value == {}
     store.close()
+
+
+def patiently(work, limit=60.0):
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        with contextlib.suppress(StoreFailed):
+            return work()
+        time.sleep(0.05)
+    raise AssertionError
+
+
+def test_a_machine_that_is_not_there(tmp_path, monkeypatch):
+    """Packets to it are swallowed: a listener whose queue is full."""
+    monkeypatch.setattr("kirogw.store.redis.CONNECT", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as waiting:
+        for _ in range(3):
+            sock = waiting.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        url = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+        store = open_store(Settings(kirogw_home=str(tmp_path), state_url=url))
+        told(lambda: store.get("k", "a"), "does not answer in time")
+        store.close()
 
 
 def test_a_password(server, tmp_path):
@@ -253,6 +283,26 @@ def test_a_password(server, tmp_path):
     assert store.place == f"Redis at 127.0.0.1:{server.port}/0"
     store.put("k", "a", {"n": 1})
     store.close()
+
+
+def test_a_certificate(tmp_path):
+    certs, port = Path(__file__).parents[1] / "certs", free_port()
+    words = {"--tls-port": str(port), "--tls-auth-clients": "no", "--tls-ca-cert-file": str(certs / "ca.pem"),
+             "--tls-cert-file": str(certs / "pictures.test.pem"), "--tls-key-file": str(certs / "pictures.test.pem")}
+    url, unnamed = f"rediss://127.0.0.1:{port}/0", f"rediss://127.0.0.1:{port}/0?ssl_check_hostname=false"
+    with redis_server(*(word for pair in words.items() for word in pair)):
+        for wrong in (Settings(state_url=unnamed), Settings(state_url=url, ca_bundle=str(certs / "ca.pem"))):
+            told(lambda wrong=wrong: open_store(wrong).get("k", "a"), "has a certificate that is not trusted; CA_BUNDLE")
+        store = open_store(Settings(kirogw_home=str(tmp_path), state_url=unnamed, ca_bundle=str(certs / "ca.pem")))
+        assert store.put("k", "a", {}) == 1
+        store.close()
+
+
+def test_a_socket_file(tmp_path):
+    with redis_server("--unixsocket", str(tmp_path / "s")):
+        store = open_store(Settings(kirogw_home=str(tmp_path), state_url=f"unix://{tmp_path}/s?db=3"))
+        assert store.put("k", "a", {}) == 1 and store.place == f"Redis at {tmp_path}/s"
+        store.close()
 
 
 def test_a_full_server(server, tmp_path):

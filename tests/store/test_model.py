@@ -243,7 +243,7 @@ class Model(RuleBasedStateMachine):
             self.entries[log] = [tuple(entry) for entry in found["entries"]]
 
 
-LIMITS = settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+LIMITS = settings(max_examples=50, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def test_sqlite():

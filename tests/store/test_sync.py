@@ -117,6 +117,44 @@ def test_a_store_that_fails_is_tried_again(store, caplog):
                     "the store works again; 0 changes were lost meanwhile"]  # fmt: skip
 
 
+def test_what_fails_in_several_places_is_said_once(store, caplog):
+    """Reading works, writing does not; and then the other way round."""
+    half, rounds, failing = Half(store), [], Half(store)
+    sync = Sync(half, pace=0.01)
+    sync.watch("k", lambda: None)
+    sync.every(0.0, lambda: failing.apply())
+    sync.every(0.0, lambda: rounds.append(1))
+    half.bad = failing.bad = "apply"
+    sync.put("k", "a", {})
+    sync.start()
+    wait_until(lambda: len(rounds) > 5)
+    assert len(caplog.records) == 1
+    half.bad = "mark"
+    wait_until(lambda: store.get("k", "a"))
+    begun = len(rounds)
+    wait_until(lambda: len(rounds) > begun + 5)
+    assert len(caplog.records) == 1
+    half.bad = ""
+    wait_until(lambda: len(rounds) > begun + 10)
+    assert len(caplog.records) == 1
+    failing.bad = ""
+    wait_until(lambda: len(caplog.records) == 2)
+    assert caplog.records[1].getMessage() == "the store works again; 0 changes were lost meanwhile"
+    sync.close()
+
+
+class Half:
+    """A store that fails in one of its methods."""
+
+    def __init__(self, store):
+        self.store, self.bad = store, ""
+
+    def __getattr__(self, name):
+        if name == self.bad:
+            raise StoreFailed("the disk is full")
+        return getattr(self.store, name)
+
+
 def test_what_waits_is_bounded(store, caplog, monkeypatch):
     monkeypatch.setattr(sync_module, "MOST", 1000)
     ill = Ill(store)

@@ -1,0 +1,97 @@
+"""What only the SQLite store has: leases that no change of the clock ends, and connections that survive forks."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+
+import pytest
+
+from kirogw.store.sqlite import IDLE, SqliteStore
+
+
+class Clock:
+    def __init__(self, now):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clocks():
+    return Clock(1_800_000_000.0), Clock(5000.0)
+
+
+@pytest.fixture
+def store(tmp_path, clocks):
+    store = SqliteStore(tmp_path / "state", *clocks)
+    yield store
+    store.close()
+
+
+def test_a_lease_does_not_end_when_the_time_of_day_is_set(store, clocks):
+    assert store.lease("l", "me", 30)
+    for clocks[0].now in (1_900_000_000.0, 1_700_000_000.0):
+        assert store.holder("l") == "me" and not store.lease("l", "you", 30)
+    clocks[1].now += 31
+    assert store.holder("l") == "" and store.lease("l", "you", 30)
+
+
+def test_after_a_new_start_of_the_machine_the_time_of_day_counts(store, clocks, tmp_path):
+    assert store.lease("l", "me", 30)
+    db = sqlite3.connect(tmp_path / "state")
+    db.execute("UPDATE leases SET boot = 'another', ticks = 1e9")
+    db.commit()
+    db.close()
+    assert store.holder("l") == "me"
+    clocks[0].now += 31
+    assert store.holder("l") == "" and store.lease("l", "you", 30)
+
+
+def test_what_another_has_extended_in_the_meantime_is_not_taken(store, clocks, tmp_path, monkeypatch):
+    """Between the look at a lease that has ended and the taking of it."""
+    assert store.lease("l", "me", 30)
+    clocks[1].now += 31
+    other = SqliteStore(tmp_path / "state", *clocks)
+    seen = store._lease
+
+    def slow(name):
+        row = seen(name)
+        clocks[0].now += 1
+        assert other.lease("l", "me", 30)
+        return row
+
+    monkeypatch.setattr(store, "_lease", slow)
+    assert not store.lease("l", "you", 30)
+    assert other.holder("l") == "me"
+    other.close()
+
+
+def test_threads_have_connections_of_their_own_and_few_stay(store):
+    together = threading.Barrier(3 * IDLE)
+
+    def work():
+        def meet(db):
+            together.wait()
+            return db.execute("SELECT 1").fetchone()
+
+        assert store._read(meet) == (1,)
+
+    threads = [threading.Thread(target=work) for _ in range(3 * IDLE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(store._idle) == IDLE
+
+
+def test_a_fork_takes_no_connection_along(store):
+    store.put("k", "a", {"n": 1})
+    before = list(store._idle)
+    if not (pid := os.fork()):
+        store.put("k", "a", {"n": 2})
+        os._exit(0 if before and not set(store._idle) & set(before) else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert store.get("k", "a").value == {"n": 2} and store._idle == before
