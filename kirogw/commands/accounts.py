@@ -50,6 +50,7 @@ def form() -> argparse.ArgumentParser:
 
     account = ("account", {"help": "its id, or a label that only it has"})
     several = ("accounts", {"nargs": "*", "help": "ids or labels; without any: all"})
+    these = ("accounts", {"nargs": "+", "help": "ids, or labels that only they have"})
     label = ("--label", {"default": "", "help": "a name for it"})
     act("list", "all accounts in a table")
     act("show", "all that is known of one", account)
@@ -57,16 +58,16 @@ def form() -> argparse.ArgumentParser:
     act("import", "bring in the logins of a file", ("file", {"help": "- for the input"}), label,
         ("--dry-run", {"action": "store_true", "help": "only say what is in it"}))  # fmt: skip
     act("export", "write logins with their secrets", several, ("--output", {"help": "file (0600); without it: print"}))
-    act("remove", "remove an account", account)
-    act("enable", "let it serve", account)
-    act("disable", "let it not serve", account)
+    act("remove", "remove accounts", these)
+    act("enable", "let them serve", these)
+    act("disable", "let them not serve", these)
     act("rename", "give it a name", account, ("label", {"help": "the name; \"\" for none"}))
     act("weight", "its part under SCHEDULING_MODE=weighted", account, ("weight", {"type": float}))
     act("limit", "its answers at once", account,
         ("limit", {"help": "a number; 0: no limit; default: as the settings say"}))  # fmt: skip
-    act("refresh", "renew its token and ask what it has left", account)
+    act("refresh", "renew their tokens and ask what they have left", these)
     act("test", "ask the upstream whether it works; costs nothing", several)
-    act("clear", "end its rests", account, ("--model", {"help": "only those for this model"}))
+    act("clear", "end their rests", these, ("--model", {"help": "only those for this model"}))
     return top
 
 
@@ -169,16 +170,37 @@ def _export(desk: Desk, args: argparse.Namespace) -> int:
     return 0
 
 
+def _each(act: Callable[[Desk, str, argparse.Namespace], None]) -> Callable[[Desk, argparse.Namespace], int]:
+    """`act` with the id of each account that is meant, then how they stand. One that does not work does not keep out
+    the others.
+    """
+
+    def acted(desk: Desk, args: argparse.Namespace) -> int:
+        ids = [desk.find(name) for name in getattr(args, "accounts", None) or [args.account]]
+        failed = set()
+        for id in ids:
+            try:
+                act(desk, id, args)
+            except GatewayError as error:
+                failed.add(id)
+                complain(f"{id}: {error}")
+        rows = [row for row in desk.accounts() if row["id"] in ids and row["id"] not in failed]
+        if args.json:
+            print_json(rows[0] if hasattr(args, "account") and rows else {"accounts": rows})
+        elif rows:
+            print(table([_line(row) for row in rows], COLUMNS))
+        return FAILED if failed else 0
+
+    return acted
+
+
 def _change(**members: Any) -> Callable[[Desk, argparse.Namespace], int]:
     """What is given changes; what is callable is asked for its value."""
 
-    def changed(desk: Desk, args: argparse.Namespace) -> int:
-        given = {name: value(args) if callable(value) else value for name, value in members.items()}
-        args.account = desk.find(args.account)  # it may be renamed
-        desk.change(args.account, given)
-        return _told(desk, args)
+    def changed(desk: Desk, id: str, args: argparse.Namespace) -> None:
+        desk.change(id, {name: value(args) if callable(value) else value for name, value in members.items()})
 
-    return changed
+    return _each(changed)
 
 
 def _limit(args: argparse.Namespace) -> int | None:
@@ -189,34 +211,19 @@ def _limit(args: argparse.Namespace) -> int | None:
     return int(args.limit)
 
 
-def _remove(desk: Desk, args: argparse.Namespace) -> int:
-    id = desk.find(args.account)
+def _remove(desk: Desk, id: str, args: argparse.Namespace) -> None:
     desk.remove(id)
-    if args.json:
-        print_json({"done": True})
-    else:
+    if not args.json:
         print(f"{id} is removed")
-    return 0
 
 
-def _refresh(desk: Desk, args: argparse.Namespace) -> int:
-    desk.refresh(args.account)
-    desk.ask_quota(args.account)
-    return _told(desk, args)
+def _refresh(desk: Desk, id: str, args: argparse.Namespace) -> None:
+    desk.refresh(id)
+    desk.ask_quota(id)
 
 
-def _clear(desk: Desk, args: argparse.Namespace) -> int:
-    desk.clear(args.account, args.model)
-    return _told(desk, args)
-
-
-def _told(desk: Desk, args: argparse.Namespace) -> int:
-    row = desk.account(args.account)
-    if args.json:
-        print_json(row)
-    else:
-        print(table([_line(row)], COLUMNS))
-    return 0
+def _clear(desk: Desk, id: str, args: argparse.Namespace) -> None:
+    desk.clear(id, args.model)
 
 
 def _test(desk: Desk, args: argparse.Namespace) -> int:
@@ -231,8 +238,8 @@ def _test(desk: Desk, args: argparse.Namespace) -> int:
 
 
 ACTS: Final[dict[str, Callable[[Desk, argparse.Namespace], int]]] = {
-    "list": _list, "show": _show, "add": _add, "import": _import, "export": _export, "remove": _remove,
+    "list": _list, "show": _show, "add": _add, "import": _import, "export": _export, "remove": _each(_remove),
     "enable": _change(enabled=True), "disable": _change(enabled=False),
     "rename": _change(label=lambda args: args.label), "weight": _change(weight=lambda args: args.weight),
-    "limit": _change(limit=_limit), "refresh": _refresh, "test": _test, "clear": _clear,
+    "limit": _change(limit=_limit), "refresh": _each(_refresh), "test": _test, "clear": _each(_clear),
 }  # fmt: skip

@@ -160,6 +160,18 @@ def test_what_is_exported_can_be_brought_in_elsewhere(run, loaded, here, social,
     assert (row["limit"], row["kind"], row["stored"]) == (2, "social", True)
 
 
+def test_several_at_once(run, loaded, social, twin):
+    """One that does not work does not keep out the others."""
+    id = loaded("accounts", "list")["accounts"][0]["id"]
+    assert [row["enabled"] for row in loaded("accounts", "disable", id, "mine")["accounts"]] == [False, False]
+    run("accounts", "enable", id, "mine")
+    twin.account.banned = True
+    code, said, complaint = run("accounts", "refresh", id, "mine")
+    assert code == 1 and complaint.startswith(f"kirogw: {id}: ") and "1,000" in said
+    code, said, complaint = run("accounts", "remove", id, "mine")
+    assert code == 1 and f"{social} is removed" in said and id in complaint
+
+
 def test_remove(run, loaded, social):
     assert run("accounts", "remove", "mine")[1] == f"{social} is removed\n"
     assert len(loaded("accounts", "list")["accounts"]) == 1
