@@ -31,22 +31,35 @@ class NoLease(Exception):
 
 
 class Lease:
-    """Of one name; each object is a holder of its own, also within a process. `take` and `drop` by one thread."""
+    """Of one name; each object is a holder of its own, also within a process. To be taken and dropped by one thread."""
 
     def __init__(self, store: Store, name: str, seconds: float = SECONDS) -> None:
         self.name = name
         self._store, self._seconds, self._number = store, seconds, next(_numbers)
+        self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
+        self._since = (0.0, 0.0)  # when it was last sure to be ours, by both clocks: one stands still in a sleep
 
     def _owner(self) -> str:
         return f"{owner()}|{self._number}"  # asked for each time: after a fork it is another one
 
     def take(self) -> bool:
         """Whether it is ours now, for its time from now on. Raises NoLease."""
+        now = time.monotonic(), time.time()
         try:
-            return self._store.lease(self.name, self._owner(), self._seconds)
+            mine = self._store.lease(self.name, self._owner(), self._seconds)
         except StoreFailed as error:
             raise NoLease(str(error)) from None
+        self._since = now if mine else (0.0, 0.0)
+        return mine
+
+    def still(self) -> bool:
+        """Whether nobody else can have had it since it was taken: a process that was stopped for long has lost it."""
+        past = max(time.monotonic() - self._since[0], abs(time.time() - self._since[1]))
+        try:
+            return past < self._seconds / 2 or (past < self._seconds and self.take())
+        except NoLease:
+            return False
 
     @contextlib.contextmanager
     def held(self, seconds: float, sleep: Callable[[float], None] = pause) -> Iterator[bool]:
@@ -57,27 +70,30 @@ class Lease:
             left, step = left - step, min(step * 1.5, LONGEST_STEP)
         try:
             if mine:
-                self._extend_later()
+                self._begin_timer()
             yield mine
         finally:
             if mine:
                 self.drop()
 
-    def _extend_later(self) -> None:
+    def _begin_timer(self) -> None:
         self._timer = threading.Timer(self._seconds / 3, self._extend)
         self._timer.daemon = True
         self._timer.start()
 
     def _extend(self) -> None:
         """In a thread of its own, for as long as the holder takes. A store that is away may be back the next time."""
-        with contextlib.suppress(NoLease):
-            self.take()
-        if self._timer:
-            self._extend_later()
+        with self._lock:  # so that it is never taken again after it was dropped
+            if self._timer:
+                with contextlib.suppress(NoLease):
+                    if self.still():
+                        self.take()
+                self._begin_timer()
 
     def drop(self) -> None:
         """A store that can not be told forgets it by itself."""
-        timer, self._timer = self._timer, None
+        with self._lock:
+            timer, self._timer = self._timer, None
         if timer:
             timer.cancel()
         with contextlib.suppress(StoreFailed):

@@ -55,9 +55,7 @@ class Redeemer:
         with contextlib.suppress(OSError):  # before it matters
             files.folder(self._path.parent)
         worst, unsure = Refusal("later", "there was nowhere to send it"), False
-        for n, request in enumerate(requests):
-            if n and not ours():
-                return Failed(OTHERS, unsure)
+        for request in requests:
             outcome, broken = self._send(held, request, tries, ours)
             unsure |= broken
             if isinstance(outcome, Credential):
@@ -75,8 +73,8 @@ class Redeemer:
         for n in range(tries):
             if n:
                 self._sleep(PAUSE * 2 ** (n - 1))
-                if not ours():
-                    return OTHERS, broken
+            if not ours():
+                return OTHERS, broken
             try:
                 reply = self._post(request)
             except UpstreamFailed as error:

@@ -252,7 +252,7 @@ class Keeper(Viewer):
         requests = self._requests(held, self._settled(view.raw, view.record).machine)
         mark = fingerprint(held.refresh)
         hanging = self._mark_sent(view, mark)
-        outcome = self._redeemer.redeem(held, requests, 1 if living else TRIES, lambda: _ours(lease))
+        outcome = self._redeemer.redeem(held, requests, 1 if living else TRIES, lease.still)
         return replace(outcome, unsure=True) if hanging and isinstance(outcome, Failed) else outcome
 
     def _requests(self, held: Credential, machine: str) -> tuple[Request, ...]:
@@ -319,12 +319,3 @@ class Keeper(Viewer):
         error = self._failing(new, tokens.pause(new.failures, living, new.hint)) if new.failures else self._dead(new)
         log.logger.warning("%s", error)
         return error
-
-
-
-def _ours(lease: Lease) -> bool:
-    """Whether it is still: a process that was stopped for long has lost it."""
-    try:
-        return lease.take()
-    except NoLease:
-        return False

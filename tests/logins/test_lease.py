@@ -93,11 +93,41 @@ def test_it_is_extended_while_it_is_held(store):
 
 def test_who_was_stopped_for_long_knows_that_it_has_lost_it(store):
     lease = Lease(store, "a", 0.2)
-    assert lease.take()
+    assert not lease.still() and lease.take()
     time.sleep(0.4)
+    assert not lease.still(), "somebody may have had it, although nobody has it now"
     assert store.lease("a", ELSEWHERE, 30.0) and not lease.take()
     lease.drop()
     assert store.holder("a") == ELSEWHERE, "what is another's is not given back"
+
+
+def test_it_is_ours_while_it_can_not_have_ended(store):
+    with Lease(store, "a").held(0):
+        pass
+    lease = Lease(store, "a")
+    assert lease.take() and lease.still()
+    lease.drop()
+
+
+def test_it_is_not_taken_again_after_it_was_given_back(store):
+    """The thread that extends it is at it just then."""
+    inside, end = threading.Event(), threading.Event()
+
+    class Slow:
+        def lease(self, *words):
+            if threading.current_thread() is not threading.main_thread():
+                inside.set()
+                end.wait(20)
+            return store.lease(*words)
+
+        def release(self, *words):
+            store.release(*words)
+
+    lease = Lease(Slow(), "a", 1.0)
+    with lease.held(0) as mine:
+        assert mine and inside.wait(20)
+        threading.Timer(0.1, end.set).start()
+    assert store.holder("a") == "" and lease._timer is None
 
 
 def test_waiting_is_done_by_asking_again(store, holder):

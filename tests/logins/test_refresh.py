@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+from kirogw.dialects.kiro import login
 from kirogw.dialects.kiro.credential import fingerprint
 from kirogw.errors import NeedsLogin, UpstreamFailed
 from kirogw.logins import refresh, sources, view
 from kirogw.logins.lease import Lease
 from kirogw.logins.memory import KEPT, LOGIN, Memory
 from kirogw.logins.record import Record
+from kirogw.logins.redeem import Redeemer
 from kirogw.logins.refresh import Keeper
 from kirogw.logins.sealed import Safe
 from kirogw.logins.sources import Changed
@@ -761,6 +763,19 @@ def test_a_machine_id_that_can_not_be_kept_is_known_at_least_to_this_process(hou
     keeper.fresh()
     house.store.fails = WRITING
     assert len(keeper.machine()) == 64
+
+
+@pytest.mark.parametrize(("ours", "sent"), [([False], 0), ([True, False], 1), ([True, True, True], 3)])
+def test_who_has_lost_the_lease_sends_nothing_more(house, ours, sent):
+    """As after a sleep of the machine."""
+    house.twin.faults.add(operation="refresh", status=500, count=None)
+    held = house.keeper().fresh()
+    requests = login.refresh_requests(held, house.settings, "ab")
+    answers = iter(ours)
+    redeemer = Redeemer(house.note(), house.network, lambda: house.clock, house.pauses.append, None, False)
+    failed = redeemer.redeem(held, requests, 3, lambda: next(answers))
+    assert house.sent == sent and failed.unsure is (sent > 0)
+    assert ("another process" in failed.refusal.reason) is (sent < 3)
 
 
 # what is remembered
