@@ -203,11 +203,13 @@ class Pool:
             return None
 
     def _tell(self) -> None:
-        if self._shared:
+        if self._shared and self._sync:
             now = time.time()
             with self._lock:
-                self._shared.tell_process(self._schedule.accounts, now)
+                told = self._shared.tell_process(self._schedule.accounts, now)
                 due = self._shared.listen_due(now)
+            if told:
+                self._sync.flush()  # now: who hears it late takes what is taken
             if due:
                 self._hear_processes()
 

@@ -53,15 +53,21 @@ class Schedule:
                 self._turns.join(account, self._sound)
         return [gone for gone in before if gone not in self.accounts]
 
-    def count(self, account: Account, elsewhere: int) -> bool:
+    def count(self, account: Account, elsewhere: int, again: bool = True) -> bool:
         """So many answers are in flight in other processes. Whether there is a place now, and was none before.
 
-        Until this is told again, a process takes no more of the free places than its part: all others may be at it too.
+        Of the places that are free a process takes no more than its part, until it may `again`: the others may take
+        theirs at the same moment.
         """
         before, account.elsewhere = account.room, elsewhere
         limit = self._limit if account.limit is None else account.limit
         free = limit - account.in_flight - elsewhere
-        account.room = math.inf if not limit else math.ceil(free / self.processes) if free > 0 else free
+        if not limit:
+            account.room = math.inf
+        elif again or self.processes == 1:
+            account.room = math.ceil(free / self.processes) if free > 0 else free
+        else:
+            account.room = min(free, before)
         self._turns.weigh(account)
         return before <= 0 < account.room
 

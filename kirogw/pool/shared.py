@@ -19,7 +19,7 @@ from kirogw.wire import Json
 EVERY: Final = 0.5  # seconds between two words on how much is in flight, if that has changed
 AGAIN: Final = 4.0  # seconds after which it is said again, or the others take this process for dead
 ALIVE: Final = 15.0  # seconds for which such a word counts
-LISTEN: Final = 1.0  # seconds after which to look whether they still live
+LISTEN: Final = 1.0  # seconds in which all have heard of each other: then again each may take its part of free places
 IDLE: Final = 60.0  # seconds after which a process that has nothing in flight says that it is there
 MOVES: Final = 60.0  # seconds for which it is told that a session has moved
 MOST_MOVES: Final = 200
@@ -40,7 +40,8 @@ class Writes(Protocol):
     def delete(self, kind: str, id: str) -> None: ...
     def append(self, log: str, entry: Json) -> None: ...
     def watch(self, kind: str, callback: Callable[[], None]) -> None: ...
-    def every(self, seconds: float, callback: Callable[[], None]) -> None: ...
+    def every(self, seconds: float, work: Callable[[], None]) -> None: ...
+    def flush(self) -> bool: ...
 
 
 class Shared:
@@ -54,7 +55,7 @@ class Shared:
         self._asked: dict[str, None] = {}  # sessions that the store did not know
         self._moves: dict[str, tuple[str, float]] = {}
         self._said: tuple[Json, float] = ({}, 0.0)
-        self._heard = 0.0
+        self._heard = self._counted = 0.0
 
     def tell_health(self, account: Account, model: str, now: float) -> None:
         """To the other processes, and to those who want to know later what happened when."""
@@ -124,10 +125,10 @@ class Shared:
         self._asked[session] = None
         return None
 
-    def tell_process(self, accounts: Mapping[str, Account], now: float) -> None:
-        """That this process is there, and how many answers it has in flight, when that is new or was said long ago."""
+    def tell_process(self, accounts: Mapping[str, Account], now: float) -> bool:
+        """That this process is there, and how many answers it has in flight. Whether there was something to tell."""
         flight = {account.id: account.in_flight for account in accounts.values() if account.in_flight}
-        self._moves = {session: move for session, move in self._moves.items() if move[1] > now - MOVES}
+        self._moves = {session: move for session, move in list(self._moves.items()) if move[1] > now - MOVES}
         word = {"in_flight": flight, "moved": {session: list(move) for session, move in self._moves.items()}}
         before, at = self._said
         pause = AGAIN if flight else IDLE
@@ -135,27 +136,31 @@ class Shared:
             self._said = word, now
             ends = now + ALIVE - AGAIN + pause
             self._sync.put("process", f"{self._name()}|pool", {"at": now, "ends": ends, **word}, ttl=ends - now)
+            return True
+        return False
 
     def listen_due(self, now: float) -> bool:
-        """Nobody tells that a process has died."""
+        """Nobody tells that a process has died, or that a second is over."""
         return now - self._heard >= LISTEN
 
     def hear_processes(self, schedule: Schedule, docs: Mapping[str, Doc], now: float) -> bool:
         """Whether there is a place where there was none."""
         sums: dict[str, int] = {}
-        mine, self._heard, schedule.processes = self._name(), now, 1
+        mine, self._heard, processes = self._name(), now, 1
         for id, doc in docs.items():
             owner, _, part = id.rpartition("|")
             if part != "pool" or owner == mine or not alive(owner) or _number(doc.value, "ends") < now:
                 continue
-            schedule.processes += 1
+            processes += 1
             flight, moved = _object(doc.value, "in_flight"), _object(doc.value, "moved")
             for name in flight:
                 sums[name] = sums.get(name, 0) + int(_number(flight, name))
             for session, move in moved.items():
                 if schedule.sessions.known(session) and isinstance(move, list) and len(move) == 2:
                     schedule.sessions.hear(session, str(move[0]), _float(move[1]), now)
-        freed = [schedule.count(account, sums.get(account.id, 0)) for account in schedule.accounts.values()]
+        again = now - self._counted >= LISTEN or processes != schedule.processes
+        self._counted, schedule.processes = now if again else self._counted, processes
+        freed = [schedule.count(account, sums.get(account.id, 0), again) for account in schedule.accounts.values()]
         return any(freed)
 
 

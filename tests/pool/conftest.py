@@ -45,6 +45,7 @@ class _Process:
         self.name = name = f"machine-{_Process.made}|boot|1|1"
         monkeypatch.setattr("kirogw.pool.owner", lambda: name)
         monkeypatch.setattr("kirogw.pool.EVERY", 0.02)
+        monkeypatch.setattr("kirogw.pool.shared.LISTEN", 0.05)
         self.store = open_store(settings)
         stack.callback(self.store.close)
         self.sync = Sync(self.store, pace=0.02)

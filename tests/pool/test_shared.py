@@ -119,7 +119,6 @@ def test_places_count_in_all_processes(process, monkeypatch):
 def test_all_together_take_little_more_than_there_is(process):
     """What others take at the same moment can not be known, so each takes only its part of what is free."""
     three, places = [process() for _ in range(3)], []
-    until(lambda: all(len(one.store.all("process")) == 3 for one in three))
     until(lambda: all(one.pool._schedule.processes == 3 for one in three))
     for one in three:
         while taken(places, one):
@@ -136,7 +135,6 @@ def test_the_places_of_a_dead_process_are_free(process, monkeypatch):
         until(lambda: taken(places, here))
     until(lambda: turn(there, only={"one"}) is Full)
     here.stop()
-    monkeypatch.setattr("kirogw.pool.shared.LISTEN", 0.05)
     monkeypatch.setattr("kirogw.pool.shared.alive", lambda owner: owner != here.name)
     until(lambda: turn(there, only={"one"}) == "one")
 
