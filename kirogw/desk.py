@@ -29,7 +29,7 @@ from kirogw.wire import Json
 
 EVENTS: Final = "events"
 LEADER: Final = "background"  # the lease of who works in the background for all
-WORDS: Final = ("reason", "evidence")  # members that may hold the upstream's own words
+WORDS: Final = ("reason", "evidence", "error")  # members that may hold the upstream's own words
 
 
 @dataclass(slots=True)
@@ -63,8 +63,10 @@ class Desk:
 
     def account(self, name: str) -> Json:
         """By its id, or by a label that only it has."""
-        id = self.find(name)
-        return next(row for row in self.accounts() if row["id"] == id)
+        id, now = self.find(name), self.now()
+        row = next((row for row in self.pool.status(now) if row["id"] == id), None)
+        account = next(account for account in self.logins.accounts() if account.id == id)
+        return {**self._account(account, row, now), "quota": self._quota(id, now)}
 
     def find(self, name: str) -> str:
         """The account's id. Raises NotFound, and BadRequest for a label that several have."""
@@ -88,16 +90,17 @@ class Desk:
             "login": {"state": account.state, "reason": clean(account.reason), "expires_at": account.expires_at},
             **{name: health.get(name, default) for name, default in UNKNOWN.items()},
             "models": [_cleaned(mark) for mark in health.get("models", ())],
-            "quota": self._quota(account.id, now),
+            "quota": _cleaned(quota) if (quota := self.quotas.view(account.id, now)) else None,
         }  # fmt: skip
 
     def _quota(self, account: str, now: float) -> Json | None:
+        """With its pace, which takes some reading: not for lists that are looked at all the time."""
         view = self.quotas.view(account, now)
         if view is None:
             return None
         snapshot = self.quotas.snapshot(account)
         pace = self.usage.pace(account, snapshot.quota, now, snapshot.points) if snapshot.quota else None
-        return {**view, "error": clean(view["error"]), "pace": pace}
+        return {**_cleaned(view), "pace": pace}
 
     def add(self, rows: Sequence[imports.Row], label: str = "", *, dry_run: bool = False) -> Json:
         """The logins that were read; a problem with one does not keep out the others. What is set for an account that

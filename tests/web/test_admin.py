@@ -259,6 +259,7 @@ WRONG = [
     ("POST", "/api/backup", {"passphrase": "short"}, 400, "passphrase"),
     ("GET", "/v1/stats?days=many", None, 400, "days"),
     ("GET", "/api/events?limit=0", None, 400, "limit"),
+    ("GET", "/api/events?before=99999999999999999999", None, 400, "before"),
     ("GET", "/api/accounts?x=1", None, 400, "x"),
     ("DELETE", "/api/accounts/{id}", None, 400, None),
     ("GET", "/api/nowhere", None, 404, None),
