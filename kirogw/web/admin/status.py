@@ -17,6 +17,7 @@ from kirogw.wire import Json
 DAYS: Final = whole("today included; 30 unless told otherwise", minimum=1, maximum=400)
 PAGE: Final = whole(minimum=1, maximum=1000)
 LAST: Final = 1 << 53
+NUMBER: Final = whole("a number from the page before", minimum=1, maximum=LAST)
 PHRASE: Final = text("encrypts the file; without one it holds all secrets as they are", minLength=8, maxLength=1000)
 
 
@@ -74,12 +75,12 @@ ROUTES: Final = (
     Route("GET", "/api/state", "Processes, who leads, the store", whole_state, named("State"), "state"),
     Route("GET", "/api/requests", "Single requests, the newest first", requests,
           record({"requests": many({"type": "object"})}), "state",
-          query=record({}, {"limit": PAGE, "before": whole("a number from the page before", minimum=1, maximum=LAST)})),
+          query=record({}, {"limit": PAGE, "before": NUMBER})),
     Route("GET", "/api/settings", "The settings in force; of a secret only whether it is set", settings,
           record({"settings": many(named("Setting"))}), "state"),
     Route("GET", "/api/events", "What happened to accounts and keys, the newest first", events,
           record({"events": many(named("Event"))}), "state",
-          query=record({}, {"limit": PAGE, "after": whole(minimum=0, maximum=LAST), "before": whole(minimum=1, maximum=LAST)})),
+          query=record({}, {"limit": PAGE, "after": whole(minimum=0, maximum=LAST), "before": NUMBER})),
     Route("POST", "/api/backup", "Everything in one file", backup, named("Backup"), "backup",
           body=record({}, {"passphrase": PHRASE}), errors=(409,), file="kirogw-backup.json"),
     Route("POST", "/api/restore", "Put a backup in the place of everything", restore, named("Restored"), "backup",
