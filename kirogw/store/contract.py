@@ -126,9 +126,10 @@ class Store(Protocol):
     def snapshot(self) -> Json:
         """Everything but leases and what has a ttl, as of one moment; no matter of which engine."""
 
-    def restore(self, snapshot: Json) -> None:
-        """Put `snapshot` in the place of all that one holds, in one transaction. Raises ValueError, before anything
-        is touched, for what is no snapshot.
+    def restore(self, snapshot: Json, *, if_marks: Mapping[str, int] | None = None) -> None:
+        """Put `snapshot` in the place of all that one holds, in one transaction. Before anything is touched it raises
+        ValueError for what is no snapshot, and Conflict if a kind is no longer at its mark in `if_marks`: so nothing
+        is lost that was written since one has looked.
         """
 
     def close(self) -> None: ...

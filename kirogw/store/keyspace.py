@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import orjson
 
 from kirogw import __version__
 from kirogw.store import scripts, snapshots
+from kirogw.store.contract import Conflict
 from kirogw.store.scripts import PREFIX, VERSION
 from kirogw.wire import Json
 
@@ -79,13 +80,15 @@ def _kept(raws: dict[bytes, bytes]) -> Json:
     return {id: {"value": orjson.loads(value), "at": float(at)} for id, (_, at, ends, value) in parts if not ends}
 
 
-def restore(client: Any, snapshot: Json) -> None:
+def restore(client: Any, snapshot: Json, if_marks: Mapping[str, int]) -> None:
     """Begins anew when a document, a log or a bucket changes meanwhile."""
-    client.transaction(lambda pipe: _restore(pipe, snapshot), MARKS, LOGS, COUNTS)
+    client.transaction(lambda pipe: _restore(pipe, snapshot, if_marks), MARKS, LOGS, COUNTS)
 
 
-def _restore(pipe: Any, snapshot: Json) -> None:
+def _restore(pipe: Any, snapshot: Json, if_marks: Mapping[str, int]) -> None:
     marks, lasts, places = pipe.hgetall(MARKS), pipe.hgetall(LOGS), buckets(pipe, "")
+    if any(int(marks.get(kind.encode(), 0)) != mark for kind, mark in if_marks.items()):
+        raise Conflict("the state has been changed by somebody else")
     old = {kind: _kept(pipe.hgetall(f"{PREFIX}doc:{kind}")) for kind in _texts(list(marks))}
     pipe.multi()
     for kind in {kind for kind, docs in old.items() if docs} | set(snapshot["docs"]):

@@ -47,13 +47,13 @@ def alive(name: str) -> bool:
         return True
     if inside != mine[1]:  # another container may live; what was before the last start of the machine can not
         return inside.partition(".")[0] == mine[1].partition(".")[0] or not inside or not mine[1]
+    state, began = _started(int(pid))  # first: what ends meanwhile is then found to be gone
     try:
         os.kill(int(pid), 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass  # somebody else's
-    state, began = _started(int(pid))
     return state not in ("Z", "X") and (began == start or not began or not start)
 
 

@@ -182,9 +182,9 @@ class RedisStore:
     def snapshot(self) -> Json:
         return self._ask(keyspace.read)
 
-    def restore(self, snapshot: Json) -> None:
+    def restore(self, snapshot: Json, *, if_marks: Mapping[str, int] | None = None) -> None:
         snapshots.check(snapshot)
-        self._ask(lambda client: keyspace.restore(client, snapshot))
+        self._ask(lambda client: keyspace.restore(client, snapshot, if_marks or {}))
 
     def close(self) -> None:
         self._client.close()

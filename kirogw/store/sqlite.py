@@ -95,8 +95,7 @@ class SqliteStore:
             self._write(work, durable)
 
     def mark(self, kinds: Sequence[str]) -> tuple[int, ...]:
-        sql = f"SELECT kind, n FROM marks WHERE kind IN ({', '.join('?' * len(kinds))})"  # noqa: S608 no value in it
-        found = dict(self._read(lambda db: db.execute(sql, tuple(kinds)).fetchall()))
+        found = self._read(lambda db: statements.marks(db, kinds))
         return tuple(found.get(kind, 0) for kind in kinds)
 
     # leases
@@ -177,9 +176,9 @@ class SqliteStore:
 
         return self._read(work)
 
-    def restore(self, snapshot: Json) -> None:
+    def restore(self, snapshot: Json, *, if_marks: Mapping[str, int] | None = None) -> None:
         snapshots.check(snapshot)
-        self._write(lambda db: statements.restore(db, snapshot), durable=True)
+        self._write(lambda db: statements.restore(db, snapshot, if_marks or {}), durable=True)
 
     def close(self) -> None:
         while self._idle:

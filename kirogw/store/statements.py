@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
@@ -17,6 +17,12 @@ Db = sqlite3.Connection
 def bump(db: Db, kind: str) -> int:
     db.execute("INSERT INTO marks VALUES (?, 1) ON CONFLICT (kind) DO UPDATE SET n = n + 1", (kind,))
     return int(db.execute("SELECT n FROM marks WHERE kind = ?", (kind,)).fetchone()[0])
+
+
+def marks(db: Db, kinds: Iterable[str]) -> dict[str, int]:
+    wanted = tuple(kinds)
+    sql = f"SELECT kind, n FROM marks WHERE kind IN ({', '.join('?' * len(wanted))})"  # noqa: S608 no value in it
+    return dict(db.execute(sql, wanted).fetchall())
 
 
 def put(db: Db, change: Put, data: bytes, now: float) -> int:
@@ -80,7 +86,10 @@ def snapshot(db: Db) -> Json:
     return snapshots.make(docs, dict(db.execute("SELECT name, amount FROM counters")), logs)
 
 
-def restore(db: Db, snapshot: Json) -> None:
+def restore(db: Db, snapshot: Json, if_marks: Mapping[str, int]) -> None:
+    now = marks(db, if_marks)
+    if any(now.get(kind, 0) != mark for kind, mark in if_marks.items()):
+        raise Conflict("the state has been changed by somebody else")
     kinds = {kind for (kind,) in db.execute("SELECT DISTINCT kind FROM docs WHERE ends IS NULL")}
     lasts = dict(db.execute("SELECT log, last FROM logs"))
     for statement in ("DELETE FROM docs WHERE ends IS NULL", "DELETE FROM counters", "DELETE FROM entries"):

@@ -329,7 +329,7 @@ def test_a_user_who_may_not(server, tmp_path):
     server.command("ACL", "SETUSER", "some", "on", ">hunter2", "~kirogw:*", "+@all", "-evalsha", "-eval")
     url = f"redis://some:hunter2@127.0.0.1:{server.port}/0"
     told(lambda: open_store(Settings(kirogw_home=str(tmp_path), state_url=url)), "does not allow the user in STATE_URL")
-    server.command("ACL", "SETUSER", "some", "+@all")
+    server.command("ACL", "SETUSER", "some", "on", "~kirogw:*", "+@all", "-@dangerous", "+info", "+keys")  # as the docs say
     store = open_store(Settings(kirogw_home=str(tmp_path), state_url=url))
     store.apply(amounts={"a": 1}, logs={"l": [{}]})
     assert store.snapshot()["counters"] == {"a": 1} and store.lease("l", "me", 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import traceback
 
 import pytest
 
@@ -248,6 +249,18 @@ def test_a_backup_makes_an_empty_store_the_same(store, another):
     assert another.snapshot() == store.snapshot()
 
 
+def test_what_was_written_since_one_has_looked_is_not_restored_over(store):
+    fill(store)
+    (mark, none), before = store.mark(["k", "none"]), store.snapshot()
+    store.put("k", "a", {"n": "newer"})
+    for marks in ({"k": mark}, {"k": mark + 1, "none": 1}):
+        with pytest.raises(Conflict):
+            store.restore(before, if_marks=marks)
+    assert store.get("k", "a").value == {"n": "newer"}
+    store.restore(before, if_marks={"k": mark + 1, "none": none})
+    assert store.snapshot() == before
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{}, [], {"format": "kirogw state", "version": 2}, {"format": "kirogw state", "version": 1, "docs": {}},
@@ -279,6 +292,8 @@ def in_child(work):
     try:
         work()
         code = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(code)
 
