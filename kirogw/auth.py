@@ -186,8 +186,10 @@ class Logins:
     def add(self, credential: Credential, *, label: str = "", source: str = "", id: str = "") -> str:
         """Put a login into the store; the account's id. The login of an account that is there already is renewed, and
         what was set for it stays; one that this account has had before changes nothing. `id`: renew that account,
-        whoever signed in. Raises BadRequest, StoreFailed or sealed.Unsealable.
+        whoever signed in. Raises BadRequest, NotFound, StoreFailed or sealed.Unsealable.
         """
+        if id:
+            self._need_stored(id, "sign in there")
         stored.checked(label, None, None, None)
         if not (credential.refresh or credential.access):
             raise BadRequest("the login holds neither a refresh token nor an access token nor a key")
@@ -200,11 +202,14 @@ class Logins:
 
     def remove(self, id: str) -> None:
         """Forget an account of the store. Raises NotFound, or BadRequest for one that lies elsewhere."""
-        keeper = self._existing(id)
-        if not isinstance(keeper.source, Held):
-            raise BadRequest(f"the login of {id} lies in {keeper.source.place}: take it away there, or disable it here")
+        self._need_stored(id, "take it away there, or disable it here")
         self._book.remove(id)
         self._changed()
+
+    def _need_stored(self, id: str, instead: str) -> None:
+        source = self._existing(id).source
+        if not isinstance(source, Held):
+            raise BadRequest(f"the login of {id} lies in {source.place}: {instead}", param="id")
 
     def change(self, id: str, *, label: str | None = None, enabled: bool | None = None, weight: float | None = None,
                limit: int | None = None) -> None:  # fmt: skip

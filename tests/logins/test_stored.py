@@ -160,6 +160,16 @@ def test_an_account_that_is_named_is_renewed_whoever_signed_in(place):
     assert logins.fresh(id).token == place.twin.accounts.all["two"].access_token
 
 
+def test_only_an_account_of_the_store_can_be_given_a_login(place):
+    file = support.write_ide_file(place.folder / "token.json", place.twin.account)
+    logins = place.process(kiro_creds_file=file)
+    with pytest.raises(BadRequest, match=f"lies in {file}: sign in there"):
+        logins.add(place.credential("two"), id=ids(logins)[0])
+    with pytest.raises(NotFound, match="there is no account nobody"):
+        logins.add(place.credential("two"), id="nobody")
+    assert len(logins.accounts()) == 1
+
+
 def test_what_is_added_at_once_by_many_is_one_account(place):
     processes, got = [place.process() for _ in range(6)], []
     start = threading.Barrier(6)
