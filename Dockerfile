@@ -3,7 +3,7 @@
 FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements.txt /tmp/requirements.txt
-RUN python -m venv /venv && /venv/bin/pip install -r /tmp/requirements.txt
+RUN python -m venv /venv && /venv/bin/pip install -r /tmp/requirements.txt "redis>=6"
 
 FROM python:3.13-slim
 RUN groupadd --gid 10001 kirogw \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -23,8 +24,9 @@ class Redis:
     def start(self) -> None:
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
                    "--save", "", "--daemonize", "no", *self.options]  # fmt: skip
+        assert shutil.which("redis-server"), "there is no redis-server: `make test` sees to that"
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while not self._answers():
             assert time.monotonic() < end and self._process.poll() is None, "redis-server does not start"
             time.sleep(0.02)
