@@ -7,9 +7,11 @@ What makes an account rest, and what ends it: `health.py`, a table. Who is next:
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from kirogw import log
 from kirogw.dialects.dialect import Quota, Verdict
@@ -20,6 +22,9 @@ from kirogw.pool.shared import EVERY, Reads, Shared, Writes
 from kirogw.settings import Settings
 from kirogw.store import Doc, StoreFailed, owner
 from kirogw.wire import Json
+
+SOME: Final = 16  # who is woken for one place: not all of them can use it, and whoever is not looks again by himself
+EVERYBODY: Final = sys.maxsize
 
 __all__ = ["Account", "Full", "Nobody", "Place", "Pool", "Row", "Want"]
 
@@ -65,14 +70,17 @@ class Pool:
 
     def replace(self, rows: Iterable[Row]) -> None:
         """The accounts of now; what is known of those that stay is kept."""
-        rows = list(rows)
+        rows, now = list(rows), time.time()
         with self._lock:
-            gone = self._schedule.replace(rows)
-            self._wake()
+            gone = self._schedule.replace(rows, now)
+            changes = self._schedule.changes()
+            self._wake(EVERYBODY)
         if self._shared:
             for account in gone:
                 self._shared.forget(account)
             self._hear_health()
+        for changed, model in changes:
+            self._told(changed, model, now)
 
     def find(self, name: str) -> Account | None:
         """The account with this id, or the only one with this label."""
@@ -121,12 +129,13 @@ class Pool:
         """The place is free again. `credits`: what the request has cost, where that is known."""
         with self._lock:
             self._schedule.leave(place, now, credits)
-            self._wake()
+            self._wake(SOME)
 
-    def _wake(self) -> None:
+    def _wake(self, most: int) -> None:
+        """Those who wait longest look again."""
         self._seen += 1
         if self._waiting:
-            self._freed.notify_all()
+            self._freed.notify(most)
 
     # what became of it
 
@@ -171,7 +180,7 @@ class Pool:
             change(account)
             changes = self._schedule.changes()
             if changes:
-                self._wake()
+                self._wake(EVERYBODY)
         for changed, model in changes:
             self._told(changed, model, now)
 
@@ -187,13 +196,13 @@ class Pool:
         docs = self._docs("health")
         with self._lock:
             if self._shared and docs and self._shared.hear_health(self._schedule, docs, time.time()):
-                self._wake()
+                self._wake(EVERYBODY)
 
     def _hear_processes(self) -> None:
         docs = self._docs("process")
         with self._lock:
             if self._shared and docs is not None and self._shared.hear_processes(self._schedule, docs, time.time()):
-                self._wake()
+                self._wake(EVERYBODY)
 
     def _docs(self, kind: str) -> dict[str, Doc] | None:
         try:

@@ -15,7 +15,9 @@ LOOK_AGAIN: Final = 6 * 3600.0  # seconds after which a used-up plan is looked a
 
 
 class Row(Protocol):
-    """An account as whoever keeps the logins tells it. `limit`: answers at once; None: see the settings, 0: none."""
+    """An account as whoever keeps the logins tells it. `limit`: answers at once; None: see the settings, 0: none.
+    `state`: "ready" where nothing is wrong with its login.
+    """
 
     @property
     def id(self) -> str: ...
@@ -31,6 +33,8 @@ class Row(Protocol):
     def weight(self) -> float: ...
     @property
     def limit(self) -> int | None: ...
+    @property
+    def state(self) -> str: ...
 
 
 @dataclass(slots=True, eq=False)

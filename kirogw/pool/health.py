@@ -54,7 +54,8 @@ STEPS: Final[dict[str, Step]] = {
     "attention": Step("cooling", (30.0, 300.0, 1800.0), soft=True),
     "lacks": Step("cooling", (600.0,), soft=True, mark="lacks", look=False),
 }
-LOGINS: Final = frozenset({"login", "token", "refresh-failed", "renew-failed"})  # what a new login ends
+SIGN_IN: Final = frozenset({"login", "refresh-failed", "renew-failed"})  # what whoever keeps the logins sees himself
+LOGINS: Final = SIGN_IN | {"token"}  # what a new login ends
 ASKED_FOR: Final = 600.0  # seconds for which the upstream's own word is taken; after that one try tells more
 BURST: Final = 1.0  # seconds within which failures are one: requests that ran side by side fail together
 PROBED: Final = 60.0  # seconds that a locked account is left to the probe with a look at its quota, before a request is
@@ -95,12 +96,20 @@ class Health:
     def resting(self, now: float) -> bool:
         return now < self.until
 
+    def newer(self, other: Health) -> bool:
+        """Whether this is later news, or the graver ones of the same moment."""
+        return _order(self) > _order(other)
+
     def opens(self, now: float) -> float:
         """When it may be asked if nobody else can serve."""
         return self.barred if self.soft and self.barred > now else self.until
 
 
 READY: Final = Health()
+
+
+def _order(health: Health) -> tuple[float, ...]:
+    return health.at, GRAVITY[health.state], health.until, health.failures, -health.since
 
 
 def step_of(verdict: Verdict) -> tuple[str, Step] | None:
@@ -161,6 +170,11 @@ def looked(health: Health, quota: Quota, now: float) -> Health:
     unknown = health.state == "exhausted" and quota.left is None
     if health.state == "ready" or step is None or not step.look or unknown or health.doubted:
         return health
+    return mended(health, now)
+
+
+def mended(health: Health, now: float) -> Health:
+    """It should work again, but nobody has seen that yet: if it does not, it rests longer than the last time."""
     return replace(READY, since=now, kind=health.kind, failures=health.failures, at=now)
 
 

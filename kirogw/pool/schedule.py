@@ -36,8 +36,10 @@ class Schedule:
         self._others: list[Account] = []  # something does, or did
         self._changed: list[tuple[Account, str]] = []
 
-    def replace(self, rows: Iterable[Row]) -> list[str]:
-        """The accounts of now; what is known of those that stay is kept. Gives the ids of those that are gone."""
+    def replace(self, rows: Iterable[Row], now: float = 0.0) -> list[str]:
+        """The accounts of now; what is known of those that stay is kept, but for a login that is well again. Gives the
+        ids of those that are gone.
+        """
         before, self.accounts = self.accounts, {}
         for row in rows:
             account = before.get(row.id) or Account(row.id)
@@ -46,6 +48,8 @@ class Schedule:
             account.order = len(self.accounts)
             self.accounts[row.id] = account
             self.count(account, account.elsewhere)
+            if row.state == "ready" and account.health.kind in health.SIGN_IN and account.health.state != "ready":
+                self.heal(account, health.mended(account.health, now))
         self._turns.accounts = self.accounts.values()
         self._sort()
         for account in self.accounts.values():

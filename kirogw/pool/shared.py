@@ -86,14 +86,13 @@ class Shared:
             account = schedule.accounts.get(name)
             if account is None:
                 continue
-            new, held = health.read(doc.value, now), account.marks.get(model) if model else account.health
+            new = health.read(doc.value, now)
+            held = account.marks.get(model, health.READY) if model else account.health
             if new.kind and new.kind not in health.STEPS:
                 continue
-            if held is not None and held.at >= new.at:
-                if held.at > new.at:
-                    self._put_health(account, model, now)
-                continue
-            if model and held is None and not new.resting(now):
+            if held.newer(new):
+                self._put_health(account, model, now)
+            if not new.newer(held) or (model and held is health.READY and not new.resting(now)):
                 continue
             if not model:
                 account.gap, account.limited = _number(doc.value, "gap"), min(_number(doc.value, "limited"), now)

@@ -363,6 +363,16 @@ def test_a_login_that_came_back_serves_at_once():
     assert states(two, 2.0)["one"] == "suspended"
 
 
+def test_a_login_that_is_seen_to_be_well_again_is_tried():
+    two = pool("one", "two")
+    two.failed("one", NO_RENEWAL, "m", 0.0)
+    two.replace([Account("one"), Account("two")])
+    now = time.time()
+    assert states(two, now)["one"] == "ready"
+    two.failed("one", NO_RENEWAL, "m", now + 10)
+    assert two.status(now)[0]["until"] == now + 10 + 1800
+
+
 def test_everything_has_a_reason_a_time_and_evidence():
     one = pool("one")
     one.failed("one", LOCKED, "m", 100.0)

@@ -1,6 +1,10 @@
 """What pools of several processes know of each other, on each engine of the store."""
 
+import itertools
 import time
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kirogw.dialects.dialect import Verdict
 from kirogw.errors import Busy, Forbidden, UnknownModel
@@ -137,6 +141,42 @@ def test_the_places_of_a_dead_process_are_free(process, monkeypatch):
     here.stop()
     monkeypatch.setattr("kirogw.pool.shared.alive", lambda owner: owner != here.name)
     until(lambda: turn(there, only={"one"}) == "one")
+
+
+def test_in_the_end_all_know_the_same(process):
+    """Whatever each has met, and in whichever order they hear of it."""
+    three, numbers = [process() for _ in range(3)], itertools.count()
+    for one in three:
+        one.sync.close()  # from here on news go when they are told to
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from((LOCKED, SLOW, None, "tell", "hear")), st.floats(0.0, 30.0)), max_size=20))
+    def law(steps):
+        name, now = f"account {next(numbers)}", time.time() - 1000
+        for one in three:
+            one.pool.replace([Account(name)])
+        for who, what, seconds in steps:
+            now += seconds
+            tell(three[who], name, what, now)
+        for one in three * 5:
+            tell(one, name, "tell", now)
+            tell(one, name, "hear", now)
+        first, *others = [one.pool.status(now)[0] for one in three]
+        known = ("state", "reason", "since", "until", "failures")
+        assert [[other[part] for part in known] for other in others] == [[first[part] for part in known]] * 2
+
+    law()
+
+
+def tell(process, name, what, now):
+    if what == "tell":
+        process.sync.flush()
+    elif what == "hear":
+        process.pool._hear_health()
+    elif what is None:
+        process.pool.served(name, "m", now)
+    else:
+        process.pool.failed(name, what, "m", now)
 
 
 def test_a_store_that_fails_is_missed_by_nobody(process, monkeypatch):
