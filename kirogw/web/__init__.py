@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -18,10 +19,11 @@ from kirogw.gateway import Gateway
 from kirogw.logins import keys
 from kirogw.logins.flows import Flows
 from kirogw.logins.named import Keys
+from kirogw.logins.sealed import Safe
 from kirogw.pool import Pool
 from kirogw.quotas import Quotas
 from kirogw.settings import Settings, load
-from kirogw.store import Store, open_store
+from kirogw.store import Conflict, Store, open_store
 from kirogw.store.sync import Sync
 from kirogw.transport import Transport
 from kirogw.usage import Usage
@@ -30,6 +32,7 @@ from kirogw.web.state import State
 
 LOOK: Final = 2.0  # seconds between two looks at how the logins are
 SEARCH: Final = 30.0  # and between two for new ones, in places that tell nobody
+SECRET: Final = ("setting", "secret")
 NO_TOKEN: Final = frozenset({"needs-login", "refresh-failed", "renew-failed"})
 """Reasons to rest that are over as soon as there is a login again."""
 
@@ -57,7 +60,8 @@ def assembled(settings: Settings) -> State:
     pool = Pool(logins.accounts(), settings, store=store, sync=sync)
     _follow(logins, pool, sync)
     quotas = _quotas(settings, transport, logins, pool, sync)
-    gateway = Gateway(settings, transport, logins, pool, sync, keys.secret(home), quotas.wanted)
+    secret = _secret(settings, home, store, logins.safe)
+    gateway = Gateway(settings, transport, logins, pool, sync, secret, quotas.wanted)
     usage = Usage(sync, store)
     jobs = background.standard(settings, store, logins=logins, pool=pool, quotas=quotas, catalog=gateway.catalog,
                                usage=usage)  # fmt: skip
@@ -68,6 +72,19 @@ def assembled(settings: Settings) -> State:
         keys=_keys(settings, store, sync, home), budgets=Budgets(sync, store),
         desk=Desk(settings, store, sync, logins, pool, quotas, usage), demo=settings.demo, pid=os.getpid(),
     )  # fmt: skip
+
+
+def _secret(settings: Settings, home: Path, store: Store, safe: Safe) -> bytes:
+    """What ids are derived from. Where machines share a store it is one for all, that of the first of them: a
+    conversation is the same whichever machine it comes to.
+    """
+    own = keys.secret(home)
+    if not settings.state_url:
+        return own
+    with contextlib.suppress(Conflict):
+        store.put(*SECRET, {"sealed": safe.seal(own)}, if_version=0)
+    doc = store.get(*SECRET)
+    return safe.open(doc.value["sealed"]) if doc else own
 
 
 def _keys(settings: Settings, store: Store, sync: Sync, home: Path) -> Keys:
