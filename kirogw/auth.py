@@ -302,10 +302,13 @@ class Logins:
         return None if self._profiles.next(keeper, held, sent) is None else self._login(keeper, held)
 
     def background(self) -> int:
-        """One pass that renews what is due; how many were. Never raises for an account."""
+        """One pass that renews what is due; how many were. Never raises for an account. A place whose login was brought
+        into the store is no account: what lies there is spent, or would be for the store's.
+        """
         renewed = 0
-        for keeper in list(self._keepers.values()):
-            if self._terms.get(keeper.id, Terms()).enabled and keeper.due():
+        for account in self.accounts():
+            keeper = self._keepers.get(account.id)
+            if account.enabled and keeper and keeper.due():
                 try:
                     renewed += keeper.fresh() is not None
                 except GatewayError as error:

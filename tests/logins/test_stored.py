@@ -337,6 +337,16 @@ def test_the_background_leaves_a_disabled_account_alone(place):
     assert two in ids(logins)
 
 
+def test_the_background_renews_a_login_that_was_brought_in_from_a_file_once(place):
+    """The file still shows it; the service would take a second use of its token for a theft."""
+    support.write_ide_file(place.folder / "user/.aws/sso/cache/kiro-auth-token.json", place.twin.account)
+    logins = place.process()
+    assert ids(logins) == ["kiro-ide"]
+    id = logins.add(place.credential(left=-60.0))
+    assert logins.background() == 1 and [entry.outcome for entry in place.twin.ledger] == ["ok"]
+    assert ids(logins) == [id] and logins.fresh(id).token == place.twin.account.access_token
+
+
 # several processes
 
 
