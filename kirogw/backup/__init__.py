@@ -15,13 +15,15 @@ from typing import Any, Final
 from kirogw.backup.file import Content, Vault, WrongBackup, opened, read, resealed, written
 from kirogw.logins import files
 from kirogw.logins.sealed import is_sealed
-from kirogw.store import Store, snapshots
+from kirogw.store import Conflict, Store, StoreFailed, snapshots
 from kirogw.wire import Json
 
 __all__ = ["FILES", "Found", "WrongBackup", "look", "put_back", "take"]
 
 FILES: Final = ("key", "admin-key", "secret")  # of KIROGW_HOME; the key that seals stays where it is
 LOGINS: Final = ("login", "kept")  # kinds that hold what a renewal has changed
+KINDS: Final = (*LOGINS, "account")
+TRIES: Final = 20
 OWN: Final = ("login", "was")  # what they are of an account that lies in the store
 SEAL: Final = ("setting", "seal")  # names the key that seals here
 
@@ -51,18 +53,27 @@ def look(data: bytes, phrase: str = "") -> Found:
 def put_back(store: Store, vault: Vault, home: Path, data: bytes, phrase: str = "") -> Found:
     """In the place of all there is here. Raises WrongBackup before anything is touched, else StoreFailed."""
     content = _checked(data, phrase)
-    snapshot = resealed(content.store, vault)
-    here = store.snapshot()["docs"]
-    newer = _keep_newer(snapshot["docs"], here)
-    kind, id = SEAL
-    if seal := here.get(kind, {}).get(id):
-        snapshot["docs"].setdefault(kind, {})[id] = seal
-    store.restore(snapshot)
+    newer = _restored(store, vault, content)
     for name, text in content.files.items():
         if name in FILES and _read(home / name) != text:
             files.replace(files.folder(home) / name, text.encode())
     found = _found(content)
     return Found(found.made_at, found.documents, found.files, tuple(newer))
+
+
+def _restored(store: Store, vault: Vault, content: Content) -> list[str]:
+    """What stayed as it was here. A login that is renewed meanwhile is seen, and it is looked at again."""
+    for _ in range(TRIES):
+        marks = dict(zip(KINDS, store.mark(KINDS), strict=True))
+        snapshot, here = resealed(content.store, vault), store.snapshot()["docs"]
+        newer = _keep_newer(snapshot["docs"], here)
+        kind, id = SEAL
+        if seal := here.get(kind, {}).get(id):
+            snapshot["docs"].setdefault(kind, {})[id] = seal
+        with contextlib.suppress(Conflict):
+            store.restore(snapshot, if_marks=marks)
+            return newer
+    raise StoreFailed("the logins keep changing; nothing was restored, try again")
 
 
 def _checked(data: bytes, phrase: str) -> Content:
@@ -80,19 +91,31 @@ def _found(content: Content) -> Found:
 
 
 def _keep_newer(docs: Json, here: Json) -> list[str]:
-    """Put into `docs` what renewals have changed here since. Which documents that was."""
+    """Put into `docs` what renewals have changed here since. Which documents that was. What is kept of a login that
+    lies elsewhere stays even if the file knows nothing of it: it was renewed for the first time since.
+    """
     newer = []
+    stored = {id for id, doc in here.get("account", {}).items() if "login" in doc["value"]}
     for kind in LOGINS:
         for id, doc in here.get(kind, {}).items():
-            if id in docs.get(kind, {}) and doc["at"] > docs[kind][id]["at"]:
-                docs[kind][id] = doc
+            other = docs.get(kind, {}).get(id)
+            if doc["at"] > other["at"] if other else id not in stored:
+                docs.setdefault(kind, {})[id] = doc
                 newer.append(id)
     for id, doc in here.get("account", {}).items():
         other = docs.get("account", {}).get(id)
-        if other and doc["at"] > other["at"] and {"login"} <= doc["value"].keys() & other["value"].keys():
+        if other and {"login"} <= doc["value"].keys() & other["value"].keys() and _is_newer(doc, other):
             other["value"] = {**other["value"], **{name: doc["value"][name] for name in OWN if name in doc["value"]}}
             newer.append(id)
     return sorted(set(newer))
+
+
+def _is_newer(doc: Json, other: Json) -> bool:
+    """By what came of what, where that is known: a clock may have been set back."""
+    mine, others = doc["value"].get("was") or [""], other["value"].get("was") or [""]
+    if mine[-1] != others[-1] and (others[-1] in mine or mine[-1] in others):
+        return others[-1] in mine
+    return bool(doc["at"] > other["at"])
 
 
 def _without_seal(docs: Mapping[str, Any]) -> Json:
