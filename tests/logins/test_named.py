@@ -321,3 +321,14 @@ def test_what_is_kept_is_what_was_given(tmp_path_factory, terms):
         assert register.find("a") == record == replace(record, terms=terms) and register.all() == [record]
     finally:
         store.close()
+
+
+def test_nothing_in_the_store_shuts_the_owner_out(store, register, keys):
+    """Not even a document that holds the hash of the main key."""
+    register.add("a", Terms())
+    value = store.get(KIND, "a").value
+    value["hashes"][0]["hash"] = Key(MAIN).digest.hex()
+    store.put(KIND, "a", value)
+    register.revoke("a")
+    keys.reload()
+    assert keys.caller(MAIN) == Caller("main", frozenset({"api"}))
