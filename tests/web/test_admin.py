@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import time
+from pathlib import Path
 
 import pytest
 import requests
@@ -19,6 +20,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 from kirogw import create_app
 from kirogw.settings import load
 from kirogw.twin import Twin
+from kirogw.web.admin import fault
 from tests.store.servers import redis_server
 from tests.system.raw import eventually
 from tests.system.running import KEY, environment
@@ -102,6 +104,15 @@ def test_the_document_is_sound(document):
     for (method, path), one in operations(document).items():
         named = {parameter["name"] for parameter in one["parameters"] if parameter["in"] == "path"}
         assert named == set(re.findall(r"{(\w+)}", path)), (method, path)
+
+
+def test_each_route_is_in_the_page(document):
+    """docs/administration.md has a row for each, and none that is not there."""
+    page = (Path(__file__).parents[2] / "docs/administration.md").read_text()
+    rows = set(re.findall(r"^\| `([A-Z]+ /[^`]*)` \|", page, re.M))
+    assert rows == {f"{method} {re.sub(r'{(.*?)}', lambda m: m[1].upper(), path)}" for method, path in described_routes(document)}
+    kinds = {kind for kind, _ in fault.KINDS.values()}
+    assert kinds <= set(re.findall(r"`([a-z_]+)`", page))
 
 
 def check_answer(document, method, path, reply):
