@@ -216,6 +216,7 @@ class Budgets:
             self._looked = now
             self._counts.exchange(_prefixes(now))
             self._tell_running(now)
+            self._hear_running()
             self._tidy(now)
 
     def close(self) -> None:
@@ -224,24 +225,32 @@ class Budgets:
             self.exchange()
 
     def _look_again(self, now: float) -> None:
-        """The first request of a named key after a while: this process does not know what the others have used."""
+        """The first request of a named key after a while: this process does not know what the others have used. It
+        only reads, for no request waits for a write.
+        """
         self._asked = now
         if now - self._looked >= STALE:
+            self._looked = now
             try:
-                self.exchange()
+                self._counts.read(_prefixes(now))
+                self._hear_running()
             except StoreFailed as error:
-                log.logger.warning("what the keys have used elsewhere is not known just now: %s", error)
+                log.logger.debug("what the keys have used elsewhere is not known just now: %s", error)
 
     def _tell_running(self, now: float) -> None:
         with self._lock:
             mine = dict(self._running)
-        me = f"{owner()}|{id(self):x}"
         if mine != self._told[0] or (mine and now - self._told[1] >= RUNNING_TOLD):
-            self._store.apply([Put(RUNNING, me, dict(mine), ttl=RUNNING_LIFE)], durable=False)
+            self._store.apply([Put(RUNNING, self._me(), dict(mine), ttl=RUNNING_LIFE)], durable=False)
             self._told = mine, now
+
+    def _me(self) -> str:
+        return f"{owner()}|{id(self):x}"
+
+    def _hear_running(self) -> None:
         others: dict[str, int] = {}
         for name, doc in self._store.all(RUNNING).items():
-            for key, count in doc.value.items() if name != me and alive(name) else ():
+            for key, count in doc.value.items() if name != self._me() and alive(name) else ():
                 others[key] = others.get(key, 0) + int(count)
         with self._lock:
             self._others = others

@@ -338,6 +338,25 @@ def test_what_a_killed_process_had_running_ends_by_itself_and_stays_counted(make
     assert reserve(other, who).open and used(other)[0] == 200 + 110
 
 
+class ReadOnly:
+    """A store as a request may use it."""
+
+    def __init__(self, store):
+        self.all, self.totals = store.all, store.totals
+
+
+def test_no_request_waits_for_a_write(make):
+    one, budgets, who = make(), make(), caller(day_tokens=100, minute=100, concurrent=5)
+    one.settle(reserve(one, who), 30, 0.0)
+    one.exchange()
+    here, budgets._store, budgets._counts._store = budgets._store, ReadOnly(budgets._store), ReadOnly(budgets._store)
+    budgets.settle(reserve(budgets, who), 30, 0.0)
+    with pytest.raises(QuotaUsed):
+        reserve(budgets, who, 50)
+    budgets._store = budgets._counts._store = here
+    assert used(budgets)[0] == 60
+
+
 class Away:
     """A store that is away."""
 

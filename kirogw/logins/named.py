@@ -322,7 +322,7 @@ class Keys:
             if self._mark is None or self._store.mark((KIND,)) != self._mark:
                 self.reload()
         except StoreFailed as error:
-            log.logger.warning("the keys could not be read: %s", error)
+            log.logger.debug("the keys could not be read: %s", error)  # Sync says so, once
         return self._known is not before
 
 

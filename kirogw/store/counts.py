@@ -69,13 +69,21 @@ class Counts:
         with self._exchanging:
             while self._take():
                 self._send()
-            told: Groups = {}
-            for prefix in prefixes:
-                for name, amount in self._store.totals(prefix).items():
-                    group, _, item = name.rpartition("|")
-                    told.setdefault(group, {})[item] = round(amount)
-            with self._lock:
-                self._told = told
+            self._read(prefixes)
+
+    def read(self, prefixes: Iterable[str]) -> None:
+        """Only hear of what the others have added."""
+        with self._exchanging:
+            self._read(prefixes)
+
+    def _read(self, prefixes: Iterable[str]) -> None:
+        told: Groups = {}
+        for prefix in prefixes:
+            for name, amount in self._store.totals(prefix).items():
+                group, _, item = name.rpartition("|")
+                told.setdefault(group, {})[item] = round(amount)
+        with self._lock:
+            self._told = told
 
     def _take(self) -> bool:
         """Whether there is something to send: what was sent and may not have arrived goes first, as it was."""
