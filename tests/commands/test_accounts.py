@@ -148,6 +148,20 @@ def test_import_from_a_file_and_what_is_wrong_in_it(run, loaded, here, twin):
     assert "was here already" in run("accounts", "import", "accounts.json")[1]
 
 
+def test_what_was_disabled_there_is_disabled_here_and_what_is_set_here_stays(run, loaded, here, twin):
+    """A file brought in again never switches an account on, or off."""
+    (here / "accounts.json").write_text(json.dumps([{**idc(twin), "enabled": False}]))
+    assert run("accounts", "import", "accounts.json")[0] == 0
+    assert loaded("accounts", "show", "work")["state"] == "disabled"
+    run("accounts", "enable", "work")
+    assert run("accounts", "import", "accounts.json")[0] == 0
+    assert loaded("accounts", "show", "work")["state"] == "ready"
+    run("accounts", "disable", "work")
+    (here / "accounts.json").write_text(json.dumps([{**idc(twin), "enabled": True}]))
+    assert run("accounts", "import", "accounts.json")[0] == 0
+    assert loaded("accounts", "show", "work")["state"] == "disabled"
+
+
 def test_what_is_exported_can_be_brought_in_elsewhere(run, loaded, here, social, monkeypatch):
     loaded("accounts", "limit", "mine", "2")
     code, _, complaint = run("accounts", "export", "mine", "--output", "out.json")

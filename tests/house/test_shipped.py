@@ -94,6 +94,13 @@ def test_settings_in_pages_exist(page: Path):
     assert named - {field.name.upper() for field in FIELDS} <= FOREIGN
 
 
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
+def test_tests_in_pages_exist(page: Path):
+    """A page that says where something is shown says the truth."""
+    named = set(re.findall(r"`(tests/[\w/.]+)`", page.read_text(encoding="utf-8")))
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
 FOREIGN = {
     "OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",
