@@ -50,7 +50,11 @@ class SqliteStore:
         self._idle: list[Db] = []
         self._pid = os.getpid()
         self._purged = 0.0
-        self._prepare()
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
 
     # documents
 
