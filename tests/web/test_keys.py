@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from kirogw import create_app
 from kirogw.budgets import spent
 from kirogw.logins import keys
 from kirogw.logins.named import Limits, Register, Terms
+from kirogw.settings import load
+from kirogw.twin import Twin
+from tests.system.running import environment
 from tests.system.talk import FACES, PATHS, ask, failure, finished
 
 STREAMED = [True, False]
@@ -214,3 +218,28 @@ def test_an_answer_that_breaks_pays_what_has_come(app, twin, holding, face):
     data = client.post(PATHS[face], json=ask(stream=True)).data
     assert failure(data) and not finished(face, data)
     assert used(app, record)[0] > 0 and record.id not in app.extensions["kirogw"].budgets._running
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_accounts_that_may_serve(tmp_path, face):
+    with Twin(accounts=["api_key", "api_key"]) as twin:
+        one, other = twin.accounts.all.values()
+        given = {**twin.settings(), "KIRO_API_KEY": f"{one.api_key},{other.api_key}", "LOG_LEVEL": "error"}
+        app = create_app(load(environ=environment(tmp_path, given), env_file=None))
+        try:
+            here = app.extensions["kirogw"]
+            first, second = (account.id for account in here.pool.all())
+            register, client = Register(here.store), app.test_client()
+            keys_ = {name: register.add(name, Terms(accounts=(which,)))[0] for name, which in (("a", second), ("b", "gone"))}
+
+            def post(name, text="Hello.", **headers):
+                return client.post(PATHS[face], json=ask(text), headers={"x-api-key": keys_[name], **headers})
+
+            assert {post("a", f"Hello {n}.").status_code for n in range(6)} == {200}
+            assert {seen.account for seen in twin.seen()} == {other.name}
+            assert post("a", **{"x-kirogw-account": second}).status_code == 200
+            refused = post("a", **{"x-kirogw-account": first})
+            assert refused.status_code == 403 and "does not cover the account" in said(refused)
+            assert post("b").status_code == 403
+        finally:
+            here.close()
