@@ -11,7 +11,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 APT := tools/need
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv test lint pytest test-clients bench faults docs clean
+.PHONY: help run venv test lint pytest test-clients bench faults failover docs clean
 
 help:
 	@sed -n 's/^#: /  make /p' Makefile
@@ -55,6 +55,10 @@ bench: $(VENV)/.test
 #: faults         what a client gets for each fault of the upstream, in one table
 faults: $(VENV)/.test
 	@$(PY) -m tests.system.faults $(ARGS)
+
+#: failover       what becomes of requests and accounts when one of three accounts fails, in one table
+failover: $(VENV)/.test
+	@$(PY) -m tests.system.failover $(ARGS)
 
 #: docs           write docs/settings.md and .env.example from the settings
 docs: $(VENV)/.run
