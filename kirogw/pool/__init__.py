@@ -16,8 +16,8 @@ from typing import Final
 from kirogw import log
 from kirogw.dialects.dialect import Quota, Verdict
 from kirogw.pool import status
-from kirogw.pool.account import Account, Full, Nobody, Place, Row, Want
-from kirogw.pool.schedule import PROBE_AGAIN, Schedule
+from kirogw.pool.account import PROBE_AGAIN, Account, Full, Nobody, Place, Row, Want
+from kirogw.pool.schedule import Schedule
 from kirogw.pool.shared import EVERY, Reads, Shared, Writes
 from kirogw.settings import Settings
 from kirogw.store import Doc, StoreFailed, owner

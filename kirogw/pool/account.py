@@ -11,6 +11,7 @@ from kirogw.errors import GatewayError
 from kirogw.pool.health import READY, Health
 from kirogw.pool.sessions import Bound
 
+PROBE_AGAIN: Final = 60.0  # seconds between two looks at an account that does not answer them
 LOOK_AGAIN: Final = 6 * 3600.0  # seconds after which a used-up plan is looked at again: credits can be bought
 
 
@@ -87,7 +88,7 @@ class Account:
         """Whether a look at its quota would tell something: it is locked and should be tried, or used up and nobody has
         looked since, or not for long.
         """
-        if not self.enabled or now < self.looked_for:
+        if not self.enabled or now < self.looked_for <= now + PROBE_AGAIN:
             return False
         asked = self.quota.asked_at if self.quota else None
         stale = asked is None or asked < self.health.since or now - asked >= LOOK_AGAIN

@@ -57,6 +57,7 @@ STEPS: Final[dict[str, Step]] = {
 SIGN_IN: Final = frozenset({"login", "refresh-failed", "renew-failed"})  # what whoever keeps the logins sees himself
 LOGINS: Final = SIGN_IN | {"token"}  # what a new login ends
 ASKED_FOR: Final = 600.0  # seconds for which the upstream's own word is taken; after that one try tells more
+JUMP: Final = 10.0  # seconds by which something lies in the future only if the clock was set back
 BURST: Final = 1.0  # seconds within which failures are one: requests that ran side by side fail together
 PROBED: Final = 60.0  # seconds that a locked account is left to the probe with a look at its quota, before a request is
 USED_UP: Final = "Wait for its reset, raise the limit at app.kiro.dev or add an account"
@@ -195,6 +196,21 @@ def _used_up(health: Health, quota: Quota, now: float) -> Health:
                   soft=True, told=told, at=now)  # fmt: skip
 
 
+def set_back(health: Health, now: float) -> Health:
+    """What was noted before the clock was set back lies in the future: as if it were of now. That an account was well
+    is no news then.
+    """
+    ahead = health.at - now
+    if ahead <= 0:
+        return health
+    if health.state == "ready":
+        return replace(health, at=0.0, since=min(health.since, now))
+    return replace(
+        health, at=now, since=min(health.since, now), until=health.until if health.told else health.until - ahead,
+        barred=max(0.0, health.barred - ahead),
+    )  # fmt: skip
+
+
 def served(now: float) -> Health:
     """A success ends everything. What is kept is its time, so that older news of another process do not win."""
     return replace(READY, since=now, at=now)
@@ -215,7 +231,7 @@ def written(health: Health) -> Json:
 
 def read(kept: Json, now: float) -> Health:
     """Back from `written`. What is missing or of no use, because another version wrote it, counts as not said; what
-    comes from the future, because a clock is wrong, as from now.
+    comes from the future, because a clock is wrong, as of now.
     """
     known: dict[str, Any] = {}
     for name in Health.__slots__:
@@ -224,5 +240,5 @@ def read(kept: Json, now: float) -> Health:
             known[name] = value
     if known.get("state", "ready") not in GRAVITY:
         known["state"] = "ready"
-    known["at"] = min(known.get("at", 0.0), now)
-    return Health(**known)
+    found = Health(**known)
+    return set_back(found, now) if found.state != "ready" else replace(found, at=min(found.at, now))

@@ -18,7 +18,6 @@ FIRST_GAP: Final = 0.2  # seconds between two starts after a rate limit; doubled
 LONGEST_GAP: Final = 4.0
 QUIET: Final = 30.0  # seconds without a rate limit after which the gap is halved
 RECHECK: Final = 1.0  # seconds after which to look again for a place, if nobody says before that one is free
-PROBE_AGAIN: Final = 60.0  # seconds between two looks at an account that does not answer them
 MOST_MARKS: Final = 200  # models that are remembered per account
 FREE, GUESS, BARRED = range(3)  # may serve; may serve if nobody else can; may not
 
@@ -95,12 +94,12 @@ class Schedule:
             bound = self._bound(want, now)
             home = self.accounts.get(bound.account) if bound else None
             if bound and home is not None and home in fit:
-                if home.room > 0 and home.next_start <= now:
+                if _starts(home, now):
                     return self._place(home, want, now)
                 if want.waited < PATIENCE:
                     return Full(_wait((home,), now))
                 guest = bound.running > 0
-        free = [account for account in fit if account.room > 0 and account.next_start <= now]
+        free = [account for account in fit if _starts(account, now)]
         if not free:
             return Full(_wait(fit, now))
         if self._others:
@@ -118,6 +117,7 @@ class Schedule:
         cured = False
         for account in self._others:
             if account.enabled and _asked(account, want):
+                self.set_back(account, now)
                 cured |= not self._tidied(account, now)
                 mark = account.marks.get(want.model)
                 lacks = mark is not None and health.STEPS[mark.kind].mark == "lacks" and mark.resting(now)
@@ -134,7 +134,7 @@ class Schedule:
         bound = self._bound(want, now)
         guessed.sort(key=lambda account: (not bound or account.id != bound.account, account.health.until))
         for account in guessed:
-            if account.room > 0 and account.next_start <= now:
+            if _starts(account, now):
                 return self._place(account, want, now)
         return Full(_wait(guessed, now)) if guessed else self._nobody(want, now)
 
@@ -182,6 +182,7 @@ class Schedule:
 
     def served(self, account: Account, model: str, now: float, began: float | None) -> None:
         """A success. One that began before the account's last failure says nothing of it."""
+        self.set_back(account, now if began is None else min(began, now))
         account.successes += 1
         if account.marks and model in account.marks:
             del account.marks[model]
@@ -194,6 +195,7 @@ class Schedule:
         if found is None:
             return
         account.failures += 1
+        self.set_back(account, now)
         step = found[1]
         if step.mark:
             before = account.marks.get(model, health.READY)
@@ -208,6 +210,7 @@ class Schedule:
 
     def looked(self, account: Account, quota: Quota, now: float) -> None:
         account.quota, account.spent = quota, 0.0
+        self.set_back(account, now)
         self._turns.looked()
         self.heal(account, health.looked(account.health, quota, now))
 
@@ -242,6 +245,15 @@ class Schedule:
             account.marks[model] = new
         self._sort()
 
+    def set_back(self, account: Account, now: float) -> None:
+        """What is known of it is not of the future, even if the clock was set back: else it would rest so much longer,
+        and no success would end that.
+        """
+        if account.health.at > now + health.JUMP:
+            account.health = health.set_back(account.health, now)
+        if account.marks and max(mark.at for mark in account.marks.values()) > now + health.JUMP:
+            account.marks = {model: health.set_back(mark, now) for model, mark in account.marks.items()}
+
     def _news(self, account: Account, model: str) -> None:
         self._changed.append((account, model))
         self._sort()
@@ -262,6 +274,11 @@ class Schedule:
             while len(account.marks) > MOST_MARKS:
                 del account.marks[min(account.marks, key=lambda model: account.marks[model].until)]
         return bool(account.marks) or account.health.state != "ready"
+
+
+def _starts(account: Account, now: float) -> bool:
+    """Whether it takes one more request now. No gap is longer than the longest, unless the clock was set back."""
+    return account.room > 0 and not now < account.next_start <= now + LONGEST_GAP
 
 
 def _asked(account: Account, want: Want) -> bool:
@@ -290,15 +307,16 @@ def _wait(accounts: Iterable[Account], now: float) -> float:
 
 def slow_down(account: Account, now: float) -> None:
     """A rate limit: its next requests start at distances, which grow with each burst of such refusals."""
-    if now - account.limited >= health.BURST or not account.gap:
+    if not 0.0 <= now - account.limited < health.BURST or not account.gap:
         account.gap = min(LONGEST_GAP, max(FIRST_GAP, gap(account, now) * 2))
         account.limited = now
-    account.next_start = max(account.next_start, now + account.gap)
+    account.next_start = max(min(account.next_start, now + LONGEST_GAP), now + account.gap)
 
 
 def gap(account: Account, now: float) -> float:
     """Seconds between two starts: halved for each QUIET time, and none once it is less than at first."""
-    quiet = max(0.0, now - account.limited) // QUIET
+    account.limited = min(account.limited, now)
+    quiet = (now - account.limited) // QUIET
     left: float = account.gap / 2.0 ** min(quiet, 64.0) if account.gap else 0.0
     if left < FIRST_GAP:
         account.gap = left = 0.0

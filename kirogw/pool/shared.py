@@ -54,6 +54,7 @@ class Shared:
         self._store, self._sync, self._name = store, sync, name
         self._asked: dict[str, None] = {}  # sessions that the store did not know
         self._moves: dict[str, tuple[str, float]] = {}
+        self._versions: dict[str, int] = {}  # of the documents on health that were heard
         self._said: tuple[Json, float] = ({}, 0.0)
         self._heard = self._counted = 0.0
 
@@ -86,6 +87,10 @@ class Shared:
             account = schedule.accounts.get(name)
             if account is None:
                 continue
+            if self._versions.get(id) == doc.version:
+                continue  # it was heard: what it says of the future, because a clock is wrong, is as of then
+            self._versions[id] = doc.version
+            schedule.set_back(account, now)
             new = health.read(doc.value, now)
             held = account.marks.get(model, health.READY) if model else account.health
             if new.kind and new.kind not in health.STEPS:
@@ -98,6 +103,7 @@ class Shared:
                 account.gap, account.limited = _number(doc.value, "gap"), min(_number(doc.value, "limited"), now)
             schedule.hear(account, model, new)
             heard = True
+        self._versions = {id: version for id, version in self._versions.items() if id in docs}
         return heard
 
     def tell_session(self, session: str, bound: Bound, moved: bool, seconds: float) -> None:
@@ -131,7 +137,7 @@ class Shared:
         word = {"in_flight": flight, "moved": {session: list(move) for session, move in self._moves.items()}}
         before, at = self._said
         pause = AGAIN if flight else IDLE
-        if word != before or now - at >= pause:
+        if word != before or not 0 <= now - at < pause:
             self._said = word, now
             ends = now + ALIVE - AGAIN + pause
             self._sync.put("process", f"{self._name()}|pool", {"at": now, "ends": ends, **word}, ttl=ends - now)
@@ -140,7 +146,7 @@ class Shared:
 
     def listen_due(self, now: float) -> bool:
         """Nobody tells that a process has died, or that a second is over."""
-        return now - self._heard >= LISTEN
+        return not 0 <= now - self._heard < LISTEN
 
     def hear_processes(self, schedule: Schedule, docs: Mapping[str, Doc], now: float) -> bool:
         """Whether there is a place where there was none."""
@@ -157,7 +163,7 @@ class Shared:
             for session, move in moved.items():
                 if schedule.sessions.known(session) and isinstance(move, list) and len(move) == 2:
                     schedule.sessions.hear(session, str(move[0]), _float(move[1]), now)
-        again = now - self._counted >= LISTEN or processes != schedule.processes
+        again = not 0 <= now - self._counted < LISTEN or processes != schedule.processes
         self._counted, schedule.processes = now if again else self._counted, processes
         freed = [schedule.count(account, sums.get(account.id, 0), again) for account in schedule.accounts.values()]
         return any(freed)
