@@ -41,8 +41,8 @@ class Found:
 def take(store: Store, vault: Vault, home: Path, now: float, phrase: str = "") -> bytes:
     """The file. Without a pass phrase it holds all secrets as they are. Raises StoreFailed, BadRequest, Unsealable."""
     snapshot = store.snapshot()
-    snapshot["docs"] = _without_seal(snapshot["docs"])
-    return written(Content(now, opened(snapshot, is_sealed, vault), _own_files(home)), phrase)
+    snapshot["docs"] = opened(_without_seal(snapshot["docs"]), is_sealed, vault)  # nothing else holds sealed texts
+    return written(Content(now, snapshot, _own_files(home)), phrase)
 
 
 def look(data: bytes, phrase: str = "") -> Found:
@@ -65,7 +65,8 @@ def _restored(store: Store, vault: Vault, content: Content) -> list[str]:
     """What stayed as it was here. A login that is renewed meanwhile is seen, and it is looked at again."""
     for _ in range(TRIES):
         marks = dict(zip(KINDS, store.mark(KINDS), strict=True))
-        snapshot, here = resealed(content.store, vault), store.snapshot()["docs"]
+        snapshot = {**content.store, "docs": resealed(content.store["docs"], vault)}
+        here = {kind: _docs(store, kind) for kind in (*KINDS, SEAL[0])}
         newer = _keep_newer(snapshot["docs"], here)
         kind, id = SEAL
         if seal := here.get(kind, {}).get(id):
@@ -74,6 +75,11 @@ def _restored(store: Store, vault: Vault, content: Content) -> list[str]:
             store.restore(snapshot, if_marks=marks)
             return newer
     raise StoreFailed("the logins keep changing; nothing was restored, try again")
+
+
+def _docs(store: Store, kind: str) -> Json:
+    """As a snapshot has them."""
+    return {id: {"value": doc.value, "at": doc.at} for id, doc in store.all(kind).items()}
 
 
 def _checked(data: bytes, phrase: str) -> Content:

@@ -11,6 +11,7 @@ import base64
 import binascii
 import importlib
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -28,6 +29,7 @@ COST: Final = (1 << 16, 8, 1)  # scrypt's n, r, p: 64 MB and an eighth of a seco
 DEAREST: Final = 1 << 20  # the highest n that a file may ask for
 SALT: Final = 16  # bytes
 NONCE: Final = 12
+FASTEST: Final = 1  # of zlib's levels; figures shrink to a tenth by it
 SHORTEST: Final = 8  # characters of a pass phrase
 
 
@@ -62,7 +64,8 @@ def written(content: Content, phrase: str = "") -> bytes:
         raise BadRequest(f"the pass phrase is too short: take {SHORTEST} characters or more", param="passphrase")
     salt, nonce, (n, r, p) = os.urandom(SALT), os.urandom(NONCE), COST
     head |= {"encrypted": True, "scrypt": {"n": n, "r": r, "p": p, "salt": _text(salt)}, "nonce": _text(nonce)}
-    sealed = _cipher(phrase, salt, n, r, p).encrypt(nonce, orjson.dumps(inner), _canonical(head))
+    packed = zlib.compress(orjson.dumps(inner), FASTEST)
+    sealed = _cipher(phrase, salt, n, r, p).encrypt(nonce, packed, _canonical(head))
     return orjson.dumps({**head, "content": _text(sealed)}, option=orjson.OPT_INDENT_2)
 
 
@@ -134,7 +137,7 @@ def _decrypted(head: Json, content: Any, phrase: str) -> Any:
         raise _damaged()
     cipher = _cipher(phrase, salt, n, r, p)
     try:
-        return orjson.loads(cipher.decrypt(nonce, sealed, _canonical(head)))
+        return orjson.loads(zlib.decompress(cipher.decrypt(nonce, sealed, _canonical(head))))
     except Exception:  # cryptography's InvalidTag, which is not imported here
         raise WrongBackup("the pass phrase is not that of this backup, or the file is damaged",
                           param="passphrase") from None  # fmt: skip
