@@ -7,10 +7,12 @@ never gives control away while it lasts, so under gevent one connection is enoug
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -34,7 +36,8 @@ PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
 
 T = TypeVar("T")
-_abandoned: Final[list[Db]] = []  # connections of the process before a fork: to close them here would harm it
+_stores: Final[weakref.WeakSet[SqliteStore]] = weakref.WeakSet()
+_abandoned: Final[list[Db]] = []  # connections that were in use at a fork: to close them in the child would do harm
 
 
 class SqliteStore:
@@ -50,6 +53,7 @@ class SqliteStore:
         self._idle: list[Db] = []
         self._pid = os.getpid()
         self._purged = 0.0
+        _stores.add(self)
         try:
             self._prepare()
         except BaseException:
@@ -185,8 +189,9 @@ class SqliteStore:
         self._write(lambda db: statements.restore(db, snapshot, if_marks or {}), durable=True)
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        with contextlib.suppress(IndexError):  # others may take one meanwhile
+            while True:
+                self._idle.pop().close()
 
     # transactions
 
@@ -301,6 +306,16 @@ def _identity(path: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_dev, found.st_ino
+
+
+def _before_fork() -> None:
+    """SQLite takes a file that is open for locked by this process, and so it would in the child, which has no lock."""
+    for store in list(_stores):
+        store.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)
 
 
 def _drop(db: Db | None) -> None:

@@ -107,13 +107,11 @@ class Sync:
     def put(self, kind: str, id: str, value: Json, ttl: float | None = None) -> None:
         """The last one wins."""
         with self._lock:
-            self._room(self._queue.docs)
-            self._queue.docs[kind, id] = (value, ttl)
+            self._docs()[kind, id] = (value, ttl)
 
     def delete(self, kind: str, id: str) -> None:
         with self._lock:
-            self._room(self._queue.docs)
-            self._queue.docs[kind, id] = None
+            self._docs()[kind, id] = None
 
     def add(self, amounts: Mapping[str, float]) -> None:
         with self._lock:
@@ -132,10 +130,13 @@ class Sync:
             else:
                 self._dropped += 1
 
-    def _room(self, docs: dict[tuple[str, str], Value]) -> None:
+    def _docs(self) -> dict[tuple[str, str], Value]:
+        """With room for one more."""
+        docs = self._queue.docs
         if len(docs) >= MOST:
             del docs[next(iter(docs))]
             self._dropped += 1
+        return docs
 
     def watch(self, kind: str, callback: Callable[[], None]) -> None:
         """`callback` is called in the thread of this, once at its start and then after each change of `kind`, those
