@@ -4,8 +4,9 @@
     .venv/bin/python bench/compare.py [--commit 5259cf5] [--turns 40] [--row small] [--accounts 1,8]
 
 Both gateways run all the time, with one worker each, and are asked in turns, so that whatever else the machine does
-falls upon both. A line is the median of all turns of each, and the median of their quotients turn by turn with the
-middle half of them. 5259cf5 is the last commit before there was a pool of accounts with shared state.
+falls upon both. A line has the median of all turns of each and that of their quotients turn by turn, with the middle
+half of them; then the same of the quietest tenth of the turns of each, since what others do on the machine only ever
+makes a turn dearer. 5259cf5 is the last commit before there was a pool of accounts with shared state.
 """
 
 from __future__ import annotations
@@ -48,10 +49,12 @@ def turns(bench: Bench, pair: list[tuple[Contender, Running]], row: rows.Row, fa
 
 
 def line(bench: Bench, pair: list[tuple[Contender, Running]], row: rows.Row, face: str, quotients: list[float]) -> str:
-    spent = [median(one["cpu"] / one["asked"] / 1e3 for one in bench.outcomes[row.key, who.name, face])
-             for who, _ in pair]
+    spent = [[one["cpu"] / one["asked"] / 1e3 for one in bench.outcomes[row.key, who.name, face]] for who, _ in pair]
+    old, new = map(median, spent)
     low, middle, high = quantiles(quotients, n=4)
-    return f"| {spent[0]:.0f} us | {spent[1]:.0f} us | {middle - 1:+.1%} ({low - 1:+.1%} to {high - 1:+.1%}) |"
+    quiet, now_quiet = (quantiles(one, n=10)[0] for one in spent)
+    return (f"| {old:.0f} us | {new:.0f} us | {middle - 1:+.1%} ({low - 1:+.1%} to {high - 1:+.1%})"
+            f" | {quiet:.0f} us | {now_quiet:.0f} us | {now_quiet / quiet - 1:+.1%} |")  # fmt: skip
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
@@ -72,7 +75,8 @@ def main(argv: list[str]) -> int:
     procs.raise_limit()
     here, faults = contenders.HERE, 0
     print(f"{options.row.title}; {options.turns} turns of {options.row.requests} requests; {machine()}\n")
-    print(f"| accounts, API | {options.commit} | now | more |\n| --- | ---: | ---: | --- |", flush=True)
+    print(f"| accounts, API | {options.commit} | now | more | quiet: {options.commit} | now | more |")
+    print("| --- | ---: | ---: | --- | ---: | ---: | ---: |", flush=True)
     with (procs.talking(here / "upstream.py") as (_, said), procs.talking(here / "client.py") as client,
           checkout(options.commit) as older):  # fmt: skip
         port = int(said.readline())

@@ -137,25 +137,27 @@ def _kept(view: Callable[..., Response]) -> Callable[..., Response]:
 
 def generate(face: Face, data: bytes) -> Response:
     """A request for an answer, streamed or not, in any face."""
-    entry = g.entry
+    entry, here, headers = g.entry, state(), _headers()
     entry.record, entry.generates = _record(data), True
-    ask = face.read(guard.parsed(data), _headers())
+    ask = face.read(guard.parsed(data), headers)
     entry.model, entry.stream = ask.conversation.model, ask.stream
-    source, estimate = _opened(ask, entry)
+    source, estimate = _opened(here, ask, entry, headers.get(pins.HEADER, ""))
     heading = Heading(identifier(), ask.conversation.model, int(time.time()), estimate)
     if ask.stream:
-        return _streamed(face, ask, heading, source, entry)
+        return _streamed(here, face, ask, heading, source, entry)
     answer = collect(events(_watched(source)))
     response = _json(face.whole(answer, heading, ask))
     response.headers[FIGURES] = answer.usage.source
     return response
 
 
-def _opened(ask: Ask, entry: log.Entry) -> tuple[Source, int]:
-    """The answer as it comes, within what the caller's key allows, and the estimate of its input."""
-    here, caller = state(), g.caller
+def _opened(here: State, ask: Ask, entry: log.Entry, account: str) -> tuple[Source, int]:
+    """The answer as it comes, within what the caller's key allows, and the estimate of its input. `account`: the one
+    that the client names, or "".
+    """
+    caller = g.caller
     guard.check_model(caller, ask.conversation.model)
-    only = here.gateway.pinned(request.headers.get(pins.HEADER, ""), caller.accounts or ())
+    only = here.gateway.pinned(account, caller.accounts or ())
     source, estimate = here.gateway.open(ask, entry, only)
     return here.budgets.metered(source, caller, estimate, ask.conversation), estimate
 
@@ -171,18 +173,18 @@ def _watched(source: Source) -> Source:
             yield batch
 
 
-def _streamed(face: Face, ask: Ask, heading: Heading, source: Source, entry: log.Entry) -> Response:
+def _streamed(here: State, face: Face, ask: Ask, heading: Heading, source: Source, entry: log.Entry) -> Response:
     """The first event or the first beat decides the status; what fails before has one of its own."""
-    writer, beat, since = face.writer(heading, ask), state().settings.heartbeat, time.monotonic()
+    writer, beat, since = face.writer(heading, ask), here.settings.heartbeat, time.monotonic()
     first = next(source, BEAT)
     while not first:  # what comes may be held back, and the client should hear that we live
         first = next(source, BEAT) if time.monotonic() - since < beat else BEAT
     chunks = written(source, first, writer, beat=beat, clock=time.monotonic, lost=_told(entry))
     cork = Cork(request.environ.get("gunicorn.socket"))
-    body = _logged(_packed(chunks, entry, cork), entry, state())
+    body = _logged(_packed(chunks, entry, cork), entry, here)
     response = Response(body, mimetype="text/event-stream", headers=STREAM_HEADERS)
     response.call_on_close(source.close)
-    response.call_on_close(functools.partial(_ended, entry, state()))  # a body that nobody has read has no end
+    response.call_on_close(functools.partial(_ended, entry, here))  # a body that nobody has read has no end
     response.call_on_close(cork.release)
     return response
 
