@@ -15,14 +15,14 @@ import functools
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from kirogw import log
 from kirogw.answer import Beat, CallDelta, Event, TextDelta, ThoughtDelta, Usage
 from kirogw.conversation import Conversation
-from kirogw.errors import Busy, GatewayError, QuotaUsed
+from kirogw.errors import Busy, FormatMissed, GatewayError, QuotaUsed
 from kirogw.logins.named import Caller
 from kirogw.store import Put, Store, StoreFailed, alive, owner
 from kirogw.store.counts import Counts
@@ -64,7 +64,8 @@ class Reservation:
     key: str = ""
     model: str = ""
     tokens: int = 0  # of its input
-    price: int = 0  # the guess, in millionths
+    guess: int = 0  # of its input and output
+    price: int = 0  # the guess of it, in millionths
     held: dict[tuple[str, str], int] = field(default_factory=dict)
     open: bool = True
 
@@ -90,23 +91,29 @@ class Budgets:
 
     # a request
 
-    def metered(self, source: Source, caller: Caller, estimate: int, conversation: Conversation) -> Source:
-        """`source`, paid from the budget of `caller`. Nothing is reserved before it is asked for its first batch."""
-        if not caller.id:
-            return source
-        return self._metered(source, caller, estimate, conversation.model, conversation.max_tokens)
+    def metered(self, source: Source, caller: Caller, estimate: int, conversation: Conversation,
+                noted: Callable[[], Mapping[str, Any]] = dict) -> Source:  # fmt: skip
+        """`source`, paid from the budget of `caller`. Nothing is reserved before it is asked for its first batch.
 
-    def _metered(self, source: Source, caller: Caller, estimate: int, model: str, most: int | None) -> Source:
-        reservation = self.reserve(caller, estimate, model, self._now(), most=most)
-        meter = _Meter(estimate)
+        `noted` gives what is known of an answer that has no figures of its own, since its client left: `in`, `out`
+        and `credits`; nothing when it had not begun.
+        """
+        return self._metered(source, caller, conversation, _Meter(estimate, noted)) if caller.id else source
+
+    def _metered(self, source: Source, caller: Caller, conversation: Conversation, meter: _Meter) -> Source:
+        most = conversation.max_tokens
+        reservation = self.reserve(caller, meter.input, conversation.model, self._now(), most=most)
         try:
             with contextlib.closing(source):
                 for batch in source:
                     if batch and not isinstance(batch, Beat):
                         meter.see(batch)
                     yield batch
+        except FormatMissed:
+            meter.missed = True
+            raise
         finally:
-            self.settle(reservation, *meter.used(reservation), whole=meter.usage is not None)
+            self.settle(reservation, *meter.used(reservation), whole=meter.metered)
 
     def reserve(self, caller: Caller, tokens: int, model: str, now: float, *, most: int | None = None) -> Reservation:
         """Room for a request with `tokens` of input and at most `most` of output (None: nobody knows).
@@ -143,8 +150,8 @@ class Budgets:
 
     def _wanted(self, caller: Caller, tokens: int, model: str, now: float, most: int | None) -> Reservation:
         output, price = self._typical.get(model, (OUTPUT, PRICE))
-        reservation = Reservation(caller.id, model, tokens, round(price))
         guesses = {"tokens": min(output, math.inf if most is None else most), "credits": price}
+        reservation = Reservation(caller.id, model, tokens, tokens + math.floor(guesses["tokens"]), round(price))
         for group, period in _groups(caller.id, int(now) // DAY).items():
             for unit in UNITS:
                 limit = _limit(caller, period, unit)
@@ -273,9 +280,16 @@ class _Meter:
     """What an answer takes, as far as it has come."""
 
     input: int
+    noted: Callable[[], Mapping[str, Any]]
     usage: Usage | None = None
     chars: int = 0
     begun: bool = False
+    missed: bool = False
+
+    @property
+    def metered(self) -> bool:
+        """Whether the figures are of a whole answer: one that was cut here has no price."""
+        return self.usage is not None and self.usage.credits > 0
 
     def see(self, batch: Sequence[Event]) -> None:
         self.begun = True
@@ -287,12 +301,17 @@ class _Meter:
                 self.usage = event  # type: ignore[assignment]
 
     def used(self, reservation: Reservation) -> tuple[int, float]:
-        """Tokens and credits. Of an answer that was left or broke off it is as much as has come, at the usual price."""
+        """Tokens and credits. An answer that was left, cut or broke off counts as far as it came, at the usual price;
+        one that missed its format twice was paid for twice.
+        """
+        price = reservation.price / MICRO
         if self.usage:
-            return self.usage.input + self.usage.output, self.usage.credits
-        if not self.begun:
-            return 0, 0.0
-        return self.input + self.chars // CHARS, reservation.price / MICRO
+            return self.usage.input + self.usage.output, self.usage.credits or price
+        if noted := self.noted():
+            return noted["in"] + noted["out"], noted["credits"] or price
+        if self.missed:
+            return 2 * reservation.guess, 2 * price
+        return (self.input + self.chars // CHARS, price) if self.begun else (0, 0.0)
 
 
 SIZES: Final[dict[type, str]] = {TextDelta: "text", ThoughtDelta: "text", CallDelta: "json"}

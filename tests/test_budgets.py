@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from kirogw.answer import BEAT, CallDelta, Stop, TextDelta, Usage
 from kirogw.budgets import FREE, IDLE, MICRO, OUTPUT, SHARE, SOON, Budgets, resets_at, spent
 from kirogw.conversation import Conversation
-from kirogw.errors import Busy, QuotaUsed, UpstreamFailed
+from kirogw.errors import Busy, FormatMissed, QuotaUsed, UpstreamFailed
 from kirogw.logins.named import Caller, Limits
 from kirogw.settings import Settings
 from kirogw.store import StoreFailed, open_store
@@ -512,6 +512,7 @@ ANSWERS = [
     pytest.param([BEAT, BEAT, [TextDelta(0, "hi"), USAGE, Stop("end")]], 2, [0, 0], id="left before anything came"),
     pytest.param([[TextDelta(0, "x" * 80)], [CallDelta(1, "y" * 20)], [USAGE]], 2, [100 + 25, 0.05], id="left in the middle"),
     pytest.param([[TextDelta(0, "x" * 40)], [Stop("end")]], None, [100 + 10, 0.05], id="no figures"),
+    pytest.param([[TextDelta(0, "x" * 40)], [Usage(100, 10), Stop("max_tokens")]], None, [110, 0.05], id="cut here, without a price"),
     pytest.param([[USAGE, Stop("end")]], 0, [0, 0], id="never asked for"),
 ]
 
@@ -542,6 +543,30 @@ def test_a_request_that_fails_gives_its_reservation_back(budgets, batches, count
     with pytest.raises(UpstreamFailed):
         list(metered)
     assert used(budgets) == counted * 2 and reserve(budgets, who).open
+
+
+def test_an_answer_that_misses_its_format_is_paid_for_twice(budgets):
+    metered = budgets.metered(answer([], BEAT, [], fails=FormatMissed("twice over")), caller(), 100, Conversation("m", ()))
+    with pytest.raises(FormatMissed):
+        list(metered)
+    assert used(budgets) == [2 * (100 + OUTPUT), 0.1] * 2
+
+
+@pytest.mark.parametrize(("noted", "counted"), [({}, [0, 0]), ({"in": 90, "out": 7, "credits": 0.0}, [97, 0.05]),
+                                                ({"in": 90, "out": 7, "credits": 0.2}, [97, 0.2])])  # fmt: skip
+def test_who_leaves_an_answer_that_is_held_back_pays_what_is_known_of_it(budgets, noted, counted):
+    """The client has seen nothing of it, and the upstream has begun."""
+    metered = budgets.metered(answer([], [], [USAGE]), caller(), 100, Conversation("m", ()), lambda: noted)
+    assert [next(metered), next(metered)] == [[], []]
+    metered.close()
+    assert used(budgets) == counted * 2
+
+
+def test_what_was_cut_teaches_nothing(budgets):
+    list(budgets.metered(answer([Usage(100, 1), Stop("max_tokens")]), caller(), 100, Conversation("m", ())))
+    assert budgets._typical == {}
+    list(budgets.metered(answer([USAGE, Stop("end")]), caller(), 100, Conversation("m", ())))
+    assert budgets._typical == {"m": (23, 250_000)}
 
 
 def test_over_the_limit_nothing_is_sent(budgets):
