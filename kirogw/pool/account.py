@@ -134,8 +134,8 @@ class Full(NamedTuple):
 
 class Nobody(NamedTuple):
     """No account can serve. `until`: when one can at the earliest, None when nobody knows. `reasons`: account id ->
-    state, reason ("tried" where only this request has failed there), until. `error`: what the client should hear; None
-    when no account rests.
+    state, reason, until; the reason of one that is ready is "tried" where only this request has failed there, or why it
+    lacks the model. `error`: what the client should hear; None when no account rests.
     """
 
     until: float | None

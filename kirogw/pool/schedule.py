@@ -141,7 +141,7 @@ class Schedule:
     def _nobody(self, want: Want, now: float) -> Nobody:
         asked = [a for a in self.accounts.values() if want.only is None or a.id in want.only]
         resting = [a for a in asked if a.enabled and a.health.resting(now)]
-        reasons = {a.id: (a.state, a.health.reason or _tried(a, want), a.health.opens(now)) for a in asked}
+        reasons = {a.id: (a.state, _why(a, want), a.health.opens(now)) for a in asked}
         errors = [(not error.passes, a.health.opens(now), n, error)
                   for n, a in enumerate(resting) if (error := health.error(a.health, now))]  # fmt: skip
         until = min((a.health.opens(now) for a in resting), default=None)
@@ -285,8 +285,12 @@ def _asked(account: Account, want: Want) -> bool:
     return account.id not in want.tried and (want.only is None or account.id in want.only)
 
 
-def _tried(account: Account, want: Want) -> str:
-    return "tried" if account.id in want.tried else ""
+def _why(account: Account, want: Want) -> str:
+    """Why the account does not serve this request."""
+    if account.id in want.tried:
+        return account.health.reason or "tried"
+    mark = account.marks.get(want.model)
+    return account.health.reason or (mark.reason if mark else "")
 
 
 def _judge(account: Account, now: float) -> int:

@@ -113,7 +113,9 @@ def test_an_account_that_lacks_a_model_is_asked_last_for_it():
     assert turn(two, LACKS) == "one"
     two.failed("two", USED_UP, "m", LACKS)
     two.failed("one", LACKING, "m", LACKS)
-    assert turn(two, LACKS + 1) is Nobody  # the plan is the news, not the model
+    nobody = two.take(Want("m"), LACKS + 1)  # the plan is the news, not the model
+    assert nobody.reasons == {"one": ("ready", "model", 0.0), "two": ("exhausted", "quota", LACKS + 300)}
+    assert str(nobody.error) == "used up"
 
 
 def test_models_that_are_made_up_do_not_fill_the_memory():
@@ -381,6 +383,8 @@ def test_everything_has_a_reason_a_time_and_evidence():
     wrong = {"state": "suspended", "reason": "suspended", "since": 100.0, "until": 120.0, "seconds": 10, "evidence": "locked", "upstream_request": "", "failures": 1}
     assert {name: row[name] for name in wrong} == wrong
     assert row["models"] == [{"model": "x", "state": "cooling", "reason": "model", "since": 100.0, "until": 700.0, "seconds": 590, "evidence": "no such model", "upstream_request": "", "failures": 1}]
-    one.clear("one", now=111.0)
-    [row] = one.status(111.0)
-    assert (row["state"], row["reason"], row["until"], row["models"]) == ("ready", "", None, [])
+    one.failed("one", SLOW, "m", 130.0)
+    one.clear("one", now=131.0)
+    [row] = one.status(131.0)
+    assert (row["state"], row["reason"], row["until"], row["models"], row["pace"]) == ("ready", "", None, [], 0)
+    assert [one.take(Want("m"), 131.0).account.id for _ in range(2)] == ["one", "one"]

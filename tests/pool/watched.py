@@ -37,7 +37,7 @@ class Watched:
             assert isinstance(found, Nobody)
             assert not self._could(want, rows, now), "somebody can serve"
             assert found.until is None or found.until >= now
-            assert all(state != "ready" or id in want.tried for id, (state, _, _) in found.reasons.items())
+            assert all(state == "disabled" or reason for state, reason, _ in found.reasons.values())
         return found
 
     def _placed(self, place, want, rows, now):
