@@ -11,11 +11,12 @@ import secrets
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from kirogw.store.contract import Store
 
 Groups: TypeAlias = dict[str, dict[str, int]]
+MOMENT: Final = 0.1  # seconds
 
 
 @dataclass(slots=True)
@@ -72,9 +73,14 @@ class Counts:
             self._read(prefixes)
 
     def read(self, prefixes: Iterable[str]) -> None:
-        """Only hear of what the others have added."""
-        with self._exchanging:
-            self._read(prefixes)
+        """Only hear of what the others have added. Whoever exchanges just now hears it; if that takes long, because
+        the store is held by somebody, nobody waits for it.
+        """
+        if self._exchanging.acquire(timeout=MOMENT):
+            try:
+                self._read(prefixes)
+            finally:
+                self._exchanging.release()
 
     def _read(self, prefixes: Iterable[str]) -> None:
         told: Groups = {}

@@ -1,5 +1,7 @@
 """Counters that processes share: what each knows, and when."""
 
+import threading
+
 import pytest
 
 from kirogw.store import StoreFailed
@@ -77,3 +79,28 @@ def test_what_may_have_arrived_is_sent_again_as_it_was(store):
     counts.exchange(["n|"])
     first, again, new = failing.sent
     assert first == again and new[0] != first[0] and new[1] == {"n|day|a|x": 1.0}
+
+
+def test_who_only_hears_does_not_wait_for_who_writes(store):
+    """A file that somebody holds takes a write ten seconds, and a request is no place for that."""
+    held, let_go = threading.Event(), threading.Event()
+
+    class Held:
+        totals = staticmethod(store.totals)
+
+        def apply(self, **more):
+            held.set()
+            let_go.wait(60)
+            store.apply(**more)
+
+    counts = Counts(Held())
+    counts.add("n|day|a", "x", 5)
+    thread = threading.Thread(target=counts.exchange, args=(["n|day|"],))
+    thread.start()
+    assert held.wait(60)
+    counts.read(["n|day|"])
+    assert thread.is_alive() and counts.of("n|day|a", "x") == 5
+    let_go.set()
+    thread.join(60)
+    counts.read(["n|day|"])
+    assert counts.of("n|day|a", "x") == 5
