@@ -243,3 +243,13 @@ def test_accounts_that_may_serve(tmp_path, face):
             assert post("b").status_code == 403
         finally:
             here.close()
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_an_answer_that_is_cut_here_is_not_free(app, twin, holding, face):
+    """Its price would have come after what the client asked for."""
+    client, record = holding()
+    twin.script([[{"text": "one two three four five six seven eight " * 5, "pace": 0.001}]])
+    read(client.post(PATHS[face], json=ask(max_tokens=5, stream=True)))
+    tokens, credits = used(app, record)
+    assert tokens > 0 and credits > 0
