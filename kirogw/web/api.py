@@ -260,7 +260,7 @@ def _listed() -> list[Model]:
 def home() -> Response:
     return _json({
         "name": "kirogw", "version": __version__, "demo": state().demo,
-        "endpoints": sorted(rule.rule for rule in current_app.url_map.iter_rules()),
+        "endpoints": sorted({rule.rule for rule in current_app.url_map.iter_rules()}),
     })  # fmt: skip
 
 

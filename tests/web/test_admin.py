@@ -272,7 +272,7 @@ WRONG = [
     ("GET", "/api/events?limit=0", None, 400, "limit"),
     ("GET", "/api/events?before=99999999999999999999", None, 400, "before"),
     ("GET", "/api/accounts?x=1", None, 400, "x"),
-    ("DELETE", "/api/accounts/{id}", None, 400, None),
+    ("DELETE", "/api/accounts/{id}", None, 400, "id"),
     ("GET", "/api/nowhere", None, 404, None),
     ("PUT", "/api/accounts", None, 405, None),
 ]
