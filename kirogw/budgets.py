@@ -43,7 +43,8 @@ RUNNING_TOLD: Final = 5.0  # seconds between two such words where nothing change
 IDLE: Final = 60.0  # seconds after the last request of a named key when nobody looks any more
 STALE: Final = 5.0  # seconds after which a request looks itself at what others have used
 OUTPUT: Final = 500.0  # tokens of an answer, before one of the model was seen
-PRICE: Final = 0.05 * MICRO  # and its price
+PRICE: Final = 0.05 * MICRO  # and its price, as it is charged where none was told
+DEAR: Final = 0.25 * MICRO  # and as it is reserved: many may be on their way before the first price is known
 LEARN: Final = 0.2  # weight of the latest answer
 MODELS: Final = 256
 SHARE: Final = 10  # no guess takes more than this part of a budget
@@ -150,7 +151,8 @@ class Budgets:
 
     def _wanted(self, caller: Caller, tokens: int, model: str, now: float, most: int | None) -> Reservation:
         output, price = self._typical.get(model, (OUTPUT, PRICE))
-        guesses = {"tokens": min(output, math.inf if most is None else most), "credits": price}
+        dear = price if model in self._typical else DEAR
+        guesses = {"tokens": min(output, math.inf if most is None else most), "credits": dear}
         reservation = Reservation(caller.id, model, tokens, tokens + math.floor(guesses["tokens"]), round(price))
         for group, period in _groups(caller.id, int(now) // DAY).items():
             for unit in UNITS:

@@ -178,7 +178,7 @@ def test_only_the_first_settlement_counts(budgets):
 def test_the_guess_rests_on_answers_of_the_model_and_on_what_was_asked_for(budgets):
     who = caller(day_tokens=10**6, day_credits=100.0)
     groups = lambda one: {unit: amount for (group, unit), amount in one.held.items() if "2026-11-22" in group}  # noqa: E731
-    assert groups(reserve(budgets, who, 10)) == {"tokens": 10 + OUTPUT, "credits": 50_000}
+    assert groups(reserve(budgets, who, 10)) == {"tokens": 10 + OUTPUT, "credits": 250_000}
     assert groups(reserve(budgets, who, 10, most=20))["tokens"] == 30
     budgets.settle(reserve(budgets, who, 10), 2010, 0.4)
     assert groups(reserve(budgets, who, 10)) == {"tokens": 2010, "credits": 400_000}
