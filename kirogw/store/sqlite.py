@@ -272,6 +272,9 @@ class SqliteStore:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
+            if os.name == "posix" and self._path.stat().st_mode & 0o077:  # put here by somebody's hand
+                with contextlib.suppress(PermissionError):
+                    self._path.chmod(PRIVATE_FILE)
         except OSError as error:
             raise StoreFailed(f"the state file {self.place} can not be opened: {error.strerror}") from error
         self._file = _identity(self._path)

@@ -49,6 +49,15 @@ def test_only_the_owner_may_read_it(store, home):
     assert home.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_file_that_was_put_there_by_hand_is_made_private(store, home):
+    store.close()
+    (home / FILE).chmod(0o644)
+    again = open_store(Settings(kirogw_home=str(home)))
+    assert again.get("k", "a").value == {"n": 1}
+    assert {path.stat().st_mode & 0o777 for path in home.iterdir()} == {0o600}
+    again.close()
+
+
 def test_a_file_that_is_locked_for_long(store, home, monkeypatch):
     monkeypatch.setattr(sqlite, "PATIENCE", 0.3)
     other = sqlite3.connect(home / FILE, isolation_level=None)
