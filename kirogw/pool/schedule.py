@@ -182,7 +182,7 @@ class Schedule:
 
     def served(self, account: Account, model: str, now: float, began: float | None) -> None:
         """A success. One that began before the account's last failure says nothing of it."""
-        self.set_back(account, now if began is None else min(began, now))
+        self.set_back(account, now, now if began is None else min(began, now))
         account.successes += 1
         if account.marks and model in account.marks:
             del account.marks[model]
@@ -245,14 +245,15 @@ class Schedule:
             account.marks[model] = new
         self._sort()
 
-    def set_back(self, account: Account, now: float) -> None:
+    def set_back(self, account: Account, now: float, to: float | None = None) -> None:
         """What is known of it is not of the future, even if the clock was set back: else it would rest so much longer,
-        and no success would end that.
+        and no success would end that. It counts as of `to`, or now.
         """
+        to = now if to is None else to
         if account.health.at > now + health.JUMP:
-            account.health = health.set_back(account.health, now)
+            account.health = health.set_back(account.health, to)
         if account.marks and max(mark.at for mark in account.marks.values()) > now + health.JUMP:
-            account.marks = {model: health.set_back(mark, now) for model, mark in account.marks.items()}
+            account.marks = {model: health.set_back(mark, to) for model, mark in account.marks.items()}
 
     def _news(self, account: Account, model: str) -> None:
         self._changed.append((account, model))
