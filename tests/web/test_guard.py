@@ -4,13 +4,15 @@ import contextlib
 import json
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from kirogw.errors import BadRequest, WrongKey
+from kirogw.errors import BadRequest, NotAllowed, WrongKey
+from kirogw.logins import keys
 from kirogw.web import guard
 from tests.system.running import KEY
 
@@ -124,3 +126,27 @@ def test_a_client_that_was_killed_is_missed(app):
 def test_where_no_socket_is_shown_nobody_is_missed(app):
     with app.test_request_context():
         guard.still_there()
+
+
+@pytest.fixture
+def admin_key(app):
+    return keys.read_admin(Path(app.extensions["kirogw"].settings.kirogw_home))
+
+
+@pytest.mark.parametrize(("scope", "main", "admin"), [("api", "main", None), ("admin", None, "admin"), ("", "main", "admin")])
+def test_what_each_of_the_owners_keys_opens(app, admin_key, scope, main, admin):
+    for key, name in ((KEY, main), (admin_key, admin)):
+        with app.test_request_context(headers={"x-api-key": key}):
+            if name:
+                assert guard.caller(scope).name == name
+            else:
+                with pytest.raises(NotAllowed, match=r"is a good one, but it is .*`python kirogw.py key( --admin)?` prints"):
+                    guard.caller(scope)
+
+
+@pytest.mark.parametrize(("scope", "name"), [("api", "main"), ("admin", "admin"), ("", "main")])
+def test_of_two_keys_the_one_that_opens_counts(app, admin_key, scope, name):
+    with app.test_request_context(headers={"x-api-key": KEY, "Authorization": f"Bearer {admin_key}"}):
+        assert guard.caller(scope).name == name
+    with app.test_request_context(headers={"x-api-key": admin_key, "Authorization": f"Bearer {KEY}"}):
+        assert guard.caller(scope).name == (name if scope else "admin")
