@@ -159,7 +159,7 @@ def _opened(here: State, ask: Ask, entry: log.Entry, account: str) -> tuple[Sour
     guard.check_model(caller, ask.conversation.model)
     only = here.gateway.pinned(account, caller.accounts or ())
     source, estimate = here.gateway.open(ask, entry, only)
-    return here.budgets.metered(source, caller, estimate, ask.conversation), estimate
+    return here.budgets.metered(source, caller, estimate, ask.conversation, lambda: entry.usage), estimate
 
 
 def _watched(source: Source) -> Source:

@@ -1,5 +1,8 @@
 """Named keys before the whole application: what each lets in, in both APIs, streamed or not, and what it pays."""
 
+import contextlib
+import socket
+import threading
 import time
 from pathlib import Path
 
@@ -220,16 +223,28 @@ def test_an_answer_that_breaks_pays_what_has_come(app, twin, holding, face):
     assert used(app, record)[0] > 0 and record.id not in app.extensions["kirogw"].budgets._running
 
 
+@contextlib.contextmanager
+def another(tmp_path, twin, **settings):
+    """An application apart, and a client with a new key."""
+    given = {**twin.settings(), "KIRO_API_KEY": twin.account.api_key, "LOG_LEVEL": "error", **settings}
+    app = create_app(load(environ=environment(tmp_path, given), env_file=None))
+    key, record = Register(app.extensions["kirogw"].store).add("ci", Terms())
+    client = app.test_client()
+    client.environ_base["HTTP_X_API_KEY"] = key
+    try:
+        yield app, client, record
+    finally:
+        app.extensions["kirogw"].close()
+
+
 @pytest.mark.parametrize("face", FACES)
 def test_accounts_that_may_serve(tmp_path, face):
     with Twin(accounts=["api_key", "api_key"]) as twin:
         one, other = twin.accounts.all.values()
-        given = {**twin.settings(), "KIRO_API_KEY": f"{one.api_key},{other.api_key}", "LOG_LEVEL": "error"}
-        app = create_app(load(environ=environment(tmp_path, given), env_file=None))
-        try:
+        with another(tmp_path, twin, KIRO_API_KEY=f"{one.api_key},{other.api_key}") as (app, client, _):
             here = app.extensions["kirogw"]
             first, second = (account.id for account in here.pool.all())
-            register, client = Register(here.store), app.test_client()
+            register = Register(here.store)
             keys_ = {name: register.add(name, Terms(accounts=(which,)))[0] for name, which in (("a", second), ("b", "gone"))}
 
             def post(name, text="Hello.", **headers):
@@ -241,8 +256,6 @@ def test_accounts_that_may_serve(tmp_path, face):
             refused = post("a", **{"x-kirogw-account": first})
             assert refused.status_code == 403 and "does not cover the account" in said(refused)
             assert post("b").status_code == 403
-        finally:
-            here.close()
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -253,3 +266,31 @@ def test_an_answer_that_is_cut_here_is_not_free(app, twin, holding, face):
     read(client.post(PATHS[face], json=ask(max_tokens=5, stream=True)))
     tokens, credits = used(app, record)
     assert tokens > 0 and credits > 0
+
+
+@pytest.mark.parametrize("stream", STREAMED)
+@pytest.mark.parametrize("face", FACES)
+def test_who_leaves_pays_what_the_record_of_usage_says(tmp_path, twin, face, stream):
+    """An answer that is held back too, of which the client has seen nothing."""
+    twin.script([[{"text": "one two three four five six seven " * 50, "pace": 0.02}]])
+    with another(tmp_path, twin, HEARTBEAT=0.2) as (app, client, record):
+        if stream:
+            reply = client.post(PATHS[face], json=ask(stream=True), buffered=False)
+            chunks = iter(reply.response)
+            for _ in range(5):
+                next(chunks)
+            reply.close()
+        else:
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                peer = socket.create_connection(listener.getsockname())
+                ours, _ = listener.accept()
+                leaving = threading.Timer(0.4, peer.close)
+                leaving.start()
+                client.post(PATHS[face], json=ask(), environ_overrides={"gunicorn.socket": ours})
+                leaving.join()
+                ours.close()
+        here = app.extensions["kirogw"]
+        here.sync.flush()
+        (request,) = here.usage.requests(20)
+        assert (request["key"], request["outcome"]) == ("ci", "client left")
+        assert used(app, record)[0] == request["input"] + request["output"] > 0
