@@ -9,6 +9,7 @@ from typing import Final
 from kirogw.commands.opened import opened
 from kirogw.commands.tables import complain, print_json, table, when
 from kirogw.errors import GatewayError
+from kirogw.logins.files import Unreadable
 from kirogw.settings import load
 from kirogw.store import StoreFailed
 from kirogw.wire import Json
@@ -27,7 +28,7 @@ def run(words: Sequence[str]) -> int:
     try:
         with opened(load()) as desk:
             found = {**desk.everything(), **desk.status(), "today": desk.stats(days=1)["today"]}
-    except (GatewayError, StoreFailed) as error:
+    except (GatewayError, StoreFailed, Unreadable) as error:
         complain(error)
         return 1
     if args.json:

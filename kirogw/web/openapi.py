@@ -102,7 +102,7 @@ def _errors(route: Route) -> Json:
     if "<" in route.path:
         texts[404] = FURTHER[404]
     if not route.safe:
-        texts[415] = FURTHER[415]
+        texts |= {status: FURTHER[status] for status in (409, 415)}
     # What any key may ask answers failures in the words of the API that its client speaks.
     schema = named("Error") if route.path.startswith("/api/") else {"type": "object"}
     content = {"application/json": {"schema": schema}}

@@ -18,6 +18,7 @@ from schemathesis import checks
 from schemathesis.specs.openapi import checks as openapi_checks
 
 from kirogw import create_app
+from kirogw.logins.sealed import new_key
 from kirogw.settings import load
 from kirogw.twin import Twin
 from kirogw.web.admin import fault
@@ -320,6 +321,29 @@ def test_a_store_that_fails_is_told_as_such(tmp_path):
         assert "retry_after" in reply.json["error"] and reply.headers["Retry-After"]
         server.start()
         assert eventually(lambda: call(client, "GET", "/api/keys").status_code == 200)
+
+
+def test_a_key_that_seals_and_is_lost_is_told(tmp_path, document):
+    """What can not be opened is in the way, and no fault of the gateway; what needs no secret goes on."""
+    with administered(tmp_path, KIROGW_SECRET_KEY=new_key()) as (twin, app):
+        token = list(twin.accounts.all.values())[-1].refresh_token
+        id = call(app.test_client(), "POST", "/api/accounts", {"text": token, "label": "sealed"}).json["accounts"][0]["id"]
+    with administered(tmp_path, KIROGW_SECRET_KEY=new_key()) as (twin, app):
+        client, met = app.test_client(), {}
+        for method, path in sorted(described_routes(document), key=lambda route: route[0] == "DELETE"):
+            reply = call(client, method, path.format(id=id, name="nobody"), BODIES.get((method, path)))
+            met[method, path] = reply.status_code
+            check_answer(document, method, path, reply)
+        assert 500 not in met.values()
+        assert met["GET", "/api/accounts"] == met["GET", "/v1/accounts/status"] == met["GET", "/api/keys"] == 200
+        assert met["POST", "/api/backup"] == met["POST", "/api/accounts"] == 409
+
+
+BODIES = {
+    ("POST", "/api/accounts"): {"text": "ksk_" + "x" * 40}, ("POST", "/api/logins"): {"kind": "builder-id"},
+    ("POST", "/api/restore"): {"backup": {}}, ("POST", "/api/keys"): {"name": "while-it-is-lost"},
+    ("POST", "/api/logins/{id}/paste"): {"url": "kiro://x"},
+}
 
 
 # what each key sees
