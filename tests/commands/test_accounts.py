@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from kirogw import cli
+from kirogw.logins.sealed import new_key
 from kirogw.twin import Twin
 from tests.system.raw import eventually
 from tests.system.running import environment, running
@@ -263,6 +264,16 @@ def test_a_wrong_pass_phrase_changes_nothing(run, here, social):
     assert "give its pass phrase" in run("restore", "saved.json", "--yes")[2]
     (here / "short").write_text("short")
     assert "8 characters" in run("backup", "x.json", "--passphrase-file", "short")[2] and not (here / "x.json").exists()
+
+
+def test_a_key_that_seals_and_is_lost_is_told_in_a_line(run, loaded, social, here):
+    (here / ".kirogw/secret-key").write_text(new_key())
+    row = next(row for row in loaded("accounts", "list")["accounts"] if row["id"] == social)
+    assert row["login"]["state"] == "login" and "key" in row["login"]["reason"]
+    for words in (["backup", "--plain"], ["accounts", "export", social], ["accounts", "refresh", social], ["accounts", "add"]):
+        code, _, complaint = run(*words, given="ksk_" + "x" * 40)
+        assert code == 1 and complaint.startswith("kirogw: ") and "Traceback" not in complaint
+    assert run("accounts", "remove", social)[0] == 0
 
 
 def test_each_command_is_in_the_help(run):
