@@ -264,7 +264,7 @@ class Desk:
 
     def restore(self, data: bytes, phrase: str = "", *, dry_run: bool = False) -> Json:
         if dry_run:
-            return _found(backup.look(data, phrase), dry_run=True)
+            return _found(backup.look(self.store, self.logins.safe, data, phrase), dry_run=True)
         self.sync.flush()
         found = backup.put_back(self.store, self.logins.safe, self.home, data, phrase)
         self.note("backup restored", made_at=found.made_at)
@@ -285,7 +285,7 @@ SHOWN: Final = (  # of an account, to any key
 
 def _found(found: backup.Found, dry_run: bool) -> Json:
     return {"made_at": found.made_at, "documents": dict(found.documents), "files": list(found.files),
-            "newer": list(found.newer), "dry_run": dry_run}  # fmt: skip
+            "newer": list(found.newer), "gone": list(found.gone), "dry_run": dry_run}  # fmt: skip
 
 
 def _cleaned(row: Json) -> Json:

@@ -7,7 +7,7 @@ never goes back to an older one: its refresh token would have been redeemed, and
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,12 +30,15 @@ SEAL: Final = ("setting", "seal")  # names the key that seals here
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a backup holds. `newer`: logins of here that are newer than those of the file, and stayed."""
+    """What a backup holds. `newer`: logins of here that are newer than those of the file, and stay; `gone`: accounts
+    whose logins lie here, and not in the file.
+    """
 
     made_at: float
     documents: Mapping[str, int]
     files: tuple[str, ...]
     newer: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 def take(store: Store, vault: Vault, home: Path, now: float, phrase: str = "") -> bytes:
@@ -45,36 +48,43 @@ def take(store: Store, vault: Vault, home: Path, now: float, phrase: str = "") -
     return written(Content(now, snapshot, _own_files(home)), phrase)
 
 
-def look(data: bytes, phrase: str = "") -> Found:
-    """What is in a file; nothing is changed. Raises WrongBackup."""
-    return _found(_checked(data, phrase))
+def look(store: Store, vault: Vault, data: bytes, phrase: str = "") -> Found:
+    """What is in a file, and what `put_back` would do; nothing is changed. Raises WrongBackup."""
+    content = _checked(data, phrase)
+    return _planned(store, vault, content)[1]
 
 
 def put_back(store: Store, vault: Vault, home: Path, data: bytes, phrase: str = "") -> Found:
     """In the place of all there is here. Raises WrongBackup before anything is touched, else StoreFailed."""
     content = _checked(data, phrase)
-    newer = _restored(store, vault, content)
+    found = _restored(store, vault, content)
     for name, text in content.files.items():
         if name in FILES and _read(home / name) != text:
             files.replace(files.folder(home) / name, text.encode())
-    found = _found(content)
-    return Found(found.made_at, found.documents, found.files, tuple(newer))
+    return found
 
 
-def _restored(store: Store, vault: Vault, content: Content) -> list[str]:
-    """What stayed as it was here. A login that is renewed meanwhile is seen, and it is looked at again."""
+def _restored(store: Store, vault: Vault, content: Content) -> Found:
+    """A login that is renewed meanwhile is seen, and it is looked at again."""
     for _ in range(TRIES):
         marks = dict(zip(KINDS, store.mark(KINDS), strict=True))
-        snapshot = {**content.store, "docs": resealed(content.store["docs"], vault)}
-        here = {kind: _docs(store, kind) for kind in (*KINDS, SEAL[0])}
-        newer = _keep_newer(snapshot["docs"], here)
-        kind, id = SEAL
-        if seal := here.get(kind, {}).get(id):
-            snapshot["docs"].setdefault(kind, {})[id] = seal
+        snapshot, found = _planned(store, vault, content)
         with contextlib.suppress(Conflict):
             store.restore(snapshot, if_marks=marks)
-            return newer
+            return found
     raise StoreFailed("the logins keep changing; nothing was restored, try again")
+
+
+def _planned(store: Store, vault: Vault, content: Content) -> tuple[Json, Found]:
+    """What is to be restored here."""
+    docs = resealed(content.store["docs"], vault)
+    here = {kind: _docs(store, kind) for kind in (*KINDS, SEAL[0])}
+    newer = _keep_newer(docs, here)
+    gone = {id for id, doc in here["account"].items() if "login" in doc["value"]} - docs.get("account", {}).keys()
+    kind, id = SEAL
+    if seal := here[kind].get(id):
+        docs.setdefault(kind, {})[id] = seal
+    return {**content.store, "docs": docs}, _found(content, newer, sorted(gone))
 
 
 def _docs(store: Store, kind: str) -> Json:
@@ -91,9 +101,10 @@ def _checked(data: bytes, phrase: str) -> Content:
     return content
 
 
-def _found(content: Content) -> Found:
+def _found(content: Content, newer: Sequence[str], gone: Sequence[str]) -> Found:
     counts = {kind: len(docs) for kind, docs in sorted(content.store["docs"].items()) if docs}
-    return Found(content.made_at, counts, tuple(name for name in FILES if name in content.files))
+    held = tuple(name for name in FILES if name in content.files)
+    return Found(content.made_at, counts, held, tuple(newer), tuple(gone))
 
 
 def _keep_newer(docs: Json, here: Json) -> list[str]:

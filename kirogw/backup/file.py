@@ -12,7 +12,7 @@ import binascii
 import importlib
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -113,14 +113,6 @@ def resealed(value: Any, vault: Vault) -> Any:
     if len(value) != 1 or not isinstance(value[OPENED], str):
         raise _damaged()
     return vault.seal(value[OPENED].encode())
-
-
-def secrets_of(value: Any) -> Iterator[str]:
-    """All texts that were sealed, in the store of a Content."""
-    for member in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from secrets_of(member)
-    if isinstance(value, dict) and isinstance(value.get(OPENED), str):
-        yield value[OPENED]
 
 
 def _decrypted(head: Json, content: Any, phrase: str) -> Any:

@@ -54,7 +54,8 @@ def _restored(args: argparse.Namespace) -> Json:
         found = desk.restore(data, chosen, dry_run=True)
         if args.dry_run:
             return found
-        if not (args.yes or _agreed(f"Everything in {desk.store.place} is replaced. Go on? [y/N] ")):
+        lost = f" The logins of {', '.join(found['gone'])} are not in the file, and go." if found["gone"] else ""
+        if not (args.yes or _agreed(f"Everything in {desk.store.place} is replaced.{lost} Go on? [y/N] ")):
             raise WrongBackup("nothing was changed; say --yes to go on without a question")
         return desk.restore(data, chosen)
 
@@ -76,4 +77,6 @@ def _print(found: Json) -> None:
     print(f"a backup of {made}: {counts or 'no documents'}; files: {', '.join(found['files']) or 'none'}")
     if found["newer"]:
         print(f"newer here, and left as they are: {', '.join(found['newer'])}")
+    if found["gone"]:
+        print(f"not in the file, and so gone: {', '.join(found['gone'])}")
     print("nothing was changed" if found["dry_run"] else "it is in force now")

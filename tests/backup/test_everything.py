@@ -171,10 +171,14 @@ def test_a_dry_run_touches_nothing(twin, mine):
         bring_in(desk, twin)
         data, before = desk.backup(), everything(desk)
         desk.remove("first")
+        added = desk.add(imports.read("ksk_" + "x" * 40))["accounts"][0]["id"]
         changed = everything(desk)
         found = desk.restore(data, dry_run=True)
         assert found["dry_run"] and found["documents"]["account"] == len(KINDS) - 1
+        assert found["gone"] == [added], "its login is nowhere else"
         assert everything(desk) == changed != before
+        assert desk.restore(data)["gone"] == [added]
+        assert {row["id"] for row in desk.accounts()} & {added} == set()
 
 
 def test_no_login_goes_back_in_time(twin, mine):

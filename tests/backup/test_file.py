@@ -70,7 +70,7 @@ CONTENT = Content(1.0, backup.opened({"login": {"a": HERE.seal(SECRET.encode())}
 def test_with_a_pass_phrase_nothing_can_be_read():
     data = backup.written(CONTENT, PHRASE)
     assert SECRET.encode() not in data and b"kgw_KEY" not in data and b"login" not in data and PHRASE.encode() not in data
-    assert list(backup.secrets_of(CONTENT.store)) == [SECRET]
+    assert backup.OPENED in json.dumps(CONTENT.store) and SECRET in json.dumps(CONTENT.store)
     assert SECRET not in repr(CONTENT) and "kgw_KEY" not in repr(CONTENT)
 
 

@@ -164,7 +164,8 @@ SCHEMAS: Final[Json] = {
     "Restored": record(
         {
             "made_at": number(), "documents": by_name(whole(), "how many of each kind"), "files": many(text()),
-            "newer": many(text("logins of here that were newer, and stayed")), "dry_run": truth(),
+            "newer": many(text("logins of here that are newer, and stay")),
+            "gone": many(text("accounts whose logins are here and not in the file")), "dry_run": truth(),
         },
     ),
     "Done": record({"done": truth()}),
