@@ -342,6 +342,69 @@ def test_a_fresh_quota_ends_a_rest_but_is_not_believed_twice():
     assert states(two, 2001.0)["one"] == "ready"
 
 
+def test_a_look_from_before_says_nothing():
+    two = pool("one", "two")
+    two.failed("one", USED_UP, "m", 10.0)
+    two.quota("one", left(10.0, 9.0), 11.0)
+    assert states(two, 11.0)["one"] == "exhausted"
+    two.quota("two", left(0.0, 9.0, resets_at=10.0), 11.0)  # its reset was meanwhile
+    assert states(two, 11.0)["two"] == "ready"
+
+
+def test_a_look_at_a_locked_account_that_is_used_up_too():
+    two = pool("one", "two")
+    two.failed("one", LOCKED, "m", 10.0)
+    two.quota("one", left(0.0, 11.0, resets_at=5000.0), 11.0)
+    assert states(two, 11.0)["one"] == "suspended"
+    two.quota("two", left(0.0, 11.0, resets_at=5000.0), 11.0)
+    before = two.all()[1].health
+    two.quota("two", left(0.0, 12.0, resets_at=5000.0), 12.0)
+    assert two.all()[1].health is before  # that is no news
+
+
+@pytest.mark.parametrize("mode", ["round-robin", "weighted", "least-used"])
+def test_who_comes_back_does_not_get_what_it_has_missed(mode):
+    two = pool("one", "two", mode=mode)
+    two.failed("one", LOCKED, "m", 0.0)
+    assert {turn(two, 1.0) for _ in range(50)} == {"two"}
+    two.clear("one", now=2.0)
+    assert sorted(turn(two, 2.0) for _ in range(10)) == ["one"] * 5 + ["two"] * 5
+
+
+def test_a_request_on_its_way_counts_twice():
+    two = pool("one", "two", mode="least-used")
+    two.take(Want("m"), 0.0)
+    assert [turn(two, 0.0) for _ in range(3)] == ["two", "two", "one"]
+
+
+def test_the_most_quota_left_is_by_what_requests_have_cost():
+    three = pool("one", "two", "unknown", mode="most-quota-left")
+    three.quota("one", left(30.0, 0.0), 0.0)
+    three.quota("two", left(20.0, 0.0), 0.0)
+    assert [turn(three, 0.0), turn(three, 0.0, tried={"one"}), turn(three, 0.0, tried={"one", "unknown"})] == ["one", "unknown", "two"]
+    place = three.take(Want("m"), 0.0)
+    three.leave(place, 0.0, credits=8.0)
+    assert (place.account.id, turn(three, 0.0)) == ("one", "unknown")  # 22 and 25, the mean
+
+
+def test_of_failures_together_the_longest_rest_counts():
+    one = pool("one")
+    one.failed("one", asked(50.0), "m", 10.0, began=9.0)
+    one.failed("one", SLOW, "m", 11.0, began=9.0)
+    assert (turn(one, 59.0), turn(one, 60.0)) == (Nobody, "one")
+
+
+def test_a_process_takes_its_part_of_the_free_places_and_then_waits():
+    one = pool("one")
+    one._schedule.processes, [account] = 3, one.all()
+    one._schedule.count(account, 0)
+    for again, places in ((None, 2), (False, 0), (True, 1), (False, 0), (True, 1), (True, 0)):
+        if again is not None:
+            one._schedule.count(account, 0, again)
+        taken = [one.take(Want("m"), 1.0) for _ in range(4)]
+        assert sum(isinstance(place, Place) for place in taken) == places
+
+
 def test_a_locked_account_is_looked_at_before_a_request_tries_it():
     two = pool("one", "two")
     two.failed("one", LOCKED, "m", 0.0)
