@@ -42,6 +42,7 @@ from tests.system.talk import MODEL, PATHS
 CLIENTS = 10
 FORCED = 0.2  # seconds between two renewals by force
 KILLED = 1.0  # seconds between two kills
+ISSUED = 0.1  # seconds from a token's being redeemed to its answer's leaving, so that kills fall in between
 DYING = 0.2  # seconds; a new process takes longer to listen
 STORED, FILED = ("one", "two", "three"), "four"
 TEXT = "one two three four five six seven eight nine ten eleven twelve"
@@ -297,6 +298,7 @@ def run(seconds: float, redis: str = "", seed: int = 0) -> Figures:
     accounts = [{"name": name, "kind": "social"} for name in (*STORED, FILED)]
     with tempfile.TemporaryDirectory(prefix="kirogw-test-") as folder, Twin(accounts=accounts, rotation="strict") as twin:
         twin.script([{"steps": [{"text": TEXT, "pace": 0.01}], "repeat": True}])
+        twin.faults.add(operation="refresh", slow=ISSUED, count=None)
         place = Field(twin, Path(folder), redis, random.Random(seed))
         try:
             assert _until(lambda: all(gateway.ready() for gateway in place.gateways), 60), "the gateways do not start"
