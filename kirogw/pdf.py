@@ -29,7 +29,7 @@ Answer: TypeAlias = dict[str, Any]
 
 
 class Locked(BadRequest):
-    """A PDF that is encrypted. `certain`: it takes a password; else it only takes a cipher that we do not have."""
+    """A PDF that is encrypted. `certain`: it takes a password; else it is encrypted in a way that we do not know."""
 
     certain = True
 

@@ -3,7 +3,8 @@
 A PDF is a program of a stranger's making, and its reader pure Python: it may take minutes or gigabytes, and would stop
 every other answer of a worker meanwhile. A process can be ended, may be given little memory, and holds no secrets.
 Writes one JSON object: `text`, `pages` (how many there are) and `read` (how many of them are in the text); or `error`:
-"locked" (a password is needed), "sealed" (a cipher is, that pypdf has not by itself), or "broken", why is in `reason`.
+"locked" (a password is needed), "sealed" (it is encrypted in a way that pypdf does not know), or "broken", why is in
+`reason`.
 """
 
 from __future__ import annotations
@@ -24,13 +25,21 @@ if sys.platform != "win32":
 MEMORY: Final = 1 << 30  # bytes
 
 
+class Locked(Exception):
+    """A password is needed."""
+
+
+class Unknown(Exception):
+    """A kind of encryption that pypdf can not undo."""
+
+
 def extract(data: bytes, most_pages: int, most_characters: int) -> dict[str, Any]:
     """The answer as described above. Never raises."""
     try:
-        return _text(pypdf.PdfReader(io.BytesIO(data)), most_pages, most_characters)
-    except FileNotDecryptedError:
+        return _text(_opened(data), most_pages, most_characters)
+    except (Locked, FileNotDecryptedError):
         return {"error": "locked"}
-    except DependencyError:
+    except Unknown:
         return {"error": "sealed"}
     except MemoryError:
         return {"error": "broken", "reason": "it needs too much memory"}
@@ -38,9 +47,18 @@ def extract(data: bytes, most_pages: int, most_characters: int) -> dict[str, Any
         return {"error": "broken", "reason": type(error).__name__}
 
 
+def _opened(data: bytes) -> pypdf.PdfReader:
+    """Raises Locked or Unknown, or whatever a stranger's bytes may lead to."""
+    try:
+        reader = pypdf.PdfReader(io.BytesIO(data))
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise Locked
+    except (DependencyError, NotImplementedError) as error:
+        raise Unknown from error
+    return reader
+
+
 def _text(reader: pypdf.PdfReader, most_pages: int, most_characters: int) -> dict[str, Any]:
-    if reader.is_encrypted and not reader.decrypt(""):
-        return {"error": "locked"}
     texts: list[str] = []
     size, pages = 0, len(reader.pages)
     for page in reader.pages[:most_pages]:

@@ -269,7 +269,7 @@ def test_a_pdf_with_a_password_is_told():
     assert caught.value.param == "messages.0.content.1"
 
 
-def test_a_pdf_in_a_cipher_that_we_do_not_have_goes_as_a_file_while_there_is_room():
+def test_a_pdf_in_an_encryption_that_we_do_not_know_goes_as_a_file_while_there_is_room():
     sealed = Document("d", "application/pdf", b64(pdfs.sealed(TWO)))
     assert resolved(sealed) == (sealed,)
     with pytest.raises(BadRequest, match="d: the PDF is protected"):

@@ -28,8 +28,10 @@ EXTRACTED = [
     pytest.param(pdfs.pdf("a", "b", "c", "d"), {"text": "a\n\nb\n\nc", "pages": 4, "read": 3}, id="too many pages"),
     pytest.param(pdfs.pdf("a", "b" * 100), {"text": "a", "pages": 2, "read": 1}, id="too many characters"),
     pytest.param(pdfs.locked(pdfs.pdf("a"), ""), {"text": "a", "pages": 1, "read": 1}, id="empty password"),
+    pytest.param(pdfs.locked(pdfs.pdf("a"), "", "AES-256"), {"text": "a", "pages": 1, "read": 1}, id="AES, empty password"),
     pytest.param(pdfs.locked(pdfs.pdf("a"), "secret"), {"error": "locked"}, id="password"),
-    pytest.param(pdfs.sealed(pdfs.pdf("a")), {"error": "sealed"}, id="unknown cipher"),
+    pytest.param(pdfs.locked(pdfs.pdf("a"), "secret", "AES-128"), {"error": "locked"}, id="AES, password"),
+    pytest.param(pdfs.sealed(pdfs.pdf("a")), {"error": "sealed"}, id="a shop's own encryption"),
     pytest.param(b"", {"error": "broken", "reason": "EmptyFileError"}, id="nothing"),
 ]
 
@@ -73,7 +75,7 @@ def test_what_can_not_be_read(data, words):
     assert str(caught.value) == f"the PDF {words}"
 
 
-def test_a_password_is_told_from_a_missing_cipher():
+def test_a_password_is_told_from_an_unknown_encryption():
     found = []
     for data in (pdfs.locked(TWO, "secret"), pdfs.sealed(TWO)):
         with pytest.raises(pdf.Locked) as caught:
