@@ -13,6 +13,7 @@ import socket
 from typing import Any, Final
 
 import gevent
+from gunicorn.errors import AppImportError
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -27,6 +28,7 @@ REFUSALS: Final[dict[type[Exception], tuple[int, str]]] = {
     errors.ExpectationFailed: (417, "the only expectation that can be met is 100-continue"),
     errors.UnsupportedTransferCoding: (501, "the transfer coding is unknown; send the body chunked or with its length"),
 }
+PLAIN: Final = {"StoreFailed", "Unsealable", "WrongSetting"}  # their message is a line for people
 REASONS: Final = {
     400: "Bad Request", 414: "URI Too Long", 417: "Expectation Failed", 431: "Request Header Fields Too Large",
     500: "Internal Server Error", 501: "Not Implemented",
@@ -46,7 +48,12 @@ class Worker(GeventWorker):  # type: ignore[misc]
         self._grace = self.cfg.graceful_timeout
 
     def load_wsgi(self) -> None:
-        super().load_wsgi()
+        try:
+            super().load_wsgi()
+        except Exception as error:
+            if type(error).__name__ in PLAIN:
+                raise AppImportError(f"kirogw: {error}") from error  # stops the arbiter, with these words alone
+            raise
         self._gateway = self.wsgi.extensions["kirogw"]
         _rare_collections()
         if self.stopping[0]:  # the signal came before there was a handler for it

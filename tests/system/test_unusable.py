@@ -1,0 +1,49 @@
+"""A gateway whose state can not be used does not start, and says why in one line."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+
+import pytest
+
+from kirogw.settings import Settings
+from kirogw.store import FILE, open_store, schema
+from tests.store.servers import redis_server
+from tests.system.running import GUNICORN, TOP, running
+
+COMMANDS = [
+    pytest.param((sys.executable, str(TOP / "kirogw.py")), id="kirogw.py"),
+    pytest.param((*GUNICORN[:3], "-b", "127.0.0.1:{port}"), id="gunicorn"),
+]
+
+
+def said(tmp_path, command, **settings):
+    """What it says, but for gunicorn's own lines and where it listens."""
+    with running(command=command, wait=False, home=tmp_path, KIRO_API_KEY="ksk_none", **settings) as gateway:
+        assert gateway.process.wait(60) != 0
+        lines = gateway.log.read_text().splitlines()
+    return [line for line in lines if not line.startswith(("[", "kirogw listens"))]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_newer_state(tmp_path, command):
+    home = tmp_path / ".kirogw"
+    open_store(Settings(kirogw_home=str(home))).close()
+    db = sqlite3.connect(home / FILE)
+    db.execute("UPDATE about SET value = '7.1'")
+    db.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    db.commit()
+    db.close()
+    (line,) = said(tmp_path, command)
+    assert line.startswith(f"kirogw: the state file {home / FILE} belongs to kirogw 7.1 ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_machine_without_the_key_of_the_others(tmp_path, command):
+    with redis_server("--appendonly", "yes") as server:
+        store = open_store(Settings(kirogw_home=str(tmp_path), state_url=server.url))
+        store.put("setting", "seal", {"mark": "970b0138", "place": "elsewhere"})
+        store.close()
+        (line,) = said(tmp_path, command, STATE_URL=server.url)
+    assert line.startswith("kirogw: the store's secrets are sealed with the key 970b0138, which is not here; it was in")
