@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from kirogw import __version__, backup, metrics
 from kirogw.auth import Account, Logins
-from kirogw.dialects.dialect import Quota
+from kirogw.dialects.dialect import Quota, Verdict
 from kirogw.errors import BadRequest, GatewayError, NotFound
 from kirogw.logins import imports
 from kirogw.pool import Pool
@@ -25,7 +25,7 @@ from kirogw.settings import FIELDS, Settings, shown
 from kirogw.store import Store, alive
 from kirogw.store.sync import Sync
 from kirogw.usage import Usage
-from kirogw.wire import Json
+from kirogw.wire import Json, Reply, Request
 
 EVENTS: Final = "events"
 LEADER: Final = "background"  # the lease of who works in the background for all
@@ -270,6 +270,22 @@ class Desk:
         self.note("backup restored", made_at=found.made_at)
         self._follow()
         return _found(found, dry_run=False)
+
+
+def quotas_of(settings: Settings, call: Callable[[Request, float], Reply], logins: Logins, pool: Pool,
+              sync: Sync) -> Quotas:  # fmt: skip
+    """What an account has left tells how it is, and the other way round."""
+
+    def told(account: str, quota: Quota) -> None:
+        pool.quota(account, quota, time.time())
+
+    def locked(account: str, verdict: Verdict) -> None:
+        pool.failed(account, verdict, "", time.time())
+
+    return Quotas(
+        settings, call, logins, sync.store, sync, told=told, locked=locked,
+        states=lambda: {account.id: account.state for account in pool.all()},
+    )  # fmt: skip
 
 
 UNKNOWN: Final[Json] = {  # of an account that the pool does not know yet

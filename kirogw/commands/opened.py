@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from kirogw import log
 from kirogw.auth import Logins
-from kirogw.desk import Desk
-from kirogw.dialects.dialect import Quota, Verdict
+from kirogw.desk import Desk, quotas_of
 from kirogw.pool import Pool
-from kirogw.quotas import Quotas
 from kirogw.settings import Settings
 from kirogw.store import open_store
 from kirogw.store.sync import Sync
@@ -34,15 +31,7 @@ def opened(settings: Settings) -> Iterator[Desk]:
     try:
         logins = Logins(settings, transport.post, store)
         pool = Pool(logins.accounts(), settings, store=store, sync=sync)
-
-        def told(account: str, quota: Quota) -> None:
-            pool.quota(account, quota, time.time())
-
-        def locked(account: str, verdict: Verdict) -> None:
-            pool.failed(account, verdict, "", time.time())
-
-        quotas = Quotas(settings, transport.call, logins, store, sync, told=told, locked=locked,
-                        states=lambda: {account.id: account.state for account in pool.all()})  # fmt: skip
+        quotas = quotas_of(settings, transport.call, logins, pool, sync)
         _hear(pool, sync)
         yield Desk(settings, store, sync, logins, pool, quotas, Usage(sync, store))
     finally:

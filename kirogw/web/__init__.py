@@ -13,15 +13,13 @@ from flask import Flask
 from kirogw import background, log
 from kirogw.auth import Account, Logins
 from kirogw.budgets import Budgets
-from kirogw.desk import Desk
-from kirogw.dialects.dialect import Quota, Verdict
+from kirogw.desk import Desk, quotas_of
 from kirogw.gateway import Gateway
 from kirogw.logins import keys
 from kirogw.logins.flows import Flows
 from kirogw.logins.named import Keys
 from kirogw.logins.sealed import Safe
 from kirogw.pool import Pool
-from kirogw.quotas import Quotas
 from kirogw.settings import Settings, load
 from kirogw.store import Conflict, Store, open_store
 from kirogw.store.sync import Sync
@@ -59,7 +57,7 @@ def assembled(settings: Settings) -> State:
     logins = Logins(settings, transport.post, store)
     pool = Pool(logins.accounts(), settings, store=store, sync=sync)
     _follow(logins, pool, sync)
-    quotas = _quotas(settings, transport, logins, pool, sync)
+    quotas = quotas_of(settings, transport.call, logins, pool, sync)
     secret = _secret(settings, home, store, logins.safe)
     gateway = Gateway(settings, transport, logins, pool, sync, secret, quotas.wanted)
     usage = Usage(sync, store)
@@ -114,18 +112,3 @@ def _follow(logins: Logins, pool: Pool, sync: Sync) -> None:
     logins.follow(sync, look)
     sync.every(LOOK, look)
     sync.every(SEARCH, search)
-
-
-def _quotas(settings: Settings, transport: Transport, logins: Logins, pool: Pool, sync: Sync) -> Quotas:
-    """What an account has left tells how it is, and the other way round."""
-
-    def told(account: str, quota: Quota) -> None:
-        pool.quota(account, quota, time.time())
-
-    def locked(account: str, verdict: Verdict) -> None:
-        pool.failed(account, verdict, "", time.time())
-
-    return Quotas(
-        settings, transport.call, logins, sync.store, sync, told=told, locked=locked,
-        states=lambda: {account.id: account.state for account in pool.all()},
-    )  # fmt: skip
