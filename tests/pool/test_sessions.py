@@ -18,9 +18,9 @@ def test_others_hear_of_it_when_there_is_something_to_hear():
         sessions.bind("s", account, now)
         return [(session, bound.account, moved) for session, bound, moved in sessions.news()]
 
-    assert [told("one", now) for now in (0.0, 50.0, 99.0)] == [[("s", "one", False)], [], []]
-    assert told("one", 100.0) == [("s", "one", False)]  # so that the store does not forget it
-    assert told("two", 101.0) == [("s", "two", True)]
+    assert [told("one", now) for now in (1000.0, 1050.0, 1099.0)] == [[("s", "one", False)], [], []]
+    assert told("one", 1100.0) == [("s", "one", False)]  # so that the store does not forget it
+    assert told("two", 1101.0) == [("s", "two", True)]
 
 
 def test_the_later_move_counts():

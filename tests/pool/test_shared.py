@@ -108,7 +108,7 @@ def test_a_session_is_on_one_account_in_all_processes(process):
     until(lambda: turn(there, session="s") == "one")
 
 
-def test_places_count_in_all_processes(process, monkeypatch):
+def test_places_count_in_all_processes(process):
     here, there = process(), process()
     now = time.time()
     places = []
@@ -133,6 +133,7 @@ def test_all_together_take_little_more_than_there_is(process):
 
 
 def test_the_places_of_a_dead_process_are_free(process, monkeypatch):
+    monkeypatch.setattr("kirogw.pool.shared.ALIVE", 3600.0)
     here, there = process(), process()
     places = []
     for _ in range(4):
