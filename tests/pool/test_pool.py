@@ -314,6 +314,7 @@ def test_a_used_up_plan_waits_for_its_reset():
     assert two.probe_due(1.0) == ["one"]
     two.quota("one", left(0.0, 1.0, resets_at=90_000.0), 1.0)
     assert two.probe_due(100.0) == []
+    assert two.probe_due(6 * 3600.0 + 1) == ["one"]  # somebody may have bought more
     assert (two.status(1.0)[0]["until"], turn(two, 89_000.0), turn(two, 90_000.0)) == (90_000.0, "two", "one")
     nobody = two.take(Want("m", only={"one"}), 80_000.0)
     assert nobody.error.wait == 10_000.0

@@ -108,6 +108,17 @@ def test_a_session_is_on_one_account_in_all_processes(process):
     until(lambda: turn(there, session="s") == "one")
 
 
+def test_the_store_is_asked_once_for_a_session(process, monkeypatch):
+    here, asked = process("one"), []
+    get = here.store.get
+    monkeypatch.setattr(here.store, "get", lambda *names: asked.append(names) or get(*names))
+    places = [here.pool.take(Want("m"), time.time()) for _ in range(4)]
+    assert [turn(here, session="s") for _ in range(3)] == [Full] * 3
+    here.pool.leave(places[0], time.time())
+    assert [turn(here, session="s") for _ in range(3)] == ["one"] * 3
+    assert asked == [("session", "s")]
+
+
 def test_places_count_in_all_processes(process):
     here, there = process(), process()
     now = time.time()
