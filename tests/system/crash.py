@@ -314,10 +314,11 @@ def _play(place: Field, figures: Figures, seconds: float) -> None:
     began = time.monotonic()
     load = Load(place, figures)
     try:
-        next_kill, next_force = began + KILLED, began
+        next_kill, next_force, kills = began + KILLED, began, 1
         while time.monotonic() < began + seconds:
             if time.monotonic() >= next_kill:
-                next_kill += KILLED
+                kills += 1
+                next_kill = began + KILLED * (kills + place.chance.uniform(-0.3, 0.3))  # at any moment of a renewal
                 figures.killed += place.kill()
                 _heal(place, figures)
             if time.monotonic() >= next_force:
