@@ -1,4 +1,4 @@
-"""/api/keys: clients' named keys. /api/logins: sign-ins on their way."""
+"""/api/keys: clients' named keys."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Any, Final
 from kirogw.errors import BadRequest, NotFound
 from kirogw.logins.named import NO_LIMITS, OVERLAP, Record, Register, Terms, WrongTerms
 from kirogw.web.admin.route import Asked, Route
-from kirogw.web.admin.schemas import LABEL, NAME, TERMS
-from kirogw.web.admin.shape import many, named, number, record, text
+from kirogw.web.admin.schemas import NAME, TERMS
+from kirogw.web.admin.shape import many, named, number, record
 from kirogw.web.state import state
 from kirogw.wire import Json
 
 KEYS: Final = "/api/keys"
 KEY: Final = "/api/keys/<name>"
-SIGNINS: Final = "/api/logins"
-SIGNIN: Final = "/api/logins/<id>"
 
 
 def _register() -> Register:
@@ -86,35 +84,6 @@ def _refused_as_bad(act: Any, *args: Any, **named_: Any) -> Any:
         raise BadRequest(str(error)) from None
 
 
-def started(asked: Asked) -> Json:
-    params = dict(asked.body)
-    shown = state().flows.start(params.pop("kind"), params)
-    state().desk.note("sign-in begun", kind=shown["kind"])
-    return shown
-
-
-def stood(asked: Asked) -> Json:
-    return state().flows.state(asked.place["id"])
-
-
-def pasted(asked: Asked) -> Json:
-    return state().flows.paste(asked.place["id"], asked.body["url"])
-
-
-def cancelled(asked: Asked) -> Json:
-    return state().flows.cancel(asked.place["id"])
-
-
-START: Final = record(
-    {"kind": text(enum=["builder-id", "idc", "social", "portal"])},
-    {
-        "start_url": text("of the organisation, for idc", maxLength=500), "region": text("for idc", maxLength=50),
-        "provider": text("for social", enum=["google", "github"]),
-        "how": text("for social: with a code (the default), by a browser on this machine, or by a link to paste back",
-                    enum=["device", "browser", "link"]),
-        "label": LABEL, "account": text("the account that is to get this login, by its id", maxLength=100),
-    },
-)  # fmt: skip
 ROUTES: Final = (
     Route("GET", KEYS, "All named keys", listed, record({"keys": many(named("Key"))}), "keys"),
     Route("POST", KEYS, "A new key; it is shown this once", added, named("NewKey"), "keys",
@@ -124,11 +93,5 @@ ROUTES: Final = (
     Route("DELETE", KEY, "Revoke a key", revoked, named("Key"), "keys", errors=(409,)),
     Route("POST", f"{KEY}/rotate", "Another secret for a key", rotated, named("NewKey"), "keys", errors=(409,),
           body=record({}, {"overlap_seconds": number("the old one works so long", minimum=0, maximum=1e9)})),
-    Route("POST", SIGNINS, "Begin a sign-in", started, named("SignIn"), "logins", body=START, status=201,
-          errors=(429, 502)),
-    Route("GET", SIGNIN, "How a sign-in stands; does its next step", stood, named("SignIn"), "logins"),
-    Route("POST", f"{SIGNIN}/paste", "The address that the browser ended at", pasted, named("SignIn"), "logins",
-          body=record({"url": text(minLength=1, maxLength=10_000)})),
-    Route("DELETE", SIGNIN, "Cancel a sign-in", cancelled, named("SignIn"), "logins"),
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kirogw.web import openapi
-from kirogw.web.admin import accounts, keys, status
+from kirogw.web.admin import accounts, keys, signins, status
 from kirogw.web.admin.route import Asked, Route
 from kirogw.web.admin.schemas import SCHEMAS
 from kirogw.wire import Json
@@ -18,6 +18,6 @@ def _document(asked: Asked) -> Json:
 
 
 ROUTES: Final[tuple[Route, ...]] = (
-    *status.ROUTES, *accounts.ROUTES, *keys.ROUTES,
+    *status.ROUTES, *accounts.ROUTES, *keys.ROUTES, *signins.ROUTES,
     Route("GET", openapi.PATH, "This document", _document, {"type": "object"}, "state"),
 )  # fmt: skip
