@@ -372,6 +372,14 @@ def test_who_comes_back_does_not_get_what_it_has_missed(mode):
     assert sorted(turn(two, 2.0) for _ in range(10)) == ["one"] * 5 + ["two"] * 5
 
 
+def test_who_was_full_does_not_get_what_it_has_missed():
+    two = pool(accounts=[Account("one", limit=1), Account("two", limit=0)], mode="weighted")
+    place = two.take(Want("m"), 0.0)
+    assert {turn(two, 1.0) for _ in range(50)} == {"two"}
+    two.leave(place, 2.0)
+    assert sorted(turn(two, 2.0) for _ in range(10)) == ["one"] * 5 + ["two"] * 5
+
+
 def test_a_request_on_its_way_counts_twice():
     two = pool("one", "two", mode="least-used")
     two.take(Want("m"), 0.0)
