@@ -209,8 +209,8 @@ def _lines(name, rows):
     """What nobody can tell apart stands in one line."""
     same = {}
     for case, cells in rows:
-        same.setdefault(cells, []).append(case.name)
-    for n, (cells, names) in enumerate(same.items()):
+        same.setdefault(tuple(map(stable, cells)), (cells, []))[1].append(case.name)
+    for n, (cells, names) in enumerate(same.values()):
         yield f"| {name if n == 0 else ''} | {'; '.join(names)} | {' | '.join(cells)} |\n"
 
 
