@@ -11,7 +11,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 APT := tools/need
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv test lint pytest test-clients bench faults failover docs clean
+.PHONY: help run venv test lint pytest test-clients bench faults failover crash docs clean
 
 help:
 	@sed -n 's/^#: /  make /p' Makefile
@@ -59,6 +59,10 @@ faults: $(VENV)/.test
 #: failover       what becomes of requests and accounts when one of three accounts fails, in one table
 failover: $(VENV)/.test
 	@$(PY) -m tests.system.failover $(ARGS)
+
+#: crash          six processes share one store and are killed under load: what was lost. ARGS="--seconds 120 --redis"
+crash: $(VENV)/.test
+	@$(PY) -m tests.system.crash $(ARGS)
 
 #: docs           write docs/settings.md and .env.example from the settings
 docs: $(VENV)/.run
