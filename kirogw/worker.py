@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import socket
+import sys
+import time
 from typing import Any, Final
 
 import gevent
@@ -17,6 +20,7 @@ from gunicorn.errors import AppImportError
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
+AGAIN: Final = 2.0  # seconds between two tries of a worker that can not begin
 LONG: Final = 3600  # seconds for the streams of a worker that SIGHUP has replaced
 LINGER: Final = 2.0  # seconds for which a refused client may go on sending without a pause
 MOST: Final = 1024 * 1024  # bytes of that which are read
@@ -46,18 +50,34 @@ class Worker(GeventWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._busy: dict[Any, bool] = {}  # connections, and whether there is a request on each just now
         self._grace = self.cfg.graceful_timeout
+        self._gateway: Any = None
 
     def load_wsgi(self) -> None:
-        try:
-            super().load_wsgi()
-        except Exception as error:
-            if type(error).__name__ in PLAIN:
-                raise AppImportError(f"kirogw: {error}") from error  # stops the arbiter, with these words alone
-            raise
+        while not self._loaded():
+            self.notify()
+            time.sleep(AGAIN)
+            if not self.alive:
+                sys.exit(0)
         self._gateway = self.wsgi.extensions["kirogw"]
+        importlib.import_module("kirogw.store").commit_aside(gevent.get_hub().threadpool.apply)
         _rare_collections()
         if self.stopping[0]:  # the signal came before there was a handler for it
             self.alive = False
+
+    def _loaded(self) -> bool:
+        """One that takes the place of another waits until it can: if it gave up, gunicorn would stop all the others,
+        which go on with what they have in memory. The first ones stop the arbiter, with one line.
+        """
+        try:
+            super().load_wsgi()
+        except Exception as error:
+            if type(error).__name__ not in PLAIN:
+                raise
+            if self.age <= self.cfg.workers:
+                raise AppImportError(f"kirogw: {error}") from error
+            self.log.error("a new worker waits: %s", error)
+            return False
+        return True
 
     def run(self) -> None:
         self._gateway.start()
@@ -80,7 +100,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def _leave(self) -> None:
         for connection in [connection for connection, busy in self._busy.items() if not busy]:
             _deaf(connection)
-        if self.stopping[0]:
+        if self.stopping[0] and self._gateway:
             self._gateway.stop(self._gateway.settings.shutdown_grace)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:

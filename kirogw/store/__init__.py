@@ -15,9 +15,10 @@ from kirogw.settings import Settings
 from kirogw.store.contract import Change, Conflict, Delete, Doc, Put, Store, StoreFailed
 from kirogw.store.owner import alive, owner
 from kirogw.store.redis import RedisStore
-from kirogw.store.sqlite import SqliteStore
+from kirogw.store.sqlite import SqliteStore, commit_aside
 
-__all__ = ["FILE", "Change", "Conflict", "Delete", "Doc", "Put", "Store", "StoreFailed", "alive", "open_store", "owner"]
+__all__ = ["FILE", "Change", "Conflict", "Delete", "Doc", "Put", "Store", "StoreFailed", "alive", "commit_aside",
+           "open_store", "owner"]  # fmt: skip
 
 FILE: Final = "state.sqlite3"
 

@@ -1,8 +1,8 @@
 """The state in one SQLite file, for all processes of a machine.
 
 In the write-ahead log readers never wait, and a process that is killed leaves nothing half done. SQLite's own waiting
-would stop every greenlet, so its time-out is 0 and we sleep between tries, outside of any transaction. A transaction
-never gives control away while it lasts, so under gevent one connection is enough; threads take one each.
+would stop every greenlet, so its time-out is 0 and we sleep between tries, outside of any transaction. Who uses the
+store at once, as threads do, takes a connection each.
 """
 
 from __future__ import annotations
@@ -38,6 +38,22 @@ PRIVATE_FOLDER: Final = 0o700
 T = TypeVar("T")
 _stores: Final[weakref.WeakSet[SqliteStore]] = weakref.WeakSet()
 _abandoned: Final[list[Db]] = []  # connections that were in use at a fork: to close them in the child would do harm
+
+
+def commit_aside(apply: Callable[[Callable[..., object], tuple[str, ...]], object] | None) -> None:
+    """From now on commits, which may wait for the disk, go through `apply(function, arguments)`: it is to run them in a
+    thread of the system's while other greenlets go on. Not the rest of a transaction: what needs Python's lock would
+    hold the write lock for as long as the loop is busy. None: as at first, where they are called.
+    """
+    global _aside  # one for the process, like the loop
+    _aside = apply or _here
+
+
+def _here(function: Callable[..., object], arguments: tuple[str, ...]) -> object:
+    return function(*arguments)
+
+
+_aside: Callable[[Callable[..., object], tuple[str, ...]], object] = _here
 
 
 class SqliteStore:
@@ -206,8 +222,8 @@ class SqliteStore:
                 if checked:
                     self._need_version(db)
                 done = work(db)
-                db.execute("COMMIT")
-            except BaseException:
+                _aside(db.execute, ("COMMIT",))
+            except Exception:  # whoever is stopped while a commit is under way leaves it alone
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
@@ -230,7 +246,7 @@ class SqliteStore:
             except (Conflict, StoreFailed):
                 self._give(db)
                 raise
-            except BaseException:
+            except Exception:
                 _drop(db)
                 raise
             else:

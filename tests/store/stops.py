@@ -20,7 +20,7 @@ import time  # noqa: E402
 import gevent  # noqa: E402
 
 from kirogw.settings import Settings  # noqa: E402
-from kirogw.store import open_store  # noqa: E402
+from kirogw.store import commit_aside, open_store  # noqa: E402
 from kirogw.store.sync import Sync  # noqa: E402
 
 RATES = (0, 20, 100, 400, 1000)
@@ -94,7 +94,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--folder", default=None, help="on the disk to be measured")
+    parser.add_argument("--here", action="store_true", help="commit in the loop itself, as a worker does not")
     words = parser.parse_args()
+    if not words.here:
+        commit_aside(gevent.get_hub().threadpool.apply)
     print(f"| requests/s | batch, median ms | longest | durable put, median ms | longest | longest stop of the loop, ms |\n{'|---' * 6}|")
     for rate in RATES:
         with tempfile.TemporaryDirectory(dir=words.folder or os.getcwd()) as folder:

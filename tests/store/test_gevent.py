@@ -16,10 +16,11 @@ from gevent import monkey; monkey.patch_all()
 import sys, threading, time
 import gevent
 from kirogw.settings import Settings
-from kirogw.store import StoreFailed, open_store
+from kirogw.store import StoreFailed, commit_aside, open_store
 from kirogw.store import redis, sqlite
 from kirogw.store.sync import Sync
 redis.ANSWER = sqlite.PATIENCE = 1.0
+commit_aside(gevent.get_hub().threadpool.apply)
 store = open_store(Settings(kirogw_home=sys.argv[1], state_url=sys.argv[2]))
 ticks = 0
 def tick():
@@ -57,6 +58,30 @@ print([value["n"] for _, value in store.entries("l")] == list(range(500)), store
 """
 
 
+SLOW = BEGIN + """
+def slowly(function, arguments):
+    def work():
+        monkey.get_original("time", "sleep")(0.5)  # the disk
+        return function(*arguments)
+    return gevent.get_hub().threadpool.apply(work)
+commit_aside(slowly)
+sqlite.PATIENCE = 60
+before = ticks
+others = [gevent.spawn(store.put, "k", str(n), {}) for n in range(3)]
+gevent.sleep(0.1)
+killed = others[0]
+killed.kill()
+try:
+    store.put("k", "a", {}, if_version=7)
+except Exception as error:
+    print(type(error).__name__)
+gevent.joinall(others)
+commit_aside(None)
+print(ticks - before > 30, sorted(set(store.all("k")) - {"0"}))
+store.close()
+"""
+
+
 @pytest.fixture
 def start(settings):
     started = []
@@ -77,6 +102,12 @@ def start(settings):
 
 def test_sync(start):
     assert start(SYNC).communicate(timeout=100)[0] == "True {'n': 499}\n"
+
+
+def test_others_go_on_while_a_commit_waits_for_the_disk(tmp_path):
+    """One of those who wait is stopped; the rest is as if nothing had been."""
+    done = subprocess.run([sys.executable, "-c", SLOW, str(tmp_path), ""], cwd=TOP, timeout=100, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("Conflict\nTrue ['1', '2']\n", "")
 
 
 def test_others_go_on_while_one_waits(start, settings, store, request):
