@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import sys
+import time
 
 import pytest
 
 from kirogw.settings import Settings
 from kirogw.store import FILE, open_store, schema
+from kirogw.twin import Twin
 from tests.store.servers import redis_server
 from tests.system.running import GUNICORN, TOP, running
 
@@ -47,3 +51,29 @@ def test_a_machine_without_the_key_of_the_others(tmp_path, command):
         store.close()
         (line,) = said(tmp_path, command, STATE_URL=server.url)
     assert line.startswith("kirogw: the store's secrets are sealed with the key 970b0138, which is not here; it was in")
+
+
+def test_a_worker_that_replaces_another_waits_for_the_store_and_the_others_go_on():
+    """Else gunicorn would stop them all, since an application that can not be loaded stops the start."""
+    with (Twin(accounts=["api_key"]) as twin, redis_server("--appendonly", "yes") as server,
+          running(twin, SERVER_WORKERS=2, STATE_URL=server.url) as gateway):  # fmt: skip
+        server.stop(kill=True)
+        killed, left = gateway.workers()
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: "a new worker waits: Redis at" in gateway.log.read_text())
+        until(lambda: answered(gateway) and answered(gateway))
+        server.start()
+        until(lambda: gateway.get("/health").json()["worker"] not in (killed, left))
+        assert answered(gateway)
+
+
+def answered(gateway):
+    body = {"model": "claude-sonnet-4.6", "max_tokens": 50, "messages": [{"role": "user", "content": "Go."}]}
+    return gateway.post("/v1/messages", body).status_code == 200
+
+
+def until(true, seconds=60):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.05)
