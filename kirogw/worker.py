@@ -45,6 +45,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     """
 
     stopping: Any = b"\0"
+    alive: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
