@@ -252,6 +252,9 @@ def _hash(key: str, now: float) -> Hash:
 class Watcher(Protocol):
     """What is asked of store.sync.Sync."""
 
+    @property
+    def deaf(self) -> bool: ...
+
     def watch(self, kind: str, callback: Callable[[], None]) -> None: ...
 
 
@@ -268,7 +271,7 @@ class Keys:
 
     def __init__(self, store: Store, sync: Watcher, main: Key, admin: Key,
                  now: Callable[[], float] = time.time) -> None:  # fmt: skip
-        self._store, self._now = store, now
+        self._store, self._sync, self._now = store, sync, now
         digests = main.digest, admin.digest
         self._own = {digest: _Held(digest, _owners(digest, main, admin), FOR_EVER) for digest in digests}
         self._known = self._own
@@ -314,7 +317,7 @@ class Keys:
     def _look(self) -> bool:
         """Whether there is something new: a key may be used in the second after it was made, before Sync tells."""
         with self._lock:
-            if time.monotonic() - self._looked < LOOK:
+            if time.monotonic() - self._looked < LOOK or self._sync.deaf:
                 return False
             self._looked = time.monotonic()
         before = self._known

@@ -36,6 +36,8 @@ class Reads(Protocol):
 class Writes(Protocol):
     """The part of `store.sync.Sync` that is used here; nothing of it waits."""
 
+    @property
+    def deaf(self) -> bool: ...
     def put(self, kind: str, id: str, value: Json, ttl: float | None = None) -> None: ...
     def delete(self, kind: str, id: str) -> None: ...
     def append(self, log: str, entry: Json) -> None: ...
@@ -115,7 +117,7 @@ class Shared:
 
     def look_up(self, session: str) -> tuple[str, float] | None:
         """The account where another process has the session, and since when. The one read on the way of a request."""
-        if session in self._asked:
+        if session in self._asked or self._sync.deaf:
             return None
         try:
             doc = self._store.get("session", session)

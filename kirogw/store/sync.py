@@ -199,6 +199,11 @@ class Sync:
             logger.error("%s. Until then the gateway goes on with what it has in memory", error)
         self._failing.add(work)
 
+    @property
+    def deaf(self) -> bool:
+        """Whether the store could not even be read when that was tried last: who need not ask it should not."""
+        return self._look in self._failing
+
     def _works(self, work: object) -> None:
         if work in self._failing:
             self._failing.remove(work)

@@ -215,3 +215,18 @@ def test_what_another_version_has_written_does_no_harm(process):
     here.pool.failed("two", LOCKED, "m", time.time())
     until(lambda: here.store.get("health", "two") is not None)
     assert row(here, "one")["state"] == "ready"
+
+
+def test_a_store_that_can_not_be_read_is_not_asked_on_the_way_of_a_request(process):
+    """A Redis that hangs would hold the request for seconds."""
+    here, there = process(), process()
+    assert turn(here, session="s") == "one"
+    until(lambda: there.store.get("session", "s"))
+    there.store.mark = there.store.get = there.store.all = unreadable
+    until(lambda: there.sync.deaf)
+    there.store.get = None
+    assert turn(there, session="s") and turn(there, session="t")
+
+
+def unreadable(*given):
+    raise StoreFailed("it hangs")

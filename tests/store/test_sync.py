@@ -117,6 +117,19 @@ def test_a_store_that_fails_is_tried_again(store, caplog):
                     "the store works again; 0 changes were lost meanwhile"]  # fmt: skip
 
 
+def test_whether_the_store_can_be_read_is_known_without_asking_it(store):
+    ill = Ill(store)
+    sync = Sync(ill, pace=0.01)
+    sync.watch("k", lambda: None)
+    sync.start()
+    assert not sync.deaf
+    ill.ill = True
+    wait_until(lambda: sync.deaf)
+    ill.ill = False
+    wait_until(lambda: not sync.deaf)
+    sync.close()
+
+
 def test_what_fails_in_several_places_is_said_once(store, caplog):
     """Reading works, writing does not; and then the other way round."""
     half, rounds, failing = Half(store), [], Half(store)
