@@ -261,6 +261,8 @@ class Logins:
             reason = f"{error} (until its token ends, it serves)" if living else str(error)
         elif not living and not held.refresh:
             state, reason = "login", f"its token has run out and can not be renewed; {keeper.source.mend}"
+        elif not living and keeper.memory.failures:  # it may be tried again; whether it works nobody knows yet
+            state, reason = "waiting", f"its token has run out and could not be renewed ({keeper.memory.why})"
         return Account(keeper.id, held.kind, held.who, keeper.source.place, state, reason, held.expires_at)
 
     def _warning(self, keeper: Keeper, held: Credential) -> str:

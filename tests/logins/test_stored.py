@@ -9,7 +9,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from kirogw.dialects.kiro.credential import KINDS, Credential, fingerprint
-from kirogw.errors import BadRequest, NeedsLogin, NotFound
+from kirogw.errors import BadRequest, NeedsLogin, NotFound, UpstreamFailed
 from kirogw.logins import stored
 from kirogw.logins.sealed import Unsealable
 from kirogw.logins.stored import Terms
@@ -326,6 +326,21 @@ def test_a_key_has_nothing_to_renew(place):
     logins = place.process()
     id = logins.add(Credential("key", "ksk_abc", region="eu-central-1"))
     assert logins.refresh(id).token == "ksk_abc" and logins.fresh(id).region == "eu-central-1"
+
+
+def test_an_account_that_could_not_be_renewed_is_not_well_again_by_waiting(place):
+    """Else the pool would end its rest, and every request after a moment would try it first."""
+    logins = place.process(kiro_auth_url="http://127.0.0.1:9")
+    id = logins.add(place.credential(left=-60.0))
+    for _ in range(3):
+        with pytest.raises(UpstreamFailed):
+            logins.fresh(id)
+        for wait in (1, 400):
+            place.clock += wait
+            (account,) = logins.accounts()
+            assert account.state == "waiting" and "could not be renewed" in account.reason
+    healed = place.process()
+    assert healed.fresh(id).token and [account.state for account in healed.accounts()] == ["ready"]
 
 
 def test_the_background_leaves_a_disabled_account_alone(place):
