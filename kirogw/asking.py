@@ -8,8 +8,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Set
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from kirogw import log, observed, tokens
 from kirogw.answer import BEAT, Beat
@@ -33,8 +33,7 @@ UNTOLD: Final = frozenset({"refresh", "profile", "unsealed", "plain"})
 """Ways to ask again that are likely to help: what comes of it says more of the account than that it was needed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """What belongs to a request beside its conversation. `hold`: nothing is shown before the answer is whole; `only`:
     ids of the accounts that may serve, None for all.
     """

@@ -23,6 +23,7 @@ from kirogw.dialects.dialect import Ask, Face, Heading, Model
 from kirogw.dialects.kiro import models as kiro_models
 from kirogw.dialects.messages.models import anthropic_model, anthropic_models, token_count
 from kirogw.errors import GatewayError, NotAllowed, UnknownModel, WrongKey
+from kirogw.settings import Settings
 from kirogw.stream import Source, events, written
 from kirogw.usage import UsageRecord
 from kirogw.web import guard
@@ -39,17 +40,18 @@ STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no",
 
 
 def add_routes(app: Flask) -> None:
-    app.before_request(_begin)
-    app.after_request(_end)
+    here: State = app.extensions["kirogw"]
+    app.before_request(functools.partial(_begin, here))
+    app.after_request(functools.partial(_end, here))
     for path, view, methods in (
         ("/", home, ["GET"]),
         ("/health", health, ["GET"]),
         ("/ready", ready, ["GET"]),
         ("/v1/models", models, ["GET"]),
         ("/v1/models/<path:name>", model, ["GET"]),
-        ("/v1/messages", functools.partial(generate, FACES["messages"]), ["POST"]),
+        ("/v1/messages", functools.partial(generate, here, FACES["messages"]), ["POST"]),
         ("/v1/messages/count_tokens", count_tokens, ["POST"]),
-        ("/v1/chat/completions", functools.partial(generate, FACES["chat"]), ["POST"]),
+        ("/v1/chat/completions", functools.partial(generate, here, FACES["chat"]), ["POST"]),
     ):
         behind = _public(view) if path in PUBLIC else _kept(view)
         app.add_url_rule(path, path, behind, methods=methods, provide_automatic_options=False)
@@ -58,14 +60,14 @@ def add_routes(app: Flask) -> None:
 PUBLIC: Final = {"/", "/health", "/ready"}
 
 
-def _begin() -> None:
-    g.request_id = "req_" + identifier()
+def _begin(here: State) -> None:
+    g.request_id = id_ = "req_" + identifier()
     if request.path not in PUBLIC:
-        state().start()
-        g.entry = log.Entry(g.request_id, face_of_request().name, time.monotonic())
+        here.start()
+        g.entry = log.Entry(id_, face_of_request().name, time.monotonic())
 
 
-def _end(response: Response) -> Response:
+def _end(here: State, response: Response) -> Response:
     response.headers["x-request-id"] = response.headers["request-id"] = g.request_id
     entry = g.get("entry")
     if entry:
@@ -73,7 +75,7 @@ def _end(response: Response) -> Response:
             response.headers[pins.HEADER] = entry.shown
         if not response.is_streamed:
             entry.outcome = entry.outcome or str(response.status_code)
-            _done(state(), entry, response.get_data())
+            _done(here, entry, response.get_data())
     return response
 
 
@@ -91,8 +93,7 @@ def _done(here: State, entry: log.Entry, answer: bytes = b"") -> None:
         entry.record.close(failed=entry.failed)
 
 
-def _record(data: bytes) -> Record | None:
-    settings = state().settings
+def _record(settings: Settings, data: bytes) -> Record | None:
     if settings.debug_mode == "off":
         return None
     record = Record(Path(settings.kirogw_home).expanduser(), g.request_id, settings.debug_mode)
@@ -135,17 +136,17 @@ def _kept(view: Callable[..., Response]) -> Callable[..., Response]:
     return behind
 
 
-def generate(face: Face, data: bytes) -> Response:
+def generate(here: State, face: Face, data: bytes) -> Response:
     """A request for an answer, streamed or not, in any face."""
-    entry, here, headers = g.entry, state(), _headers()
-    entry.record, entry.generates = _record(data), True
+    entry, headers = g.entry, _headers()
+    entry.record, entry.generates = _record(here.settings, data), True
     ask = face.read(guard.parsed(data), headers)
     entry.model, entry.stream = ask.conversation.model, ask.stream
     source, estimate = _opened(here, ask, entry, headers.get(pins.HEADER, ""))
     heading = Heading(identifier(), ask.conversation.model, int(time.time()), estimate)
     if ask.stream:
         return _streamed(here, face, ask, heading, source, entry)
-    answer = collect(events(_watched(source)))
+    answer = collect(events(_watched(source, here.settings.heartbeat)))
     response = _json(face.whole(answer, heading, ask))
     response.headers[FIGURES] = answer.usage.source
     return response
@@ -162,12 +163,12 @@ def _opened(here: State, ask: Ask, entry: log.Entry, account: str) -> tuple[Sour
     return here.budgets.metered(source, caller, estimate, ask.conversation, lambda: entry.usage), estimate
 
 
-def _watched(source: Source) -> Source:
+def _watched(source: Source, beat: float) -> Source:
     """`source`, until the client leaves: nothing is written to it before the end, so no write can tell."""
     with contextlib.closing(source):
         seen = time.monotonic()
         for batch in source:
-            if time.monotonic() - seen >= state().settings.heartbeat / 2:
+            if time.monotonic() - seen >= beat / 2:
                 seen = time.monotonic()
                 guard.still_there()
             yield batch
