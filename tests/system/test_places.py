@@ -4,13 +4,16 @@ import contextlib
 import itertools
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
 
-from kirogw.twin import Twin
+from kirogw.dialects.kiro import credential
+from kirogw.twin import Twin, as_ide_file
+from tests.logins import support
 from tests.system import cases
 from tests.system.raw import Connection, eventually
 from tests.system.running import KEY
@@ -307,3 +310,29 @@ def test_who_leaves_while_waiting_takes_no_place(face, stream):
         assert place.empty()
         assert {record["outcome"] for record in place.records(2)} >= {"end"}
         assert place.empty()
+
+
+# somebody signs in again
+
+
+def signed_in(account):
+    later = support.stamp(time.time() + 3600)
+    return credential.read(as_ide_file(account, later))
+
+
+def test_an_account_that_needed_a_login_serves_as_soon_as_it_has_one():
+    """Without a request that tries it, and long before its rest would end."""
+    with place_of(1) as place:
+        accounts, logins = place.twin.accounts, place.stand.state.logins
+        account = accounts.add("social", "lost")
+        id = logins.add(signed_in(account))
+        accounts.expire("lost")
+        accounts.revoke("lost")
+        pinned = {ACCOUNT: id}
+        refused = say(place, "messages", False, "Go.", headers=pinned)
+        assert (refused.status, refused.error["type"]) == (403, "permission_error")
+        assert place.pool.find(id).state == "login"
+        accounts.issue(account, None)
+        logins.add(signed_in(account), id=id)
+        assert eventually(lambda: place.pool.find(id).state == "ready", 20)
+        assert say(place, "messages", False, "Go.", headers=pinned).text == "Well."
