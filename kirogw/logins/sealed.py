@@ -16,12 +16,13 @@ import importlib
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from kirogw.logins import files, keys
+from kirogw.logins.filelock import FileLock, NoLock
 from kirogw.settings import Settings, WrongSetting
 from kirogw.store import Conflict, Put, Store, StoreFailed
 
@@ -34,6 +35,7 @@ KINDS: Final = ("account", "kept", "login", "setting")  # what may hold sealed t
 CHECK: Final = ("setting", "seal")  # a document by which a process sees whether its key is the store's
 NO_RING: Final = ("keyring.backends.fail", "keyring.backends.null")
 TRIES: Final = 20
+ROTATION: Final = 20.0  # seconds to wait for somebody else who changes the keys
 
 
 class Unsealable(files.Unreadable):
@@ -235,25 +237,38 @@ class Safe:
         """Put a new key first (where the keys are ours to write) and seal everything with it; the old ones still open.
         How many documents were sealed anew. Raises WrongSetting, Unsealable or StoreFailed.
         """
-        place = self.place()
-        if place.write:
-            self._current(again=True)
-            place.write(" ".join([new_key(), *place.read().replace(",", " ").split()]))
-        seal = self._current(again=True)
-        count = self._reseal(seal)
-        self._store.put(*CHECK, self._check(seal))
-        return count
+        with self._alone():
+            place = self.place()
+            if place.write:
+                self._current(again=True)
+                place.write(" ".join([new_key(), *place.read().replace(",", " ").split()]))
+            seal = self._current(again=True)
+            count = self._reseal(seal)
+            self._store.put(*CHECK, self._check(seal))
+            return count
 
     def forget(self) -> int:
         """Drop all keys but the first, after sealing with it whatever is not. How many were dropped."""
-        place = self.place()
-        if place.write is None:
-            raise WrongSetting(f"the keys are in {place.name}; take the old ones away there")
-        seal = self._current(again=True)
-        self._reseal(seal)
-        words = place.read().replace(",", " ").split()
-        place.write(words[0])
-        return len(words) - 1
+        with self._alone():
+            place = self.place()
+            if place.write is None:
+                raise WrongSetting(f"the keys are in {place.name}; take the old ones away there")
+            seal = self._current(again=True)
+            self._reseal(seal)
+            words = place.read().replace(",", " ").split()
+            place.write(words[0])
+            return len(words) - 1
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Of two who change the keys at once, one would write over the key with which the other has just sealed."""
+        try:
+            with FileLock(self._home / "locks" / "secret-rotation.lock").held(ROTATION) as mine:
+                if not mine:
+                    raise Unsealable("somebody else is changing the keys just now; try again in a moment")
+                yield
+        except NoLock as error:
+            raise Unsealable(str(error)) from error
 
     def closed(self) -> int:
         """How many sealed texts in the store can not be opened with the keys that are here."""

@@ -288,3 +288,24 @@ def test_a_change_of_keys_loses_no_change_of_a_document(safe, store):
     thread.join()
     assert rotated <= 1 and safe().open(store.get("account", "a").value["login"]) == str(last[-1]).encode()
     assert json.dumps(store.get("account", "a").value).count(mark_of(safe().in_use()[0])) == 1
+
+
+def test_two_who_change_the_key_at_once_lose_none(safe, store, tmp_path):
+    """Neither writes over the key with which the other has just sealed."""
+    for n in range(5):
+        store.put("account", f"a{n}", {"login": safe().seal(b"x")})
+    failures = []
+
+    def rotate():
+        try:
+            safe().rotate()
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=rotate) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == [] and safe().closed() == 0
+    assert len((tmp_path / "secret-key").read_text().split()) == 5
