@@ -141,8 +141,7 @@ class Shared:
         pause = AGAIN if flight else IDLE
         if word != before or not 0 <= now - at < pause:
             self._said = word, now
-            ends = now + ALIVE - AGAIN + pause
-            self._sync.put("process", f"{self._name()}|pool", {"at": now, "ends": ends, **word}, ttl=ends - now)
+            self._sync.put("process", f"{self._name()}|pool", {"at": now, **word}, ttl=ALIVE - AGAIN + pause)
             return True
         return False
 
@@ -156,8 +155,8 @@ class Shared:
         mine, self._heard, processes = self._name(), now, 1
         for id, doc in docs.items():
             owner, _, part = id.rpartition("|")
-            if part != "pool" or owner == mine or not alive(owner) or _number(doc.value, "ends") < now:
-                continue
+            if part != "pool" or owner == mine or not alive(owner):
+                continue  # what has ended the store leaves out, by its own clock: machines' clocks differ
             processes += 1
             flight, moved = _object(doc.value, "in_flight"), _object(doc.value, "moved")
             for name in flight:

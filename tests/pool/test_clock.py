@@ -85,7 +85,7 @@ def test_places_that_others_have_left_are_free_again():
     shared, schedule = Shared(Nothing(), Nothing(), lambda: "here|x|1|1"), two._schedule
 
     def hear(flight, now):
-        shared.hear_processes(schedule, {"there|x|1|1|pool": Doc({"ends": now + 60, "in_flight": flight}, 1, now)}, now)
+        shared.hear_processes(schedule, {"there|x|1|1|pool": Doc({"in_flight": flight}, 1, now)}, now)
 
     hear({"one": 4}, THEN)
     hear({"one": 4}, NOW)
@@ -93,3 +93,12 @@ def test_places_that_others_have_left_are_free_again():
     hear({}, NOW + 0.1)
     hear({}, NOW + 1.2)
     assert isinstance(two.take(Want("m"), NOW + 1.3), Place)
+
+
+def test_the_clock_of_another_machine_does_not_matter():
+    """It is a minute behind, and still its answers count: the store says what has ended."""
+    two = Pool([Account("one")], Settings(account_concurrency=4))
+    shared = Shared(Nothing(), Nothing(), lambda: "here|x|1|1")
+    said = {"at": NOW - 60, "in_flight": {"one": 4}, "moved": {}}
+    shared.hear_processes(two._schedule, {"there|x|1|1|pool": Doc(said, 1, NOW)}, NOW)
+    assert not isinstance(two.take(Want("m"), NOW), Place)
