@@ -88,6 +88,7 @@ def stage(tmp_path_factory):
         app = application(tmp_path_factory.mktemp("home"), f"http://127.0.0.1:{port}", **limits)
         stage.post = lambda *asked: post(app, *asked)[::2]
         yield stage
+        app.extensions["kirogw"].close()
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,9 @@ def twin():
 
 @pytest.fixture(scope="module")
 def app(twin, tmp_path_factory):
-    return before(twin, tmp_path_factory.mktemp("home"), **SETTINGS)
+    app = before(twin, tmp_path_factory.mktemp("home"), **SETTINGS)
+    yield app
+    app.extensions["kirogw"].close()
 
 
 @pytest.fixture(scope="module")

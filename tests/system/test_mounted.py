@@ -72,9 +72,11 @@ def serving(server):
 @contextlib.contextmanager
 def by_werkzeug(twin, home):
     """In this process: plain threads, nothing patched."""
-    app = DispatcherMiddleware(front, {PREFIX: create_app(settings(twin, home))})
+    inner = create_app(settings(twin, home))
+    app = DispatcherMiddleware(front, {PREFIX: inner})
     with serving(make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)) as url:
         yield Place(url, PREFIX)
+    inner.extensions["kirogw"].close()
 
 
 def by(command, **more):
@@ -232,6 +234,8 @@ def test_two_gateways_in_one_process(tmp_path):
                     connection.send("POST", prefix + PATHS["chat"], ask(), key=key)
                     assert connection.head()[0] == status
         assert (len(one.seen()), len(other.seen())) == (1, 1)
+        for app in apps.values():
+            app.extensions["kirogw"].close()
 
 
 # wsgiref: one request at a time, HTTP/1.0, and strict
@@ -245,9 +249,11 @@ class Silent(wsgiref.simple_server.WSGIRequestHandler):
 @pytest.fixture
 def strict(tmp_path):
     with Twin(accounts=["api_key"]) as twin:
-        app = wsgiref.validate.validator(create_app(settings(twin, tmp_path, MAX_BODY_BYTES=100_000)))
+        inner = create_app(settings(twin, tmp_path, MAX_BODY_BYTES=100_000))
+        app = wsgiref.validate.validator(inner)
         with serving(wsgiref.simple_server.make_server("127.0.0.1", 0, app, handler_class=Silent)) as url:
             yield twin, url
+        inner.extensions["kirogw"].close()
 
 
 def everything(url, method, path, body=b"", key=KEY):

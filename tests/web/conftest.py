@@ -13,7 +13,9 @@ def pair(tmp_path_factory):
     with Twin(accounts=["api_key"]) as twin:
         home = tmp_path_factory.mktemp("home")
         given = {**twin.settings(), "KIRO_API_KEY": twin.account.api_key, "RETRY_PACE": 0, "LOG_LEVEL": "error"}
-        yield twin, create_app(load(environ=environment(home, given), env_file=None))
+        app = create_app(load(environ=environment(home, given), env_file=None))
+        yield twin, app
+        app.extensions["kirogw"].close()
 
 
 @pytest.fixture
