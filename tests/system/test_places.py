@@ -14,6 +14,7 @@ import requests
 from kirogw.dialects.kiro import credential
 from kirogw.twin import Twin, as_ide_file
 from tests.logins import support
+from tests.store.servers import redis_server
 from tests.system import cases
 from tests.system.raw import Connection, eventually
 from tests.system.running import KEY
@@ -336,3 +337,30 @@ def test_an_account_that_needed_a_login_serves_as_soon_as_it_has_one():
         logins.add(signed_in(account), id=id)
         assert eventually(lambda: place.pool.find(id).state == "ready", 20)
         assert say(place, "messages", False, "Go.", headers=pinned).text == "Well."
+
+
+# several machines
+
+
+def test_machines_that_share_a_store_go_on_with_each_others_conversations():
+    """The same account, the same conversation to Kiro, the same seals; each machine has a home of its own."""
+    verdicts, session = Verdicts(), {"x-claude-code-session-id": "one"}
+    with (verdicts.listening(), redis_server("--appendonly", "yes") as server, Twin(accounts=["api_key"] * 3) as twin,
+          tempfile.TemporaryDirectory(prefix="kirogw-test-") as one, tempfile.TemporaryDirectory(prefix="kirogw-test-") as other):  # fmt: skip
+        twin.script(THINKS)
+        more = {"STATE_URL": server.url, "KIROGW_SECRET_KEY": "n" * 43}
+        stands = [Stand(verdicts, twin, Path(home), cases.by_key, lambda twin: more) for home in (one, other)]
+        try:
+            here, there = (Place(stand, twin) for stand in stands)
+            asked = [user("Go.")]
+            for n in range(4):
+                said = say((here, there)[n % 2], "messages", False, headers=session, messages=asked, **WISH)
+                asked += [said.back, user("And?")]
+                for stand in stands:
+                    stand.state.sync.flush()
+            assert len(set(here.served())) == 1
+            assert len({payload["conversationState"]["conversationId"] for payload in payloads(twin)}) == 1
+            assert [len(reasoning(payload)) for payload in payloads(twin)] == [0, 1, 2, 3]
+        finally:
+            for stand in stands:
+                stand.close()
