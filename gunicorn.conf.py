@@ -6,8 +6,11 @@ sockets and locks for gevent after it has forked, and what was imported before t
 
 import contextlib
 import mmap
+import os
 import resource
+import subprocess
 import sys
+from pathlib import Path
 
 from kirogw.settings import WrongSetting, load
 
@@ -31,13 +34,14 @@ proc_name = "kirogw"
 control_socket_disable = True  # it would lie in the user's home, for all gunicorns of the user
 
 
+LOOK = "from kirogw import settings, store; store.open_store(settings.load()).mark(['account']); print('good')"
 FILES = 10_240  # what macOS allows although it says that there is no limit
 
 
 def on_starting(server):
     """SIGHUP replaces the workers; with a wrong setting it does nothing. They can see whether all is to stop."""
     reload, stop = server.reload, server.stop
-    server.stopping = mmap.mmap(-1, 1)  # shared with the workers
+    server.stopping = mmap.mmap(-1, 2)  # shared with the workers
 
     def careful_reload():
         try:
@@ -45,13 +49,27 @@ def on_starting(server):
         except WrongSetting as error:
             server.log.error("the settings stay as they were: %s", error)
         else:
-            reload()
+            if fault := _store_fault():
+                server.log.error("the workers stay as they are, since new ones could not begin: %s", fault)
+            else:
+                reload()
 
     def telling_stop(graceful=True):
         server.stopping[0] = 1
         stop(graceful)
 
     server.reload, server.stop = careful_reload, telling_stop
+
+
+def _store_fault():
+    """Why the store can not be used, "" if it can. In a process of its own: nothing else may be imported here."""
+    path = os.pathsep.join(filter(None, [str(Path(__file__).resolve().parent), os.environ.get("PYTHONPATH")]))
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        asked = subprocess.run([sys.executable, "-c", LOOK], env={**os.environ, "PYTHONPATH": path},  # noqa: S603
+                               capture_output=True, text=True, timeout=30)  # fmt: skip
+        # by what it says, since gunicorn may take its status
+        return "" if "good" in asked.stdout else asked.stderr.strip().rpartition("\n")[2]
+    return "the store does not answer"
 
 
 def post_fork(server, worker):

@@ -40,11 +40,11 @@ REASONS: Final = {
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
-    """`stopping`, set by gunicorn.conf.py, is shared with the arbiter: its first byte says that all is to stop, and not
-    only this worker, which SIGHUP replaces.
+    """`stopping`, set by gunicorn.conf.py, is shared with the arbiter and all workers: its first byte says that all is
+    to stop, and not only this worker, which SIGHUP replaces; its second that some worker has begun.
     """
 
-    stopping: Any = b"\0"
+    stopping: Any = bytearray(2)
     alive: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -66,18 +66,19 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self.alive = False
 
     def _loaded(self) -> bool:
-        """One that takes the place of another waits until it can: if it gave up, gunicorn would stop all the others,
-        which go on with what they have in memory. The first ones stop the arbiter, with one line.
+        """Where others have begun, it waits until it can: if it gave up, gunicorn would stop them all, and they go on
+        with what they have in memory. Where none has, it stops the arbiter, with one line.
         """
         try:
             super().load_wsgi()
         except Exception as error:
             if type(error).__name__ not in PLAIN:
                 raise
-            if self.age <= self.cfg.workers:
+            if not self.stopping[1]:
                 raise AppImportError(f"kirogw: {error}") from error
             self.log.error("a new worker waits: %s", error)
             return False
+        self.stopping[1] = 1
         return True
 
     def run(self) -> None:

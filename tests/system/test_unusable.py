@@ -67,6 +67,21 @@ def test_a_worker_that_replaces_another_waits_for_the_store_and_the_others_go_on
         assert answered(gateway)
 
 
+def test_workers_are_not_replaced_while_the_store_is_away():
+    """gunicorn ends the old ones at once, and the new ones could not begin."""
+    with (Twin(accounts=["api_key"]) as twin, redis_server("--appendonly", "yes") as server,
+          running(twin, SERVER_WORKERS=1, STATE_URL=server.url) as gateway):  # fmt: skip
+        before = gateway.workers()
+        server.stop(kill=True)
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: "the workers stay as they are" in gateway.log.read_text())
+        assert gateway.workers() == before and answered(gateway)
+        server.start()
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: gateway.workers() and not set(gateway.workers()) & set(before))
+        until(lambda: answered(gateway))
+
+
 def answered(gateway):
     body = {"model": "claude-sonnet-4.6", "max_tokens": 50, "messages": [{"role": "user", "content": "Go."}]}
     return gateway.post("/v1/messages", body).status_code == 200
