@@ -309,3 +309,19 @@ def test_two_who_change_the_key_at_once_lose_none(safe, store, tmp_path):
         thread.join(60)
     assert failures == [] and safe().closed() == 0
     assert len((tmp_path / "secret-key").read_text().split()) == 5
+
+
+def test_a_key_that_another_worker_makes_at_the_same_moment_is_ours_too(safe, store, tmp_path):
+    """It was not there when this one looked for it, and the store knows its mark when this one asks."""
+    other = safe()
+
+    class Between:
+        def __getattr__(self, name):
+            return getattr(store, name)
+
+        def get(self, kind, id):
+            other.seal(b"x")
+            return store.get(kind, id)
+
+    mine = Safe(Settings(kirogw_home=str(tmp_path)), tmp_path, Between())
+    assert other.open(mine.seal(b"y")) == b"y"
