@@ -57,8 +57,10 @@ def test_a_worker_that_replaces_another_waits_for_the_store_and_the_others_go_on
     """Else gunicorn would stop them all, since an application that can not be loaded stops the start."""
     with (Twin(accounts=["api_key"]) as twin, redis_server("--appendonly", "yes") as server,
           running(twin, SERVER_WORKERS=2, STATE_URL=server.url) as gateway):  # fmt: skip
+        begun = set()  # both, before the store goes away
+        until(lambda: begun.add(gateway.get("/health").json()["worker"]) or len(begun) == 2)
         server.stop(kill=True)
-        killed, left = gateway.workers()
+        killed, left = begun
         os.kill(killed, signal.SIGKILL)
         until(lambda: "a new worker waits: Redis at" in gateway.log.read_text())
         until(lambda: answered(gateway) and answered(gateway))
