@@ -154,9 +154,11 @@ def _hear_out(connection: Any) -> None:
 
 
 def _deaf(connection: Any) -> None:
-    """A request that lies there already is still read."""
+    """A request that lies there already is still read. gevent's own shutdown would make whoever reads fail instead of
+    finding the end, and gunicorn would log that with a traceback.
+    """
     with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RD)
+        getattr(connection, "_sock", connection).shutdown(socket.SHUT_RD)
 
 
 def _rare_collections() -> None:

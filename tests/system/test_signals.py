@@ -52,7 +52,7 @@ def test_sigterm_without_a_client_ends_at_once(twin):
     with running(twin) as gateway:
         began = time.monotonic()
         assert gateway.stop() == 0
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 15  # and not the 35 seconds after which it would be killed
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -65,7 +65,7 @@ def test_sigterm_lets_a_stream_end(twin, face):
             assert gateway.process.poll() is None
             data = first + b"".join(connection.chunks())
         assert (text(face, data), finished(face, data), failure(data)) == (WORDS, True, None)
-        assert gateway.process.wait(5) == 0
+        assert gateway.process.wait(20) == 0
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -77,13 +77,13 @@ def test_what_is_still_running_when_the_grace_is_over_is_told(twin, face):
             gateway.process.send_signal(signal.SIGTERM)
             data = first + b"".join(connection.chunks())
             told = time.monotonic() - began
-        assert 1.1 <= told < 2.5
+        assert 1.1 <= told < 6
         assert text(face, data) == "begun "
         error = failure(data)
         assert error["type"] == {"messages": "overloaded_error", "chat": "server_error"}[face]
         assert "stopped or restarted" in error["message"]
         assert not finished(face, data)
-        assert gateway.process.wait(8) == 0
+        assert gateway.process.wait(20) == 0
         assert eventually(lambda: twin.seen()[0].gone)
         line = gateway.lines()[-1]
         assert (line["message"], line["outcome"]) == ("request", "ShuttingDown in-band")
@@ -99,7 +99,7 @@ def test_an_answer_that_is_not_streamed_is_told_too(twin, face):
         assert status == {"messages": 529, "chat": 503}[face]
         assert headers["retry-after"] == "1"
         assert b"stopped or restarted" in body
-        assert gateway.process.wait(3) == 0  # although the client keeps its connection
+        assert gateway.process.wait(4.5) == 0  # although the client keeps its connection, and not after the 5 seconds for that
 
 
 def test_a_request_in_a_pause_between_tries_is_told_too():
@@ -111,7 +111,7 @@ def test_a_request_in_a_pause_between_tries_is_told_too():
                 gateway.process.send_signal(signal.SIGTERM)
                 data = first + b"".join(connection.chunks())
             assert "stopped or restarted" in failure(data)["message"]
-            assert gateway.process.wait(5) == 0
+            assert gateway.process.wait(20) == 0
         assert len(twin.seen()) == 1
 
 
@@ -122,8 +122,9 @@ def test_a_client_that_keeps_its_connection_keeps_nobody_waiting(twin):
         assert one.answer()[0] == 200
         began = time.monotonic()
         assert gateway.stop() == 0
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 15  # and not the 35 seconds after which it would be killed
         assert one.closed() and other.closed()
+        assert "Traceback" not in gateway.log.read_text()
 
 
 def test_sigint_ends_at_once_even_in_a_stream(twin):
@@ -133,7 +134,7 @@ def test_sigint_ends_at_once_even_in_a_stream(twin):
         with connection:
             began = time.monotonic()
             assert gateway.stop(signal.SIGINT) == 0
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < 15  # and not the 35 seconds after which it would be killed
 
 
 @pytest.mark.parametrize("round_", range(3))
@@ -217,7 +218,7 @@ def test_after_a_sighup_sigterm_still_ends_old_streams(twin, home):
             gateway.process.send_signal(signal.SIGTERM)
             data = first + b"".join(connection.chunks())
         assert "stopped or restarted" in failure(data)["message"]
-        assert gateway.process.wait(8) == 0
+        assert gateway.process.wait(20) == 0
 
 
 def test_sighup_with_a_wrong_setting_changes_nothing(twin, home):
