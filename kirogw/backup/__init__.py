@@ -78,8 +78,9 @@ def _restored(store: Store, vault: Vault, content: Content) -> Found:
 def _planned(store: Store, vault: Vault, content: Content) -> tuple[Json, Found]:
     """What is to be restored here."""
     docs = resealed(content.store["docs"], vault)
-    here = {kind: _docs(store, kind) for kind in (*KINDS, SEAL[0])}
+    here = {kind: _docs(store, kind) for kind in (*KINDS, "key", SEAL[0])}
     newer = _keep_newer(docs, here)
+    _keep_revoked(docs.get("key", {}), here["key"])
     gone = {id for id, doc in here["account"].items() if "login" in doc["value"]} - docs.get("account", {}).keys()
     kind, id = SEAL
     if seal := here[kind].get(id):
@@ -125,6 +126,14 @@ def _keep_newer(docs: Json, here: Json) -> list[str]:
             other["value"] = {**other["value"], **{name: doc["value"][name] for name in OWN if name in doc["value"]}}
             newer.append(id)
     return sorted(set(newer))
+
+
+def _keep_revoked(keys: Json, here: Json) -> None:
+    """A client's key that was revoked here since opens nothing again."""
+    for name, doc in here.items():
+        other = keys.get(name)
+        if other and doc["value"].get("revoked_at") and other["value"].get("id") == doc["value"].get("id"):
+            other["value"] = {**other["value"], "revoked_at": doc["value"]["revoked_at"]}
 
 
 def _is_newer(doc: Json, other: Json) -> bool:

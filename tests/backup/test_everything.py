@@ -200,6 +200,18 @@ def test_no_login_goes_back_in_time(twin, mine):
     assert twin.ledger.reuses == 0
 
 
+def test_a_key_that_was_revoked_since_stays_revoked(twin, mine):
+    with opened(mine) as desk:
+        bring_in(desk, twin)
+        register, data = named.Register(desk.store), desk.backup()
+        register.revoke("friend")
+        desk.restore(data)
+        assert register.find("friend").revoked_at is not None
+        register.add("friend", named.Terms())
+        desk.restore(data)
+        assert register.find("friend").revoked_at is None, "another key of that name is as it was then"
+
+
 def test_a_gateway_that_runs_notices(twin, mine):
     """Two processes on one store: one restores, the other hears of it."""
     with opened(mine) as desk:
