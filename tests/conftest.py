@@ -5,12 +5,17 @@ unknown model, a thought that was tampered with) says so: `@pytest.mark.refuses(
 malformed requests all the time.
 """
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from kirogw.twin import state
 
+settings.register_profile("same", derandomize=True, deadline=None)  # the same examples in each run
+settings.register_profile("new", deadline=None)  # HYPOTHESIS_PROFILE=new: others each time, to search for what is left
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 TWIN = Path(__file__).parent / "twin"
 heard = []
 

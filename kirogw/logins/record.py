@@ -75,6 +75,7 @@ class Record:
         )  # fmt: skip
 
 
+LARGEST: Final = 1e15  # of a number that anything here can be
 KINDS: Final = {spec.name: type(getattr(Record(), spec.name)) for spec in fields(Record)}
 
 
@@ -87,7 +88,9 @@ def read(members: Mapping[str, Any]) -> Record:
 
 
 def _fits(value: Any, kind: type) -> bool:
-    return type(value) in (int, float) if kind in (int, float) else type(value) is kind
+    if kind in (int, float):
+        return type(value) in (int, float) and abs(value) < LARGEST  # which neither infinity is, nor what is no number
+    return type(value) is kind
 
 
 def written(record: Record) -> Json:

@@ -28,6 +28,7 @@ def test_a_record_is_read_as_it_was_written():
 def test_members_of_a_wrong_type_count_as_missing():
     wrong = {"machine": 5, "rung": "1", "lost": 1, "failures": True, "tokens": [], "sent_at": 7, "hint": None}
     assert record.read(wrong) == Record(sent_at=7.0)
+    assert record.read({"failures": float("inf"), "hint": 10**400, "sent_at": float("nan")}) == Record()
 
 
 @given(st.dictionaries(st.sampled_from(sorted(record.KINDS)) | st.text(max_size=5), JSON, max_size=8))
