@@ -77,8 +77,9 @@ class _Direct:
         if any("\n" in line or "\r" in line for line in lines):
             raise ValueError("a header holds a line break")
         data = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b"")
-        for at in range(0, len(data), WRITE):
-            self.sock.sendall(data if len(data) <= WRITE else memoryview(data)[at : at + WRITE])
+        at = self.sock.send(data) if len(data) <= WRITE else 0  # gevent's sendall asks for the buffer's size first
+        for begin in range(at, len(data), WRITE):
+            self.sock.sendall(memoryview(data)[begin : begin + WRITE])
 
     def getresponse(self) -> _Pending:
         return _Pending()

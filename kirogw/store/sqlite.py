@@ -22,7 +22,7 @@ import orjson
 from kirogw.store import backups, schema, snapshots, statements
 from kirogw.store.contract import Change, Conflict, Doc, Put, StoreFailed, finite
 from kirogw.store.owner import alive, boot
-from kirogw.store.statements import Db
+from kirogw.store.statements import Db, Numbers
 from kirogw.wire import Json
 
 PATIENCE: Final = 10.0  # seconds for others to end their transactions, which take milliseconds
@@ -90,10 +90,10 @@ class SqliteStore:
 
     def put(self, kind: str, id: str, value: Json, *, if_version: int | None = None, ttl: float | None = None) -> int:
         change, data = Put(kind, id, value, if_version, ttl), orjson.dumps(value)
-        return self._write(lambda db: statements.put(db, change, data, self._now()), durable=True)
+        return self._write(lambda db: statements.put(db, change, data, self._now(), Numbers(db)), durable=True)
 
     def delete(self, kind: str, id: str) -> bool:
-        return self._write(lambda db: statements.delete(db, kind, id, self._now()), durable=True)
+        return self._write(lambda db: statements.delete(db, kind, id, self._now(), Numbers(db)), durable=True)
 
     def apply(self, changes: Sequence[Change] = (), *, durable: bool = True,
               amounts: Mapping[str, float] | None = None, logs: Mapping[str, Sequence[Json]] | None = None,
@@ -104,12 +104,12 @@ class SqliteStore:
         lines = {log: [orjson.dumps(entry) for entry in entries] for log, entries in (logs or {}).items()}
 
         def work(db: Db) -> None:
-            now = self._now()
+            now, numbers = self._now(), Numbers(db)
             for change, data in ready:
                 if isinstance(change, Put):
-                    statements.put(db, change, data, now)
+                    statements.put(db, change, data, now, numbers)
                 else:
-                    statements.delete(db, change.kind, change.id, now)
+                    statements.delete(db, change.kind, change.id, now, numbers)
             statements.add(db, sums)
             for log, entries in lines.items():
                 statements.append(db, log, entries, now)

@@ -19,17 +19,30 @@ def bump(db: Db, kind: str) -> int:
     return int(db.execute("SELECT n FROM marks WHERE kind = ?", (kind,)).fetchone()[0])
 
 
+class Numbers:
+    """The versions of one transaction: a kind gets one number, however many of its documents change."""
+
+    def __init__(self, db: Db) -> None:
+        self._db = db
+        self._given: dict[str, int] = {}
+
+    def of(self, kind: str) -> int:
+        if kind not in self._given:
+            self._given[kind] = bump(self._db, kind)
+        return self._given[kind]
+
+
 def marks(db: Db, kinds: Iterable[str]) -> dict[str, int]:
     wanted = tuple(kinds)
     sql = f"SELECT kind, n FROM marks WHERE kind IN ({', '.join('?' * len(wanted))})"  # noqa: S608 no value in it
     return dict(db.execute(sql, wanted).fetchall())
 
 
-def put(db: Db, change: Put, data: bytes, now: float) -> int:
+def put(db: Db, change: Put, data: bytes, now: float, numbers: Numbers) -> int:
     key = (change.kind, change.id)
     if change.if_version is not None and version(db, *key, now) != change.if_version:
         raise Conflict(f"{change.kind} {change.id} has been changed by somebody else")
-    new, ends = bump(db, change.kind), None if change.ttl is None else now + change.ttl
+    new, ends = numbers.of(change.kind), None if change.ttl is None else now + change.ttl
     db.execute("INSERT OR REPLACE INTO docs VALUES (?, ?, ?, ?, ?, ?)", (*key, data, new, now, ends))
     return new
 
@@ -40,11 +53,11 @@ def version(db: Db, kind: str, id: str, now: float) -> int:
     return row[0] if row else 0
 
 
-def delete(db: Db, kind: str, id: str, now: float) -> bool:
+def delete(db: Db, kind: str, id: str, now: float, numbers: Numbers) -> bool:
     there = version(db, kind, id, now) > 0
     if there:
         db.execute("DELETE FROM docs WHERE kind = ? AND id = ?", (kind, id))
-        bump(db, kind)
+        numbers.of(kind)
     return there
 
 
