@@ -204,7 +204,7 @@ class Logins:
         """Forget an account of the store. Raises NotFound, or BadRequest for one that lies elsewhere."""
         self._need_stored(id, "take it away there, or disable it here")
         self._book.remove(id)
-        self._changed()
+        self.look()
 
     def _need_stored(self, id: str, instead: str) -> None:
         source = self._existing(id).source
@@ -221,7 +221,7 @@ class Logins:
         if label and any(label in (other, terms.label) for other, terms in self._named() if other != id):
             raise BadRequest(f"another account is called {label!r} already", param="label")
         self._book.set(id, members)
-        self._changed()
+        self.look()
 
     def _named(self) -> list[tuple[str, Terms]]:
         return [(id, self._terms.get(id, Terms())) for id in self._keepers]
@@ -246,7 +246,8 @@ class Logins:
             raise NotFound(f"there is no account {id}")
         return self._keepers[id]
 
-    def _changed(self) -> None:
+    def look(self) -> None:
+        """Take over now what other processes have done with accounts."""
         self.reload()
         self._told()
 

@@ -70,16 +70,21 @@ class Desk:
 
     def find(self, name: str) -> str:
         """The account's id. Raises NotFound, and BadRequest for a label that several have."""
-        accounts = self.logins.accounts()
-        if any(account.id == name for account in accounts):
-            return name
-        found = [account.id for account in accounts if name and account.label == name]
+        if not (found := self._named(name)):
+            self.logins.look()  # another process may just have brought it in
+            found = self._named(name)
         if len(found) > 1:
             raise BadRequest(f"{len(found)} accounts have that label: say which by its id, {' or '.join(found)}",
                              param="id")  # fmt: skip
         if not found:
             raise NotFound(f"there is no account {name!r}; `kirogw.py accounts list` shows all", param="id")
         return found[0]
+
+    def _named(self, name: str) -> list[str]:
+        accounts = self.logins.accounts()
+        if any(account.id == name for account in accounts):
+            return [name]
+        return [account.id for account in accounts if name and account.label == name]
 
     def _account(self, account: Account, row: Json | None, now: float) -> Json:
         health = _cleaned(row) if row else {}
