@@ -79,7 +79,7 @@ class Settings:
     streaming_read_timeout: float = _setting(300.0, "time limit for silence in the middle of an answer", group="network", low=1, high=3600)
     heartbeat: float = _setting(10.0, "a sign of life to the client after each such time of silence", group="network", low=0.05, high=60)
     retry_budget: float = _setting(60.0, "a request is not tried again later than this after its start", group="network", low=0, high=3600)
-    retry_pace: float = _setting(1.0, "factor for the pauses between tries", group="network", low=0, high=10)
+    retry_pace: float = _setting(1.0, "factor for the pauses between tries, and between requests after a rate limit", group="network", low=0, high=10)
 
     fake_reasoning_enabled: bool = _setting(True, "emulate thinking, when a client asks for it, on models without it", group="thinking")
     fake_reasoning_max_tokens: int = _setting(4000, "budget of emulated thinking when the client names none, in tokens", group="thinking", low=100, high=100000)

@@ -31,6 +31,7 @@ class Schedule:
         self.processes = 1  # that share these accounts, as last heard
         self._turns = Turns(settings.scheduling_mode, chance)
         self._sticky, self._limit = settings.sticky_sessions, settings.account_concurrency
+        self._pace = settings.retry_pace
         self._sound: list[Account] = []  # nothing speaks against them
         self._others: list[Account] = []  # something does, or did
         self._changed: list[tuple[Account, str]] = []
@@ -153,7 +154,7 @@ class Schedule:
         account.requests += 1
         account.last_used = now
         if account.gap:
-            account.next_start = now + gap(account, now)
+            account.next_start = now + gap(account, now) * self._pace
         place = Place(account, want.model, want.session, now)
         if account.health.state != "ready":
             place.probe = True
@@ -204,7 +205,7 @@ class Schedule:
             self._news(account, model)
             return
         if step.pace:
-            slow_down(account, now)
+            slow_down(account, now, self._pace)
         reset = account.quota.resets_at if account.quota and account.quota.exhausted else None
         self.heal(account, health.failed(account.health, verdict, now, began=began, reset=reset))
 
@@ -310,8 +311,10 @@ def _wait(accounts: Iterable[Account], now: float) -> float:
     return min([RECHECK, *starts])
 
 
-def slow_down(account: Account, now: float) -> None:
-    """A rate limit: its next requests start at distances, which grow with each burst of such refusals."""
+def slow_down(account: Account, now: float, pace: float) -> None:
+    """A rate limit: its next requests start at distances, which grow with each burst of such refusals. `pace` is a
+    factor for them.
+    """
     if not 0.0 <= now - account.limited < health.BURST or not account.gap:
         account.gap = min(LONGEST_GAP, max(FIRST_GAP, gap(account, now) * 2))
         account.limited = now
