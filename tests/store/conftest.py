@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kirogw import log
 from kirogw.settings import Settings
 from kirogw.store import open_store
 from tests.store.servers import redis_server
@@ -55,3 +56,9 @@ def another_of(settings):
     yield make
     for store in opened:
         store.close()
+
+
+@pytest.fixture(autouse=True)
+def the_log_is_heard(monkeypatch):
+    """Also when an application before has set it up, which keeps its lines to itself."""
+    monkeypatch.setattr(log.logger, "propagate", True)
