@@ -60,5 +60,9 @@ def another_of(settings):
 
 @pytest.fixture(autouse=True)
 def the_log_is_heard(monkeypatch):
-    """Also when an application before has set it up, which keeps its lines to itself."""
+    """Also when an application before has set it up, with a level of its own and its lines kept to itself."""
+    level = log.logger.level
     monkeypatch.setattr(log.logger, "propagate", True)
+    log.logger.setLevel("DEBUG")
+    yield
+    log.logger.setLevel(level)
