@@ -2,30 +2,22 @@
 
 import contextlib
 import time
+from dataclasses import replace
 
 import pytest
 
 from kirogw.pool import Account, Pool
-from kirogw.settings import Settings
 from kirogw.store import open_store
 from kirogw.store.sync import Sync
-from tests.store.servers import redis_server
+from tests.store.conftest import server
+from tests.store.conftest import settings as engine
+
+__all__ = ["engine", "server"]
 
 
-@pytest.fixture(scope="session")
-def server():
-    with redis_server() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def settings(request, tmp_path):
-    home = str(tmp_path / "home")
-    if request.param == "sqlite":
-        return Settings(kirogw_home=home, scheduling_mode="fill-first")
-    server = request.getfixturevalue("server")
-    server.command("FLUSHALL")
-    return Settings(kirogw_home=home, scheduling_mode="fill-first", state_url=server.url)
+@pytest.fixture
+def settings(engine):
+    return replace(engine, scheduling_mode="fill-first")
 
 
 @pytest.fixture
