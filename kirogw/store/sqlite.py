@@ -8,6 +8,7 @@ store at once, as threads do, takes a connection each.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import sqlite3
@@ -287,7 +288,7 @@ class SqliteStore:
         """The file as this version needs it."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
+            _make(self._path)
             if os.name == "posix" and self._path.stat().st_mode & 0o077:  # put here by somebody's hand
                 with contextlib.suppress(PermissionError):
                     self._path.chmod(PRIVATE_FILE)
@@ -316,6 +317,19 @@ class SqliteStore:
         if abs(now - self._purged) > PURGE:
             self._purged = now
             db.execute("DELETE FROM docs WHERE ends <= ?", (now,))
+
+
+def _make(path: Path) -> None:
+    """A private file, if there is none. One that is there is not opened, for closing it again would drop all locks that
+    SQLite has on it in this process: others would take themselves for the last and remove the write-ahead log.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
+    except FileExistsError:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
 
 
 def _identity(path: Path) -> tuple[int, int]:

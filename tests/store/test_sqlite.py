@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -110,3 +112,19 @@ def real(link):
         return os.readlink(link)
     except OSError:  # that of the listing itself
         return ""
+
+
+def test_a_second_store_in_a_process_leaves_the_first_its_locks(tmp_path):
+    """Whoever closes a file drops all locks of its process on it. Without them another process, when it ends, takes
+    itself for the last one and removes the write-ahead log under the feet of the first, which then reads garbage.
+    """
+    path = tmp_path / "state"
+    first = SqliteStore(path)
+    first.put("kind", "id", {"n": 1})
+    second = SqliteStore(path)
+    script = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT * FROM docs').fetchall(); db.close()"
+    subprocess.run([sys.executable, "-c", script, path], check=True, timeout=60)
+    assert path.with_name("state-wal").exists(), "the other process took itself for the last"
+    assert first.get("kind", "id").value == {"n": 1}
+    second.close()
+    first.close()
