@@ -24,6 +24,25 @@ class TextDelta:
 
 
 @dataclass(slots=True)
+class TextPhase:
+    """What the text `part` is to be: commentary or final_answer. Before its text, if at all."""
+
+    part: int
+    phase: str
+
+
+@dataclass(slots=True)
+class Citation:
+    """The text `part` cites a page, from `start` to `end` (characters of the part)."""
+
+    part: int
+    url: str
+    title: str
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
 class ThoughtDelta:
     part: int
     text: str
@@ -46,10 +65,18 @@ class HiddenThought:
 
 
 @dataclass(slots=True)
+class NativeItem:
+    """An item of the Responses API that has no other word here: a part of its own. Faces of other APIs leave it out."""
+
+    part: int
+    item: Json
+
+
+@dataclass(slots=True)
 class CallStart:
     part: int
     id: str
-    name: str  # as the client knows it
+    name: str  # as the client knows it: conversation.Tool.name
 
 
 @dataclass(slots=True)
@@ -106,8 +133,8 @@ class Stop:
 
 
 Event: TypeAlias = (
-    TextDelta | ThoughtDelta | ThoughtSeal | HiddenThought | CallStart | CallDelta | SearchCall | SearchResult
-    | Usage | Stop
+    TextDelta | TextPhase | Citation | ThoughtDelta | ThoughtSeal | HiddenThought | NativeItem | CallStart | CallDelta
+    | SearchCall | SearchResult | Usage | Stop
 )  # fmt: skip
 
 
@@ -124,13 +151,16 @@ BEAT = Beat()
 class Block:
     """One part of a collected answer; `kind` says which members matter."""
 
-    kind: Literal["text", "thought", "hidden", "call", "search", "results"]
+    kind: Literal["text", "thought", "hidden", "native", "call", "search", "results"]
     text: str = ""  # text, thought; the arguments' JSON of a call; the query of a search
     seal: str = ""
     id: str = ""
     name: str = ""
     results: list[Json] = field(default_factory=list)
     error: str = ""
+    phase: str = ""  # of a text
+    citations: list[Citation] = field(default_factory=list)  # of a text
+    item: Json = field(default_factory=dict)  # of kind native
 
 
 @dataclass(slots=True)
@@ -152,6 +182,12 @@ def collect(events: Iterable[Event]) -> Answer:
             case TextDelta(part, text):
                 blocks.setdefault(part, Block("text"))
                 pieces.setdefault(part, []).append(text)
+            case TextPhase(part, phase):
+                blocks.setdefault(part, Block("text")).phase = phase
+            case Citation(part):
+                blocks.setdefault(part, Block("text")).citations.append(event)
+            case NativeItem(part, item):
+                blocks[part] = Block("native", item=item)
             case ThoughtDelta(part, text):
                 blocks.setdefault(part, Block("thought"))
                 pieces.setdefault(part, []).append(text)

@@ -16,10 +16,10 @@ from kirogw.answer import BEAT, Beat
 from kirogw.auth import Logins
 from kirogw.catalog import Catalog
 from kirogw.conversation import Conversation, Text
+from kirogw.convert import Providers
 from kirogw.cuts import Cuts
-from kirogw.dialects.dialect import Login, Refused, Verdict
-from kirogw.dialects.kiro import faults, request, seals
-from kirogw.dialects.kiro.answer import Reader
+from kirogw.dialects import dialect, ids, seals
+from kirogw.dialects.dialect import Login, Prepared, Provider, Reader, Reading, Refused, Target, Verdict
 from kirogw.errors import Busy, GatewayError, NeedsLogin, ShuttingDown, UpstreamFailed
 from kirogw.nobody import nobody
 from kirogw.pool import Account, Full, Place, Pool
@@ -28,7 +28,6 @@ from kirogw.stream import Batch, Silence, Source, relayed
 from kirogw.transport import Exchange, Lost, Transport
 from kirogw.tries import Tries
 
-EVENTS: Final = "application/vnd.amazon.eventstream"
 UNTOLD: Final = frozenset({"refresh", "profile", "unsealed", "plain"})
 """Ways to ask again that are likely to help: what comes of it says more of the account than that it was needed."""
 
@@ -48,11 +47,10 @@ class Asking:
     """What all answers of this process share. `exhausted` hears of an account whose plan is used up; it must not wait.
     """
 
-    def __init__(self, settings: Settings, transport: Transport, logins: Logins, pool: Pool, catalog: Catalog,
-                 secret: bytes, exhausted: Callable[[str], None]) -> None:  # fmt: skip
+    def __init__(self, settings: Settings, providers: Providers, transport: Transport, logins: Logins, pool: Pool,
+                 catalog: Catalog, secret: bytes, exhausted: Callable[[str], None]) -> None:  # fmt: skip
         self._settings, self._transport, self._logins, self._secret = settings, transport, logins, secret
-        self._pool, self._catalog, self._exhausted = pool, catalog, exhausted
-        self._shape = request.Shape.of(settings)
+        self._providers, self._pool, self._catalog, self._exhausted = providers, pool, catalog, exhausted
         self._cuts = Cuts()
         self._marks: dict[str, str] = {}
         self.running: set[Exchange] = set()
@@ -84,10 +82,10 @@ class Asking:
         entry, settings = terms.entry, self._settings
         tries = Tries(
             entry, conversation, conversation.model if conversation else "", entry.began + settings.retry_budget,
-            len(settings.kiro_runtime_urls), settings.retry_pace, terms.hold, only=terms.only,
+            settings.retry_pace, terms.hold, only=terms.only,
         )  # fmt: skip
         if conversation:
-            tries.session = request.conversation_id(self._secret, conversation.session, _first_text(conversation))
+            tries.session = ids.session_id(self._secret, conversation.session, _first_text(conversation))
             tries.begins = not conversation.session and all(turn.role != "model" for turn in conversation.turns)
         return tries
 
@@ -192,10 +190,11 @@ class Asking:
     def _verdict(self, failure: Exception, tries: Tries) -> Verdict:
         if isinstance(failure, Refused):
             return failure.verdict
+        provider = self._provider(tries)
         if isinstance(failure, Silence):
-            return faults.lost("idle")
+            return provider.lost("idle")
         kind = failure.kind if isinstance(failure, Lost) else "reset"
-        verdict = faults.lost(kind)
+        verdict = provider.lost(kind)
         if kind == "stale":
             tries.fresh = True  # one more try over a new connection, at no cost to those of the verdict
             return replace(verdict, again="same", tries=1, waits=(0.0, 0.0), rule="stale")
@@ -226,24 +225,25 @@ class Asking:
             self._tell(failed, tries, began)
             tries.next(failed, time.monotonic())
 
+    def _provider(self, tries: Tries) -> Provider:
+        return self._providers.of(tries.place.account.kind if tries.place else "")
+
     # one try
 
     def _once(self, place: Place, login: Login, tries: Tries, estimate: int, began: float) -> Source:
         """Send, wait for the head, and give the events. Raises Refused, Lost or Silence."""
-        account, entry = place.account, tries.entry
-        target = self._catalog.resolve(tries.model, self._catalog.models(account.id, lambda: login))
+        account, entry, provider = place.account, tries.entry, self._providers.of(login.kind)
+        target = provider.resolve(tries.model, self._catalog.models(account.id, lambda: login))
         entry.model = target.model.id
         mark = self._mark(account.id)
-        exchange, emulation = self._sent(login, target, tries, mark)
+        exchange, prepared = self._sent(provider, login, target, tries, mark)
         self.running.add(exchange)
         reader: Reader | None = None
         try:
-            yield from self._head(exchange, target.model.id, entry)
-            reader = Reader(
-                target.model, names=emulation.names, thinking_tags=emulation.thinking_tags,
-                handling=self._settings.fake_reasoning_handling, count=tokens.count, estimate=estimate,
-                learned=account.learned, mark=mark,
-            )  # fmt: skip
+            yield from self._head(provider, exchange, target.model.id, entry)
+            reading = Reading(target.model, tokens.count, estimate, account.learned, mark)
+            reader = provider.reader(prepared, reading)
+            del prepared  # its body may be large
             source = relayed(
                 observed.taped(exchange, entry), exchange.ended, reader,
                 beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout,
@@ -257,7 +257,7 @@ class Asking:
             yield from source
             if not reader.visible:  # it ended without a word, and as it should
                 self._pool.served(account.id, tries.model, time.time(), began)
-            account.learned = account.learned or reader.saw_metadata
+            account.learned = account.learned or reader.learned
             if self._settings.truncation_recovery and (reader.cut_calls or reader.cut_text):
                 self._cuts.remember(reader.cut_calls, reader.cut_text)
         except GeneratorExit:  # whoever asked has had enough, or has left
@@ -273,20 +273,21 @@ class Asking:
             mark = self._marks[account] = seals.mark(self._secret, account)
         return mark
 
-    def _sent(self, login: Login, target: request.Target, tries: Tries,
-              mark: str) -> tuple[Exchange, request.Emulation]:  # fmt: skip
-        """The request on its way. The payload ends here: it may be large, and a stream may be long."""
-        prepared = self._prepared(target, tries, mark)
-        tries.entry.rules = prepared.notes
-        base = self._settings.kiro_runtime_urls[tries.host].format(region=login.region)
-        outgoing = request.address(
-            prepared.body, login, base, self._shape, invocation_id=tries.invocation, attempt=tries.entry.tries
-        )
+    def _sent(self, provider: Provider, login: Login, target: Target, tries: Tries,
+              mark: str) -> tuple[Exchange, Prepared]:  # fmt: skip
+        """The request on its way."""
+        prepared = self._prepared(provider, login, target, tries, mark)
+        tries.entry.rules, hosts = prepared.notes, provider.hosts(login)
+        tries.hosts = len(hosts)
+        outgoing = provider.request(
+            prepared, login, hosts[tries.host], session=tries.session, invocation=tries.invocation,
+            attempt=tries.entry.tries,
+        )  # fmt: skip
         observed.record(tries.entry, outgoing)
-        return self._transport.open(outgoing, fresh=tries.fresh), prepared.emulation
+        return self._transport.open(outgoing, fresh=tries.fresh), prepared
 
-    def _head(self, exchange: Exchange, model: str, entry: log.Entry) -> Source:
-        """Beats until the answer's head is here. Raises Refused when it is no event stream."""
+    def _head(self, provider: Provider, exchange: Exchange, model: str, entry: log.Entry) -> Source:
+        """Beats until the answer's head is here. Raises Refused when it is no stream of the provider's."""
         waited, beat = 0.0, self._settings.heartbeat
         try:
             while not exchange.head(min(beat, self._settings.first_token_timeout)):
@@ -299,27 +300,27 @@ class Asking:
                 body = exchange.whole(self._settings.connect_timeout)
                 if entry.record:
                     entry.record.add(f"upstream-{entry.tries}-answer.bin", body)
-                raise Refused(faults.judge(exchange.status, exchange.headers, body, model=model))
+                raise Refused(provider.judge(exchange.status, exchange.headers, body, model))
         except Lost as lost:
             if exchange.reused and not exchange.answered and lost.kind == "reset":
                 raise Lost("stale") from lost
             raise
-        if not exchange.headers.get("content-type", "").startswith(EVENTS):
+        if not exchange.headers.get("content-type", "").startswith(provider.stream):
             raise Lost("damaged", "the answer is no event stream")
 
-    def _prepared(self, target: request.Target, tries: Tries, mark: str) -> request.Prepared:
+    def _prepared(self, provider: Provider, login: Login, target: Target, tries: Tries, mark: str) -> Prepared:
         """The payload; made once for all tries that differ only in host."""
         key = (target.model.id, mark, tries.unsealed, tries.plain)
         conversation = tries.conversation
         if tries.prepared and (tries.prepared[0] == key or conversation is None):
             return tries.prepared[1]
         assert conversation  # noqa: S101
-        prepared = request.prepare(
-            conversation, target, self._shape, conversation_id=tries.session,
-            continuation_id=request.continuation_id(self._secret, conversation),
-            cut=self._cuts.known(conversation) if self._settings.truncation_recovery else frozenset(),
-            unsealed=tries.unsealed, plain=tries.plain, mark=mark,
+        terms = dialect.Terms(
+            login.kind, mark, tries.session, ids.turn_id(self._secret, conversation),
+            self._cuts.known(conversation) if self._settings.truncation_recovery else frozenset(),
+            tries.unsealed, tries.plain,
         )  # fmt: skip
+        prepared = provider.prepare(conversation, target, terms)
         tries.prepared = key, prepared
         return prepared
 

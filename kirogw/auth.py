@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from kirogw import log
+from kirogw.dialects.credential import Credential, fingerprint
 from kirogw.dialects.dialect import Login
-from kirogw.dialects.kiro.credential import Credential, fingerprint
 from kirogw.dialects.kiro.login import api_region
 from kirogw.errors import BadRequest, GatewayError, NeedsLogin, NotFound
 from kirogw.logins import files, sources, stored, tokens

@@ -10,14 +10,11 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
-
-import orjson
+from typing import Any, Final
 
 from kirogw import log
-from kirogw.dialects.dialect import Login, Model
-from kirogw.dialects.kiro import models as kiro
-from kirogw.dialects.kiro.request import Shape
+from kirogw.convert import Providers
+from kirogw.dialects.dialect import Login, Model, Provider, Target
 from kirogw.settings import Settings
 from kirogw.store import StoreFailed
 from kirogw.store.sync import Sync
@@ -41,9 +38,9 @@ class _Kept:
 class Catalog:
     """The catalogues of all accounts of this process. `call` raises any exception when there is no answer."""
 
-    def __init__(self, settings: Settings, call: Callable[[Request, float], Reply], sync: Sync | None = None) -> None:
-        self._settings, self._call, self._sync = settings, call, sync
-        self._shape = Shape.of(settings)
+    def __init__(self, settings: Settings, providers: Providers, call: Callable[[Request, float], Reply],
+                 sync: Sync | None = None) -> None:  # fmt: skip
+        self._settings, self._providers, self._call, self._sync = settings, providers, call, sync
         self._kept: dict[str, _Kept] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         if sync:
@@ -85,7 +82,7 @@ class Catalog:
     def _take(self, account: str, value: Json) -> _Kept | None:
         old = self._kept.get(account)
         try:
-            models, at = tuple(Model(**row) for row in value["models"]), float(value["at"])
+            models, at = tuple(_model(**row) for row in value["models"]), float(value["at"])
         except (TypeError, ValueError, KeyError):  # another version wrote it
             return old
         if not old or at > old.at:
@@ -99,10 +96,10 @@ class Catalog:
         for kept in list(self._kept.values()):
             for model in kept.models:
                 merged.setdefault(model.id, model)
-        return list(merged.values()) or list(kiro.FALLBACK)
+        return list(merged.values()) or list(self._providers.of("").fallback)
 
-    def resolve(self, name: str, models: Sequence[Model]) -> kiro.Target:
-        return kiro.resolve(name, models, self._settings.aliases)
+    def resolve(self, name: str, models: Sequence[Model]) -> Target:
+        return self._providers.of("").resolve(name, models)
 
     def _read(self, account: str, login: Callable[[], Login]) -> _Kept:
         now = time.monotonic()
@@ -114,31 +111,34 @@ class Catalog:
         except Exception as error:
             log.logger.warning("the list of models could not be read, an older one serves: %s", error)
             old = self._kept.get(account)
-            kept = _Kept(old.models if old else kiro.FALLBACK, now + AGAIN, False, old.at if old else 0.0)
+            models_ = old.models if old else self._providers.of("").fallback
+            kept = _Kept(models_, now + AGAIN, False, old.at if old else 0.0)
         self._kept[account] = kept
         return kept
 
     def _fetch(self, login: Login) -> list[Model]:
         failure: Exception | None = None
-        for template in self._settings.kiro_control_urls:
+        provider = self._providers.of(login.kind)
+        for host in provider.list_hosts(login):
             try:
-                return self._pages(login, template.format(region=login.region))
+                return self._pages(provider, login, host)
             except Exception as error:
                 failure = failure or error
         raise failure or LookupError("no control host is set")
 
-    def _pages(self, login: Login, base: str) -> list[Model]:
+    def _pages(self, provider: Provider, login: Login, host: str) -> list[Model]:
         models: list[Model] = []
-        token = ""
+        page = ""
         for _ in range(PAGES):
-            reply = self._call(kiro.list_request(login, base, self._shape, token), LIMIT)
-            if reply.status != 200:
-                raise LookupError(f"the control host answered {reply.status}")
-            body = orjson.loads(reply.body)
-            models += kiro.read_models(body)
-            token = body.get("nextToken") or ""
-            if not token:
+            rows, page = provider.read_list(self._call(provider.list_request(login, host, page), LIMIT))
+            models += rows
+            if not page:
                 break
         if not models:
             raise LookupError("the list of models is empty")
         return models
+
+
+def _model(efforts: Sequence[str] = (), **members: Any) -> Model:
+    """As the store gives it back: JSON has no tuples."""
+    return Model(efforts=tuple(efforts), **members)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from kirogw.wire import Json
 
 Role: TypeAlias = Literal["user", "model", "system"]
 
 
+Kind: TypeAlias = Literal["function", "custom", "shell", "search"]
+"""What a tool is beside a function: `custom` takes free text, `shell` is OpenAI's local_shell, `search` finds tools for
+the client. For whoever knows none of these each is a function too, whose arguments are a JSON object: `{"input": TEXT}`
+of a custom tool, the action of a shell, the arguments of a search."""
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
+    """`phase`: commentary or final_answer, where the model's provider tells them apart."""
+
     text: str
+    phase: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +65,16 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The model called a tool. `input` is the parsed object; `raw` keeps arguments that are no JSON object."""
+    """The model called a tool. `input` is the parsed object; `raw` keeps arguments that are no JSON object. `name`,
+    `namespace` and `kind` as in Tool.
+    """
 
     id: str
     name: str
     input: Json = field(default_factory=dict)
     raw: str | None = None
+    namespace: str = ""
+    kind: Kind = "function"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,16 @@ class Result:
     failed: bool = False
 
 
-Part: TypeAlias = Text | Image | Document | Thought | Call | Result
+@dataclass(frozen=True, slots=True)
+class Native:
+    """What only the Responses API has a word for, such as a compaction: its item as it came. A provider that speaks
+    that API gets it back untouched; to others it says nothing.
+    """
+
+    item: Json
+
+
+Part: TypeAlias = Text | Image | Document | Thought | Call | Result | Native
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +106,25 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that the client offers. `schema` is the JSON Schema of its input, as the client sent it."""
+    """A function that the client offers. `schema` is the JSON Schema of its input, as the client sent it.
+
+    `name` tells it from all others: that of a tool in a `namespace` is the namespace, two underscores and the name that
+    it has there. `native` is the definition in the Responses API of what is more than a function; `schema` serves all
+    others. `strict`: as the client asked, None when it did not say.
+    """
 
     name: str
     description: str = ""
     schema: Json = field(default_factory=dict)
+    kind: Kind = "function"
+    namespace: str = ""
+    native: Json | None = None
+    strict: bool | None = None
+
+    @property
+    def bare(self) -> str:
+        """The name within the namespace."""
+        return self.name.removeprefix(f"{self.namespace}__") if self.namespace else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +144,27 @@ class Choice:
 class Thinking:
     """The client's wish. `default`: it said nothing. `effort`: none, minimal, low, medium, high, xhigh, max or "".
 
-    `budget` is in tokens. `shown` False: the client wants the seal but not the text.
+    `budget` is in tokens. `shown` False: the client wants the seal but not the text. `summary`: auto, concise, detailed
+    or "", how much of it OpenAI is to tell.
     """
 
     mode: Literal["default", "on", "adaptive", "off"] = "default"
     effort: str = ""
     budget: int | None = None
     shown: bool = True
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """The answer's text must be JSON: any object (`schema` None) or one that fits `schema`."""
+    """The answer's text must be JSON: any object (`schema` None) or one that fits `schema`. `param` is the path of that
+    schema in the client's request, for messages about it.
+    """
 
     schema: Json | None = None
     name: str = ""
+    strict: bool | None = None
+    param: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +183,9 @@ class Conversation:
 
     `system` are the blocks of the system prompt, in order. `session` is a key that stays the same through one session
     of the client ("" when it gives none). `max_tokens` limits the answer, thinking and tool arguments included.
-    `left_out` names the server tools that the client asked for and that the gateway does not have.
+    `left_out` names the server tools that the client asked for and that the gateway does not have. `options` are wishes
+    that some provider knows, under OpenAI's names: temperature, top_p, verbosity, service_tier, prompt_cache_key...
+    Each provider has a table of those that it takes, and leaves out the rest.
     """
 
     model: str
@@ -155,3 +200,4 @@ class Conversation:
     search: Search | None = None
     session: str = ""
     left_out: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)

@@ -15,10 +15,11 @@ from kirogw.asking import Asking, Terms
 from kirogw.auth import Logins
 from kirogw.catalog import Catalog
 from kirogw.conversation import Choice, Conversation
+from kirogw.convert import Providers
 from kirogw.dialects.dialect import Ask, Login, Model
 from kirogw.dialects.kiro import faults
 from kirogw.dialects.kiro import search as kiro_search
-from kirogw.dialects.kiro.request import Shape
+from kirogw.dialects.kiro.shape import Shape
 from kirogw.fetch import Fetcher
 from kirogw.flow.limit import Limit, OneCall
 from kirogw.flow.stops import Stops
@@ -48,9 +49,10 @@ class Gateway:
         self._settings, self._transport, self._logins = settings, transport, logins
         self._shape = Shape.of(settings)
         self._fetcher = Fetcher(settings)
-        self.catalog = Catalog(settings, transport.call, sync)
+        self.providers = Providers(settings)
+        self.catalog = Catalog(settings, self.providers, transport.call, sync)
         self.pool = pool
-        self._asking = Asking(settings, transport, logins, pool, self.catalog, secret, exhausted)
+        self._asking = Asking(settings, self.providers, transport, logins, pool, self.catalog, secret, exhausted)
 
     def pinned(self, name: str, allowed: Collection[str]) -> Set[str] | None:
         """Which accounts may serve: see pins.pinned."""

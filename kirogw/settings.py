@@ -64,10 +64,13 @@ class Settings:
     write_back: bool = _setting(True, "write renewed tokens back to the file or database they came from", group="accounts")
     idp_hosts: tuple[str, ...] = _setting(("login.microsoftonline.com", "*.okta.com", "*.oktapreview.com", "*.okta-emea.com", "127.0.0.1"), "hosts that an external identity provider's token endpoint may have", group="accounts")
 
+    codex_auth_file: str = _setting("", "Codex CLI's login file, such as ~/.codex/auth.json", group="accounts", check="path")
+
     scheduling_mode: str = _setting("round-robin", "whose turn it is among accounts that can serve", group="pool", choices=("round-robin", "fill-first", "least-used", "most-quota-left", "weighted", "random"))
     sticky_sessions: bool = _setting(True, "a conversation stays on its account while that can serve it", group="pool")
     session_seconds: float = _setting(3600.0, "a conversation is remembered so long after its last request", group="pool", low=1)
     account_concurrency: int = _setting(4, "answers at once per account; more wait for a place; 0: no limit", group="pool", low=0)
+    chatgpt_rotation: bool = _setting(False, "spread requests over several accounts that were added by Sign in with ChatGPT; false: the first that can serve does, and the others only when they are named", group="pool")
     background_refresh_interval: float = _setting(60.0, "seconds between two looks at whether a token or a list of models is due for renewal; 0: never in the background", group="pool", low=0)
     quota_interval: float = _setting(300.0, "seconds between two looks at an account's quota; 0: only on demand", group="pool", low=0)
     usage_days: int = _setting(90, "days for which single requests are kept for the figures of usage; daily sums stay", group="pool", low=1)
@@ -89,8 +92,10 @@ class Settings:
     web_search: bool = _setting(True, "serve the web_search server tool with Kiro's own search", group="thinking")
 
     model_aliases: tuple[str, ...] = _setting(("auto-kiro=auto",), "further names of models: alias=model, separated by commas", group="models", check="aliases")
+    model_fallbacks: tuple[str, ...] = _setting((), "what to ask when no account can serve a model, in order: model=next>next, separated by commas; a model may end in *", group="models", check="chains")
     hidden_models: tuple[str, ...] = _setting((), "models that are not listed (they still work)", group="models")
     model_cache_seconds: float = _setting(3600.0, "how long the list of models counts as fresh", group="models", low=0)
+    response_store_days: float = _setting(7.0, "days for which answers of the Responses API can be continued by their id; 0: none is kept", group="models", low=0, high=365)
     fetch_image_urls: bool = _setting(True, "fetch images and documents that a client names by URL (public addresses only)", group="models")
     fetch_max_bytes: int = _setting(10 * 1024 * 1024, "largest image or document to fetch", group="models", low=1024)
     fetch_timeout: float = _setting(15.0, "time limit for one fetch", group="models", low=0.1, high=300)
@@ -114,7 +119,24 @@ class Settings:
     kiro_placeholder_arn: str = _setting("arn:aws:codewhisperer:us-east-1:638616132270:profile/AAAACCCCXXXX", "profile placeholder of Builder ID accounts (since August 2026)", group="upstream", check="arn")
     kiro_agent_mode: str = _setting("vibe", "agent mode of a request", group="upstream")
     kiro_origin: str = _setting("AI_EDITOR", "origin of a request", group="upstream")
+    codex_api_url: str = _setting("https://chatgpt.com/backend-api", "ChatGPT's backend, for accounts of a Codex client login", group="upstream", check="url")
+    openai_api_url: str = _setting("https://api.openai.com/v1", "OpenAI's API, for accounts of Sign in with ChatGPT", group="upstream", check="url")
+    codex_auth_url: str = _setting("https://auth.openai.com", "OpenAI's sign-in service", group="upstream", check="url")
+    codex_client_id: str = _setting("app_EMoamEEZ73f0CkXaXp7hrann", "OAuth client of the Codex client login", group="upstream")
+    codex_scope: str = _setting("openid profile email offline_access", "scope of the Codex client login", group="upstream")
+    codex_ports: tuple[str, ...] = _setting(("1455", "1457"), "ports that its browser flow may come back to, in order of trial", group="upstream", check="ports")
+    siwc_client_id: str = _setting("dynamic_agent_client", "OAuth client of a first Sign in with ChatGPT", group="upstream")
+    siwc_scope: str = _setting("openid profile email offline_access resource.invoke chatgpt.tokens.use.direct", "scope of Sign in with ChatGPT", group="upstream")
+    codex_originator: str = _setting("kirogw", "who we say we are to ChatGPT", group="upstream")
+    codex_user_agent: str = _setting("kirogw/{gateway}", "user agent of calls to ChatGPT; {gateway} is the gateway's version. Its first word should be the originator", group="upstream")
+    codex_version: str = _setting("0.169.0", "version of the Codex protocol that we speak; it decides which models are offered (seen in November 2026)", group="upstream")
     refresh_ahead: float = _setting(600.0, "renew a token so long before it ends (a fifth of its life if that is less)", group="upstream", low=0)
+
+    @property
+    def fallbacks(self) -> dict[str, tuple[str, ...]]:
+        """`model_fallbacks` as model -> what to ask instead, in order."""
+        pairs = (chain.partition("=") for chain in self.model_fallbacks)
+        return {model.strip(): tuple(name.strip() for name in names.split(">")) for model, _, names in pairs}
 
     @property
     def aliases(self) -> dict[str, str]:
@@ -313,7 +335,20 @@ def _check_aliases(name: str, value: tuple[str, ...]) -> None:
             raise WrongSetting(f"{name} holds {pair!r}, but each alias must look like alias=model")
 
 
+def _check_chains(name: str, value: tuple[str, ...]) -> None:
+    for chain in value:
+        model, _, names = chain.partition("=")
+        if not model.strip() or not all(part.strip() for part in names.split(">")):
+            raise WrongSetting(f"{name} holds {chain!r}, but each chain must look like model=next>next")
+
+
+def _check_ports(name: str, value: tuple[str, ...]) -> None:
+    if not value or not all(port.isdecimal() and int(port) < 65536 for port in value):
+        raise WrongSetting(f"{name} is {shown(value)!r}, but must hold port numbers")
+
+
 CHECKS: Final[dict[str, Callable[[str, Any], None]]] = {
     "arn": _check_arn, "region": _check_region, "url": _check_url, "urls": _check_urls, "proxy": _check_proxy,
     "file": _check_file, "path": _check_path, "aliases": _check_aliases, "state": _check_state, "keys": _check_keys,
+    "chains": _check_chains, "ports": _check_ports,
 }  # fmt: skip

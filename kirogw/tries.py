@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 from kirogw import log
 from kirogw.conversation import Conversation
-from kirogw.dialects.dialect import Again, Verdict
-from kirogw.dialects.kiro.request import Prepared
+from kirogw.dialects.dialect import Again, Prepared, Verdict
 from kirogw.errors import GatewayError
 from kirogw.pool import Place, Want
 
@@ -31,7 +30,6 @@ class Tries:
     conversation: Conversation | None  # None once it can not be asked again: a long one should not outlive its use
     model: str  # as the client named it
     deadline: float
-    hosts: int
     pace: float = 1.0
     hold: bool = False  # nothing is shown before the answer is whole
     session: str = ""
@@ -42,6 +40,7 @@ class Tries:
     error: GatewayError | None = None  # of the account that was tried last
     again: Again = ""  # how the next try asks the same account
     host: int = 0
+    hosts: int = 1  # of the account that is being tried
     fresh: bool = False  # over new connections only: a kept one was found dead
     unsealed: bool = False
     plain: bool = False

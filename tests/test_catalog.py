@@ -7,6 +7,7 @@ import time
 import pytest
 
 from kirogw.catalog import Catalog
+from kirogw.convert import Providers
 from kirogw.dialects.dialect import Login
 from kirogw.dialects.kiro.models import FALLBACK
 from kirogw.settings import Settings
@@ -28,7 +29,7 @@ def ids(models):
 
 def test_all_pages_are_read_once():
     replies = [page("a", after="t"), page("b")]
-    catalog = Catalog(Settings(), lambda request, seconds: replies.pop(0))
+    catalog = Catalog(Settings(), Providers(Settings()), lambda request, seconds: replies.pop(0))
     assert [ids(catalog.models("one", lambda: LOGIN)) for _ in range(2)] == [["a", "b"]] * 2
     assert ids(catalog.known()) == ["a", "b"]
 
@@ -36,7 +37,7 @@ def test_all_pages_are_read_once():
 @pytest.mark.parametrize("reply", [Reply(500, {}, b""), page(), Reply(200, {}, b"{")], ids=["failure", "empty", "no JSON"])
 def test_what_is_built_in_serves_where_no_host_says_anything(reply):
     asked = []
-    catalog = Catalog(Settings(), lambda request, seconds: asked.append(request.url) or reply)
+    catalog = Catalog(Settings(), Providers(Settings()), lambda request, seconds: asked.append(request.url) or reply)
     assert catalog.models("one", lambda: LOGIN) == FALLBACK
     assert len(asked) == len(Settings().kiro_control_urls)
     catalog.models("one", lambda: LOGIN)
@@ -53,7 +54,7 @@ def test_a_list_that_has_grown_old_serves_until_the_new_one_is_here():
             assert fresh.wait(5)
         return reply
 
-    catalog = Catalog(Settings(model_cache_seconds=0.0), call)
+    catalog = Catalog(Settings(model_cache_seconds=0.0), Providers(Settings(model_cache_seconds=0.0)), call)
     assert ids(catalog.models("one", lambda: LOGIN)) == ["old"]
     assert ids(catalog.models("one", lambda: LOGIN)) == ["old"]
     fresh.set()
@@ -72,7 +73,7 @@ def test_nobody_waits_for_another_accounts_list():
             assert answer.wait(10)
         return page("a")
 
-    catalog = Catalog(Settings(), call)
+    catalog = Catalog(Settings(), Providers(Settings()), call)
     waiting = threading.Thread(target=catalog.models, args=("dead", lambda: Login("key", "ksk_dead")))
     waiting.start()
     try:
@@ -94,7 +95,7 @@ def worker(tmp_path):
         settings = Settings(kirogw_home=str(tmp_path), **set)
         sync = Sync(open_store(settings))
         made.append(sync)
-        return Catalog(settings, call, sync), sync
+        return Catalog(settings, Providers(settings), call, sync), sync
 
     yield make
     for sync in made:

@@ -14,10 +14,10 @@ import orjson
 
 from kirogw.auth import Account
 from kirogw.catalog import LIMIT
+from kirogw.dialects.credential import KINDS, Credential
 from kirogw.dialects.dialect import Login, Quota, Verdict
 from kirogw.dialects.kiro import faults
 from kirogw.dialects.kiro import models as kiro
-from kirogw.dialects.kiro.credential import KINDS, Credential
 from kirogw.dialects.kiro.login import api_region, arn_region
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.doctor.findings import Finding, Patient, fail, ok, warn

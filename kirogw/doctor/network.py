@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from kirogw.dialects.kiro.credential import Credential
+from kirogw.dialects.credential import Credential
 from kirogw.dialects.kiro.login import api_region
 from kirogw.doctor.findings import FAIL, WARN, Finding, Patient, fail, ok, warn
 from kirogw.errors import GatewayError

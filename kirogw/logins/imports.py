@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from kirogw.dialects.credential import KINDS, Credential
 from kirogw.dialects.kiro import credential as kiro
-from kirogw.dialects.kiro.credential import Credential
 from kirogw.dialects.kiro.signin import BUILDER_URL
 from kirogw.logins import files
 from kirogw.logins.sources import Database, IdeFile
@@ -192,7 +192,7 @@ def _own(members: Json) -> Credential:
     try:
         found = unpacked(json.dumps(members).encode())
     except ValueError:
-        raise _Wrong("credential.kind", f"must be one of {', '.join(kiro.KINDS)}") from None
+        raise _Wrong("credential.kind", f"must be one of {', '.join(KINDS)}") from None
     if not (found.refresh or found.access):
         raise _Wrong("credential.refresh", "is missing")
     return found

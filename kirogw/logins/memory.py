@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from kirogw import log
-from kirogw.dialects.kiro.credential import Credential, fingerprint, moment
+from kirogw.dialects.credential import Credential, fingerprint, moment
 from kirogw.logins import files, record
 from kirogw.logins.record import Record
 from kirogw.logins.sealed import Safe, Unsealable

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
-from kirogw.dialects.kiro.credential import Credential, fingerprint, moment
+from kirogw.dialects.credential import Credential, fingerprint, moment
 from kirogw.wire import Json
 
 VERSION: Final = 1

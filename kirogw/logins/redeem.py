@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kirogw.dialects.credential import Credential, fingerprint
+from kirogw.dialects.dialect import Refusal
 from kirogw.dialects.kiro import login
-from kirogw.dialects.kiro.credential import Credential, fingerprint
-from kirogw.dialects.kiro.login import Refusal
 from kirogw.errors import UpstreamFailed
 from kirogw.logins import files, sealed
 from kirogw.logins.sealed import Safe

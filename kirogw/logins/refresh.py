@@ -25,9 +25,9 @@ from dataclasses import replace
 from typing import Final
 
 from kirogw import log
+from kirogw.dialects.credential import Credential, fingerprint
+from kirogw.dialects.dialect import Refusal
 from kirogw.dialects.kiro import login
-from kirogw.dialects.kiro.credential import Credential, fingerprint
-from kirogw.dialects.kiro.login import Refusal
 from kirogw.errors import GatewayError, NeedsLogin, UpstreamFailed
 from kirogw.logins import files, tokens
 from kirogw.logins.lease import Lease, NoLease, pause

@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
+from kirogw.dialects.credential import Credential, fingerprint
 from kirogw.dialects.kiro import credential as kiro
-from kirogw.dialects.kiro.credential import Credential, fingerprint, text
+from kirogw.dialects.kiro.credential import text
 from kirogw.logins import files, places
 from kirogw.logins.files import Missing, Unreadable
 from kirogw.settings import Settings

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
-from kirogw.dialects.kiro.credential import KINDS, Credential, fingerprint
+from kirogw.dialects.credential import KINDS, Credential, fingerprint
 from kirogw.errors import BadRequest, NotFound
 from kirogw.logins import files
 from kirogw.logins.memory import LOGIN, Away

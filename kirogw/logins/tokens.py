@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kirogw.dialects.kiro.credential import Credential
+from kirogw.dialects.credential import Credential
 
 LIFE: Final = 3600.0  # seconds, of a token that somebody else renewed: nobody wrote down how long it lives in all
 SKEW: Final = 5.0  # seconds for a clock that is a little off, and for the way to the service

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from kirogw import log
-from kirogw.dialects.kiro.credential import Credential, fingerprint, machine_id
+from kirogw.dialects.credential import Credential, fingerprint
+from kirogw.dialects.kiro.credential import machine_id
 from kirogw.logins import files
 from kirogw.logins.memory import Away, Memory, NotKept
 from kirogw.logins.record import Record

@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
+from kirogw.dialects.credential import Credential
 from kirogw.dialects.dialect import Quota
 from kirogw.dialects.kiro import signin
-from kirogw.dialects.kiro.credential import Credential
 from kirogw.dialects.kiro.login import BUILDER_REGION
 from kirogw.dialects.kiro.signin import Client, Device, Unable
 from kirogw.errors import BadRequest, GatewayError, UpstreamFailed

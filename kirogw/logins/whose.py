@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from kirogw.dialects.credential import Credential
 from kirogw.dialects.dialect import Login, Quota
 from kirogw.dialects.kiro import login as kiro
 from kirogw.dialects.kiro import quota
-from kirogw.dialects.kiro.credential import Credential, machine_id
+from kirogw.dialects.kiro.credential import machine_id
 from kirogw.errors import UpstreamFailed
 from kirogw.logins.redeem import Post
 from kirogw.settings import Settings

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from kirogw import backup
-from kirogw.dialects.kiro.credential import Credential
+from kirogw.dialects.credential import Credential
 from kirogw.twin import Twin
 from tests.logins.support import logins
 

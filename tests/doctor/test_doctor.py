@@ -199,7 +199,7 @@ def test_a_store_whose_key_is_lost(look, patient, twin, folder):
     store = open_store(one.settings)
     logins = Logins(one.settings, one.transport.post, store)
     social = twin.accounts.all[list(twin.accounts.all)[1]]
-    from kirogw.dialects.kiro.credential import Credential
+    from kirogw.dialects.credential import Credential
 
     logins.add(Credential("social", access=social.access_token, refresh=social.refresh_token, expires_at=time.time() + SOON))
     store.close()

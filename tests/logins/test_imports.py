@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kirogw.dialects.kiro.credential import Credential
+from kirogw.dialects.credential import Credential
 from kirogw.logins import imports
 from kirogw.logins.imports import Imported, Problem, Setting, read, read_file
 from kirogw.twin.accounts import Account, as_ide_file

@@ -4,7 +4,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kirogw.dialects.kiro.credential import Credential, fingerprint
+from kirogw.dialects.credential import Credential, fingerprint
 from kirogw.logins import record
 from kirogw.logins.record import Record
 

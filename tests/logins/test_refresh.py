@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from kirogw.dialects.credential import fingerprint
 from kirogw.dialects.kiro import login
-from kirogw.dialects.kiro.credential import fingerprint
 from kirogw.errors import NeedsLogin, UpstreamFailed
 from kirogw.logins import refresh, sources, view
 from kirogw.logins.lease import Lease

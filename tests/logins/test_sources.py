@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kirogw.dialects.kiro.credential import Credential
+from kirogw.dialects.credential import Credential
 from kirogw.logins import files, sources
 from kirogw.logins.sources import Changed, Database, Given, IdeFile
 from kirogw.settings import Settings

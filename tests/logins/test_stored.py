@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from kirogw.dialects.kiro.credential import KINDS, Credential, fingerprint
+from kirogw.dialects.credential import KINDS, Credential, fingerprint
 from kirogw.errors import BadRequest, NeedsLogin, NotFound, UpstreamFailed
 from kirogw.logins import stored
 from kirogw.logins.sealed import Unsealable

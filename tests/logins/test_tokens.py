@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kirogw.dialects.kiro.credential import Credential
+from kirogw.dialects.credential import Credential
 from kirogw.logins import tokens
 
 NOW = 1_790_000_000.0

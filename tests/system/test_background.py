@@ -9,6 +9,7 @@ import pytest
 from kirogw.auth import Logins
 from kirogw.background import Background, standard
 from kirogw.catalog import Catalog
+from kirogw.convert import Providers
 from kirogw.dialects.kiro import faults
 from kirogw.pool import Pool
 from kirogw.quotas import Quotas
@@ -43,7 +44,7 @@ class Process:
             states=lambda: {account.id: account.state for account in self.pool.all()},
             told=lambda id, quota: self.pool.quota(id, quota, self.now()),
             locked=lambda id, verdict: self.pool.failed(id, verdict, "", self.now()), now=self.now)
-        self.catalog = Catalog(self.settings, transport.call, self.sync)
+        self.catalog = Catalog(self.settings, Providers(self.settings), transport.call, self.sync)
         self.usage = Usage(self.sync, self.store)
         self.jobs = standard(self.settings, self.store, logins=self.logins, pool=self.pool, quotas=self.quotas,
                              catalog=self.catalog, usage=self.usage, now=self.now)  # fmt: skip

@@ -4,7 +4,7 @@ import contextlib
 import time
 
 from kirogw.auth import Logins
-from kirogw.dialects.kiro.credential import Credential
+from kirogw.dialects.credential import Credential
 from kirogw.settings import load
 from kirogw.store import open_store
 from kirogw.twin import Twin

@@ -16,7 +16,7 @@ from kirogw.answer import Event, HiddenThought, Reason, Stop, TextDelta, Thought
 from kirogw.dialects.dialect import Model, Refused, Verdict
 from kirogw.dialects.kiro.calls import BrokenCall, Calls
 from kirogw.dialects.kiro.faults import judge_exception, lost
-from kirogw.dialects.kiro.seals import seal
+from kirogw.dialects.seals import seal
 from kirogw.flow.eventstream import DamagedStream, Decoder, Message, StreamCut
 from kirogw.flow.thinking import Thinking
 from kirogw.wire import Json
@@ -50,7 +50,7 @@ class Reader:
                  thinking_tags: bool = False, handling: str = "as_reasoning_content",
                  learned: bool = False, mark: str = "") -> None:  # fmt: skip
         self.visible = False  # an event has been given
-        self.saw_metadata = False
+        self.learned = False  # it told how it ended, as it always will
         self.model_id = model.id  # the one that answers, once it has named itself
         self.unknown: set[str] = set()  # types of events that nobody knows
         self.cut_calls: list[str] = []  # ids of calls that broke off, after `close`
@@ -237,7 +237,7 @@ class Reader:
     # ---- the end
 
     def _metadata(self, fields: Json, out: list[Event]) -> None:
-        self.saw_metadata = True
+        self.learned = True
         self._ending.read(fields)
 
     def _context(self, fields: Json, out: list[Event]) -> None:
@@ -260,12 +260,12 @@ class Reader:
             return Stop("max_tokens")
         if not (self._spoke or self._calls or ending.reason or ending.share >= FULL):
             raise Refused(lost("empty"))
-        if not (self.saw_metadata or ending.seen or ending.reason):
+        if not (self.learned or ending.seen or ending.reason):
             raise Refused(lost("cut"))
         if self._calls.any_whole():
             return Stop("calls")
         reason = REASONS.get(ending.reason, "end")
-        if self._learned and not self.saw_metadata:
+        if self._learned and not self.learned:
             reason = "max_tokens"
         if reason == "end" and ending.share >= FULL:
             reason = "window"

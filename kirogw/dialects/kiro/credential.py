@@ -9,17 +9,15 @@ Source: kiro 1.1, 1.7-1.9, 1.12.
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
+from kirogw.dialects.credential import Credential, Kind, moment
 from kirogw.settings import ARN, REGION
 from kirogw.wire import Json
-
-Kind: TypeAlias = Literal["social", "idc", "builder", "external", "key"]
 
 METHODS: Final[Mapping[str, Kind]] = {
     "social": "social", "desktop": "social",
@@ -29,62 +27,6 @@ METHODS: Final[Mapping[str, Kind]] = {
     "apikey": "key",
 }  # fmt: skip
 BUILDER_START: Final = "view.awsapps.com/start"
-NAMES: Final[Mapping[str, str]] = {
-    "Github": "GitHub", "BuilderId": "Builder ID", "Enterprise": "Identity Center", "ExternalIdp": "external provider",
-}  # fmt: skip
-KINDS: Final[Mapping[Kind, str]] = {
-    "social": "Google or GitHub", "idc": "Identity Center", "builder": "Builder ID", "external": "external provider",
-    "key": "API key",
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """One login. Times are in epoch seconds; None is "nobody knows". Secrets are left out of the repr.
-
-    `sso_region` is where the session was issued and `client_region` where its OIDC client was registered; neither says
-    which region serves the API. `region` does, and only an API key has it. `issued_at` is known only of tokens that
-    this gateway renewed itself. `machine` is the id that an export brought along, "" when none did.
-    """
-
-    kind: Kind
-    access: str = field(default="", repr=False)
-    refresh: str = field(default="", repr=False)
-    expires_at: float | None = None
-    issued_at: float | None = None
-    client_id: str = field(default="", repr=False)
-    client_secret: str = field(default="", repr=False)
-    client_ends: float | None = None
-    sso_region: str = ""
-    client_region: str = ""
-    region: str = ""
-    profile: str = ""
-    token_endpoint: str = ""
-    scopes: tuple[str, ...] = ()
-    audience: str = ""
-    start_url: str = ""
-    provider: str = ""
-    email: str = field(default="", repr=False)
-    machine: str = ""
-
-    @property
-    def identity(self) -> str:
-        """Changes when somebody else signs in, and not when a token is renewed, as far as that can be told."""
-        return fingerprint("\n".join((self.kind, self.provider, self.client_id, self.start_url, self.token_endpoint)))
-
-    @property
-    def who(self) -> str:
-        """Whose login it is, for people: never more than two letters of a mail address."""
-        name = NAMES.get(self.provider, self.provider) or KINDS[self.kind]
-        local, at, host = self.email.partition("@")
-        return f"{name}, {local[:2]}***@{host}" if at else name
-
-
-def fingerprint(secret: str) -> str:
-    """Tells two secrets apart and gives neither away."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
 def read(members: Mapping[str, Any], registration: Mapping[str, Any] | None = None, profile: str = "") -> Credential:
     """A login from the members of a file or row. `registration` is the OIDC client that lies beside it; `profile` the
     ARN that does, if the login has none. Members of a wrong type count as missing.
@@ -203,37 +145,6 @@ def machine_id(credential: Credential) -> str:
     """The account's machine id: call once and keep the answer, since the token that it is made of will change."""
     seed = credential.refresh or credential.access
     return credential.machine or hashlib.sha256(f"kiro-machine:{seed}".encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def moment(value: Any) -> float | None:
-    """Epoch seconds of a time in any form met: RFC 3339 (up to nine digits of fraction), seconds, milli-, micro- or
-    nanoseconds, as number or text. What is no time (null, NaN, zero, nonsense) is None.
-    """
-    if isinstance(value, str):
-        return _moment_of_text(value.strip())
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        seconds = float(value)
-    except OverflowError:
-        return None
-    if not math.isfinite(seconds) or seconds <= 0:
-        return None
-    while seconds > 1e11:  # seconds reach that in the year 5138
-        seconds /= 1000
-    return seconds
-
-
-def _moment_of_text(value: str) -> float | None:
-    try:
-        return moment(float(value))
-    except ValueError:
-        pass
-    try:
-        when = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return max(when.replace(tzinfo=when.tzinfo or UTC).timestamp(), 1.0)
 
 
 def _written(before: Any, when: float) -> Any:

@@ -14,11 +14,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from kirogw.dialects.dialect import Login
-from kirogw.dialects.kiro.credential import Credential, Kind, renewed, text
+from kirogw.dialects.credential import Credential, Kind
+from kirogw.dialects.dialect import Cause, Login, Refusal
+from kirogw.dialects.kiro.credential import renewed, text
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.errors import NeedsLogin
 from kirogw.settings import ARN, Settings
@@ -34,19 +35,6 @@ GOV_REGIONS: Final = ("us-gov-west-1", "us-gov-east-1")
 ALONE: Final = {"Connection": "close"}  # a kept connection that dies makes one send again, and that costs the login
 LIFE: Final = 3600.0  # seconds, when the answer does not say
 LONGEST_LIFE: Final = 30 * 86400.0  # more than that was meant as milliseconds
-
-Cause: TypeAlias = Literal["dead", "client", "region", "blocked", "later"]
-"""Why there are no new tokens: the refresh token is used up or withdrawn; the OIDC client's registration is; this is
-not the region of the session; something between us and the service refuses; it may work later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """`reason` is fit for a log and for people. `wait` in seconds, where the service says how long."""
-
-    cause: Cause
-    reason: str
-    wait: float | None = None
 
 
 # What to send

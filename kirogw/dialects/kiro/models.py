@@ -7,30 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
 
-from kirogw.dialects.dialect import Login, Model
+from kirogw.dialects.dialect import Login, Model, Target
 from kirogw.dialects.kiro.login import bearer
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.wire import Json, Request
 
 MILLION: Final = 1_000_000
 PAGE: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a client's name means. `known`: it is in the catalogue. `thinking`, `big`: the name asked for thinking, for
-    a window of a million tokens.
-    """
-
-    model: Model
-    known: bool
-    thinking: bool = False
-    big: bool = False
 
 
 # The catalogue

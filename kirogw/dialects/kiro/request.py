@@ -6,27 +6,23 @@ writing the payload anew. Source: kiro 2.2 to 2.4 and 3.
 
 from __future__ import annotations
 
-import hashlib
-import uuid
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
 
 from kirogw.conversation import Call, Conversation, Document, Image, Result, Text, Thinking, Thought, Tool, Turn
-from kirogw.dialects.dialect import Login
+from kirogw.dialects import dialect
+from kirogw.dialects.dialect import Login, Prepared, Target
 from kirogw.dialects.kiro import clean, effort, media, names
 from kirogw.dialects.kiro.login import bearer
 from kirogw.dialects.kiro.memo import ToolMemo
-from kirogw.dialects.kiro.models import Target
 from kirogw.dialects.kiro.rules import obey
-from kirogw.dialects.kiro.seals import unseal
 from kirogw.dialects.kiro.shape import Shape, Terms
+from kirogw.dialects.seals import unseal
 from kirogw.errors import BadRequest, TooLong
 from kirogw.wire import Json, Request
-
-__all__ = ["Emulation", "Prepared", "Shape", "Target", "address", "continuation_id", "conversation_id", "prepare"]
 
 HISTORY: Final = 10_000  # entries (kiro 3.9)
 RESULT: Final = 800_000  # characters of one tool result (kiro 3.9)
@@ -51,22 +47,9 @@ class Emulation:
     must_call: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """`body` is JSON without what belongs to an account; `notes` are the names of the rules that changed something."""
-
-    body: bytes
-    emulation: Emulation
-    notes: tuple[str, ...]
-
-
-def prepare(conversation: Conversation, target: Target, shape: Shape, *, conversation_id: str, continuation_id: str,
-            cut: Container[str] = frozenset(), unsealed: bool = False, plain: bool = False,
-            mark: str = "") -> Prepared:  # fmt: skip
-    """Everything but the login. Raises BadRequest for what Kiro takes in no form, TooLong for what is surely too much.
-
-    `cut`: ids of calls and keys of texts (`cuts.key`) that are known to have been cut off. `unsealed`: without the
-    thoughts of earlier turns. `plain`: without `additionalModelRequestFields`. `mark`: of the account that is asked.
+def prepare(conversation: Conversation, target: Target, shape: Shape, terms: dialect.Terms) -> Prepared:
+    """Everything but the login; `state` is an Emulation. Raises BadRequest for what Kiro takes in no form, TooLong for
+    what is surely too much.
     """
     model = target.model
     if target.thinking and conversation.thinking == Thinking():
@@ -76,9 +59,9 @@ def prepare(conversation: Conversation, target: Target, shape: Shape, *, convers
         names={made: name for name, made in names.table(conversation).items()},
         one_call=not conversation.choice.parallel, must_call=conversation.choice.mode in ("any", "named"),
     )  # fmt: skip
-    fields = None if plain else effort.request_fields(conversation.thinking, model)
-    obeyed, notes = obey(conversation, Terms(model, shape, cut, unsealed, mark))
-    payload: Json = {"conversationState": _state(obeyed, model.id, shape, conversation_id, continuation_id)}
+    fields = None if terms.plain else effort.request_fields(conversation.thinking, model)
+    obeyed, notes = obey(conversation, Terms(model, shape, terms.cut, terms.unsealed, terms.mark))
+    payload: Json = {"conversationState": _state(obeyed, model.id, shape, terms.session, terms.turn)}
     if fields:
         payload["additionalModelRequestFields"] = fields
     return Prepared(_dumped(payload), emulation, notes)
@@ -217,29 +200,3 @@ def address(prepared_body: bytes, login: Login, base_url: str, shape: Shape, *, 
 def _with(body: bytes, name: bytes, value: str) -> bytes:
     """The JSON object with one member more."""
     return b"".join((memoryview(body)[:-1], b",", name, orjson.dumps(value), b"}"))
-
-
-# Ids
-
-
-def conversation_id(secret: bytes, session: str, first_text: str) -> str:
-    """A UUID that stays the same through a session: GPT's cached price goes by it. (kiro 3.2)
-
-    By the client's own session key, else by the text that the session began with, which never changes.
-    """
-    return _uuid(secret, f"session {session}" if session else f"text {first_text}")
-
-
-def continuation_id(secret: bytes, conversation: Conversation) -> str:
-    """A UUID for the user's last word, the same through the loop of tool calls that it set off. (kiro 3.2)"""
-    for n in range(len(conversation.turns) - 1, -1, -1):
-        turn = conversation.turns[n]
-        if turn.role == "user" and not any(type(part) is Result for part in turn.parts):
-            words = "\n".join(part.text for part in turn.parts if type(part) is Text)
-            return _uuid(secret, f"turn {conversation.session} {n} {words}")
-    return _uuid(secret, f"turn {conversation.session}")
-
-
-def _uuid(secret: bytes, text: str) -> str:
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=secret[:64], digest_size=16).digest()
-    return str(uuid.UUID(bytes=digest, version=4))

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from kirogw.dialects.kiro.credential import BUILDER_START, Credential, moment, text
+from kirogw.dialects.credential import Credential, moment
+from kirogw.dialects.kiro.credential import BUILDER_START, text
 from kirogw.dialects.kiro.login import (
     ALONE,
     BUILDER_REGION,

@@ -11,8 +11,8 @@ import orjson
 
 from kirogw.conversation import Call, Conversation, Document, Image, Part, Result, Text, Thought, Turn
 from kirogw.dialects.kiro import clean, cuts, touch
-from kirogw.dialects.kiro.seals import unseal
 from kirogw.dialects.kiro.shape import Terms
+from kirogw.dialects.seals import unseal
 
 GO_ON: Final = "Continue"
 """What the user says where Kiro wants a word and the client sent none. Neutral, because models take it as meant."""

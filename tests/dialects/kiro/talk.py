@@ -1,8 +1,8 @@
 """Short words for building conversations, and what the rules may look at, for the tests beside this file."""
 
 from kirogw.conversation import Call, Conversation, Result, Text, Tool, Turn
-from kirogw.dialects.dialect import Model
-from kirogw.dialects.kiro.models import FALLBACK, Target
+from kirogw.dialects.dialect import Model, Target
+from kirogw.dialects.kiro.models import FALLBACK
 from kirogw.dialects.kiro.shape import Shape, Terms
 from kirogw.settings import Settings
 

@@ -267,7 +267,7 @@ def test_how_an_answer_ends(frames, learned, stop, calls, cut):
     reader = new(learned=learned)
     assert read(frames, reader)[-1] == stop
     assert (reader.cut_calls, reader.cut_text) == (calls, cut)
-    assert reader.saw_metadata == any(b"metadataEvent" in data for data in frames)
+    assert reader.learned == any(b"metadataEvent" in data for data in frames)
 
 
 BROKEN = [

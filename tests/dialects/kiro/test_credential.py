@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kirogw.dialects.credential import Credential, moment
 from kirogw.dialects.kiro import credential as kiro
-from kirogw.dialects.kiro.credential import Credential
 
 T = 1790760672.0  # 2026-09-30T09:31:12Z
 ARN = "arn:aws:codewhisperer:eu-central-1:111122223333:profile/ABC"
@@ -42,14 +42,14 @@ MOMENTS = [
 
 @pytest.mark.parametrize(("written", "seconds"), MOMENTS)
 def test_moment(written, seconds):
-    got = kiro.moment(written)
+    got = moment(written)
     assert got == (None if seconds is None else pytest.approx(seconds, abs=1e-5))
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=4))
 def test_a_moment_is_a_time_or_unknown(value):
-    got = kiro.moment(value)
+    got = moment(value)
     assert got is None or (math.isfinite(got) and got > 0)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kirogw.conversation import Choice, Image, Text, Thinking, Thought, Tool
+from kirogw.conversation import Choice, Image, Thinking, Thought, Tool
 from kirogw.dialects.chat.request import read as read_chat
-from kirogw.dialects.dialect import Login
+from kirogw.dialects.dialect import Login, Terms
 from kirogw.dialects.kiro import clean, effort
 from kirogw.dialects.kiro.models import FALLBACK, resolve
-from kirogw.dialects.kiro.request import Emulation, Shape, address, continuation_id, conversation_id, prepare
+from kirogw.dialects.kiro.request import Emulation, address, prepare
 from kirogw.dialects.kiro.rules import RULES
-from kirogw.dialects.kiro.seals import seal
+from kirogw.dialects.kiro.shape import Shape
 from kirogw.dialects.messages.request import read as read_messages
+from kirogw.dialects.seals import seal
 from kirogw.errors import BadRequest, TooLong
 from kirogw.settings import Settings
 from kirogw.twin import models as twin
@@ -32,11 +32,11 @@ READERS = {"messages": read_messages, "chat": read_chat}
 GOLDEN = sorted((Path(__file__).parents[2] / "golden" / "kiro").glob("*.json"))
 ROWS = {row["modelId"]: row for row in twin.catalogue()}
 MODELS = [known for known in FALLBACK if known.id in ROWS]
-IDS = {"conversation_id": "5d0c2a1e-6f1c-4b57-9e0b-8d2a9b7c1f00", "continuation_id": "0b6c1f52-93f0-4a0d-8a67-3c1d5a2e7b11"}
+TERMS = Terms("social", session="5d0c2a1e-6f1c-4b57-9e0b-8d2a9b7c1f00", turn="0b6c1f52-93f0-4a0d-8a67-3c1d5a2e7b11")
 
 
 def prepared(conversation, to=OPUS, **members):
-    return prepare(conversation, target(to), SHAPE, **IDS, **members)
+    return prepare(conversation, target(to), SHAPE, replace(TERMS, **members))
 
 
 def payload(conversation, to=OPUS, **members):
@@ -64,8 +64,8 @@ def test_golden(path):
     case = json.loads(path.read_text())
     conversation = READERS[case["face"]](case["sent"], {}).conversation
     meant = resolve(conversation.model, FALLBACK, {})
-    made = prepare(conversation, meant, SHAPE, **IDS)
-    got = {"body": json.loads(made.body), "names": dict(made.emulation.names), "thinking_tags": made.emulation.thinking_tags,
+    made = prepare(conversation, meant, SHAPE, TERMS)
+    got = {"body": json.loads(made.body), "names": dict(made.state.names), "thinking_tags": made.state.thinking_tags,
            "rules": list(made.notes)}  # fmt: skip
     if os.environ.get("UPDATE_GOLDEN"):
         case["kiro"] = got
@@ -87,13 +87,13 @@ def test_a_whole_payload():
         thinking=Thinking("adaptive", "high"),
     )  # fmt: skip
     made = prepared(sent)
-    name = made.emulation.names
+    name = made.state.names
     assert list(name.values()) == ["list.dir"]
     (own,) = name
     assert json.loads(made.body) == {
         "conversationState": {
             "chatTriggerType": "MANUAL", "agentTaskType": "vibe",
-            "conversationId": IDS["conversation_id"], "agentContinuationId": IDS["continuation_id"],
+            "conversationId": TERMS.session, "agentContinuationId": TERMS.turn,
             "history": [
                 {"userInputMessage": {"content": "You answer in short sentences.\n\nWhich files are here?",
                                       "modelId": OPUS.id, "origin": "AI_EDITOR"}},
@@ -210,19 +210,19 @@ def test_plain_leaves_the_fields_out():
 
 def test_thinking_by_the_name_of_the_model():
     sent = talk(user("a"))
-    native = prepare(sent, target(thinking=True), SHAPE, **IDS)
+    native = prepare(sent, target(thinking=True), SHAPE, TERMS)
     assert orjson.loads(native.body)["additionalModelRequestFields"]["thinking"]["type"] == "adaptive"
-    emulated = prepare(sent, target(HAIKU, thinking=True), SHAPE, **IDS)
+    emulated = prepare(sent, target(HAIKU, thinking=True), SHAPE, TERMS)
     content = orjson.loads(emulated.body)["conversationState"]["currentMessage"]["userInputMessage"]["content"]
-    assert emulated.emulation.thinking_tags
+    assert emulated.state.thinking_tags
     assert content == effort.tags(Thinking("on"), SHAPE) + "\n\na"
-    assert prepare(replace(sent, thinking=Thinking("off")), target(HAIKU, thinking=True), SHAPE, **IDS).emulation == Emulation()
+    assert prepare(replace(sent, thinking=Thinking("off")), target(HAIKU, thinking=True), SHAPE, TERMS).state == Emulation()
 
 
 def test_emulated_thinking_can_be_switched_off():
     shape = Shape.of(Settings(fake_reasoning_enabled=False))
-    made = prepare(talk(user("a"), thinking=Thinking("on")), target(HAIKU), shape, **IDS)
-    assert not made.emulation.thinking_tags
+    made = prepare(talk(user("a"), thinking=Thinking("on")), target(HAIKU), shape, TERMS)
+    assert not made.state.thinking_tags
     assert orjson.loads(made.body)["conversationState"]["currentMessage"]["userInputMessage"]["content"] == "a"
 
 
@@ -232,7 +232,7 @@ def test_emulated_thinking_can_be_switched_off():
     pytest.param(Choice("named", "read", parallel=False), Emulation(must_call=True, one_call=True), id="named, one"),
 ])  # fmt: skip
 def test_what_the_answer_must_keep(choice, emulation):
-    assert prepared(talk(user("a"), tools=(READ,), choice=choice)).emulation == emulation
+    assert prepared(talk(user("a"), tools=(READ,), choice=choice)).state == emulation
 
 
 def test_what_was_cut_is_told():
@@ -310,29 +310,6 @@ def test_the_profile(login, profile, sent):
 
 
 # Ids
-
-
-def test_a_session_keeps_its_conversation_id():
-    one = conversation_id(b"secret", "session", "first")
-    assert str(uuid.UUID(one)) == one
-    assert conversation_id(b"secret", "session", "other") == one
-    assert conversation_id(b"secret", "", "first") == conversation_id(b"secret", "", "first")
-    others = {conversation_id(b"other", "session", ""), conversation_id(b"secret", "x", ""), conversation_id(b"secret", "", "session")}
-    assert len({one, *others}) == 4
-
-
-def test_a_loop_of_calls_keeps_its_continuation_id():
-    asked = talk(user("a"), model("b"), user("c"), session="s")
-    looped = replace(asked, turns=(*asked.turns, model(call()), user(result(), "<system-reminder>")))
-    one = continuation_id(b"secret", asked)
-    assert str(uuid.UUID(one)) == one
-    assert continuation_id(b"secret", looped) == one
-    others = {
-        continuation_id(b"secret", replace(asked, session="t")), continuation_id(b"other", asked),
-        continuation_id(b"secret", replace(asked, turns=(*asked.turns, model("d"), user("c")))),
-        continuation_id(b"secret", talk()), continuation_id(b"secret", talk(user("half \ud800", Text("x")))),
-    }  # fmt: skip
-    assert len({one, *others}) == 6
 
 
 def nested(value, levels, wrap):

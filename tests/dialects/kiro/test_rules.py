@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from kirogw.conversation import Call, Choice, Document, Format, Image, Result, Text, Thinking, Thought, Tool, Turn
 from kirogw.dialects.kiro import cuts, effort, media, pairs, prompt, tools, turns
 from kirogw.dialects.kiro.rules import RULES, obey
-from kirogw.dialects.kiro.seals import seal
 from kirogw.dialects.kiro.shape import Terms
+from kirogw.dialects.seals import seal
 from kirogw.errors import BadRequest
 from tests.dialects.conversations import GIF, PDF, PNG, conversations, png
 from tests.dialects.kiro.talk import (

@@ -21,7 +21,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kirogw.dialects.kiro.credential import Credential
+from kirogw.dialects.credential import Credential
 from kirogw.errors import NeedsLogin
 from kirogw.logins.sealed import Unsealable, new_key
 from kirogw.twin import Account, Twin

@@ -1,8 +1,9 @@
-"""What makes a thought of an earlier turn believable to Kiro, packed into one string that clients carry for us.
+"""What makes a thought of an earlier turn believable to its provider, packed into one string that clients carry for us.
 
 `kgw2:KIND:MARK:MODEL:VALUE`. KIND is "s" for the signature of a thought that can be read, "r" for the base64 of one
-that can not; MARK tells the account that thought, to whoever knows the gateway's secret and to nobody else; MODEL is
-the model, because Kiro refuses a seal under any other (kiro 7.3); VALUE is verbatim and may hold any character.
+that can not (both Kiro's), "c" for the encrypted content of a reasoning item of ChatGPT's; MARK tells the account that
+thought, to whoever knows the gateway's secret and to nobody else; MODEL is the model, because Kiro refuses a seal under
+any other (kiro 7.3); VALUE is verbatim and may hold any character.
 `kgw1:KIND:MODEL:VALUE`, without an account, is what clients hold from before there were several.
 """
 
@@ -12,9 +13,9 @@ import base64
 import hashlib
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-Kind: TypeAlias = Literal["s", "r"]
+Kind: TypeAlias = Literal["s", "r", "c"]
 
-_KINDS: Final[dict[str, Kind]] = {"s": "s", "r": "r"}
+_KINDS: Final[dict[str, Kind]] = {"s": "s", "r": "r", "c": "c"}
 
 
 class Seal(NamedTuple):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kirogw.dialects.kiro.seals import mark, seal, unseal
+from kirogw.dialects.seals import mark, seal, unseal
 
 MARKS = st.one_of(st.just(""), st.builds(mark, st.binary(min_size=1), st.text(alphabet="abc-0123")))
 

@@ -1,0 +1,31 @@
+"""Ids that stay the same as long as what they name does: made from the client's words, with the gateway's secret."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+
+from kirogw.conversation import Conversation, Result, Text
+
+
+def session_id(secret: bytes, session: str, first_text: str) -> str:
+    """A UUID that stays the same through a session: GPT's cached price goes by it. (kiro 3.2)
+
+    By the client's own session key, else by the text that the session began with, which never changes.
+    """
+    return _uuid(secret, f"session {session}" if session else f"text {first_text}")
+
+
+def turn_id(secret: bytes, conversation: Conversation) -> str:
+    """A UUID for the user's last word, the same through the loop of tool calls that it set off. (kiro 3.2)"""
+    for n in range(len(conversation.turns) - 1, -1, -1):
+        turn = conversation.turns[n]
+        if turn.role == "user" and not any(type(part) is Result for part in turn.parts):
+            words = "\n".join(part.text for part in turn.parts if type(part) is Text)
+            return _uuid(secret, f"turn {conversation.session} {n} {words}")
+    return _uuid(secret, f"turn {conversation.session}")
+
+
+def _uuid(secret: bytes, text: str) -> str:
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=secret[:64], digest_size=16).digest()
+    return str(uuid.UUID(bytes=digest, version=4))
