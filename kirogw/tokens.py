@@ -18,7 +18,7 @@ from typing import Any, Final
 import orjson
 
 from kirogw.bpe import Encoding
-from kirogw.conversation import Call, Conversation, Document, Image, Part, Result, Text, Thought, Tool
+from kirogw.conversation import Call, Conversation, Document, Image, Native, Part, Result, Text, Thought, Tool
 from kirogw.errors import BadRequest
 
 DATA: Final = Path(__file__).parent / "data" / "cl100k_base.tiktoken"
@@ -211,6 +211,7 @@ COUNTERS: Final[Mapping[type[Part], Callable[[Any], int]]] = {
     Thought: _thought,
     Call: _call,
     Result: _result,
+    Native: lambda part: count(_lenient(part.item)),
 }
 
 

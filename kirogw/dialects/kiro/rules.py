@@ -19,6 +19,7 @@ Rule: TypeAlias = Callable[[Conversation, Terms], Conversation]
 
 RULES: Final[tuple[Rule, ...]] = (
     # as the client sent it: paths in messages still fit
+    turns.native_items_are_for_others,
     turns.all_text_is_clean,
     media.pictures_are_what_they_say,
     media.documents_are_files_or_text,

@@ -9,7 +9,7 @@ from typing import Final
 
 import orjson
 
-from kirogw.conversation import Call, Conversation, Document, Image, Part, Result, Text, Thought, Turn
+from kirogw.conversation import Call, Conversation, Document, Image, Native, Part, Result, Text, Thought, Turn
 from kirogw.dialects.kiro import clean, cuts, touch
 from kirogw.dialects.kiro.shape import Terms
 from kirogw.dialects.seals import unseal
@@ -24,6 +24,18 @@ CUT_TEXT: Final = Text("Note: your last answer was cut off by a length limit. Go
 _MEDIA: Final = frozenset({Image, Document})
 _OF_THE_MODEL: Final = frozenset({Text, Thought, Call})
 _OF_THE_USER: Final = frozenset({Text, Image, Document, Result})
+
+
+def native_items_are_for_others(conversation: Conversation, terms: Terms) -> Conversation:
+    """An item that only the Responses API has a word for, such as OpenAI's compaction, is refused. (kiro 3.3, 3.4)
+
+    Kiro's messages have no slot for it, and what is in it is encrypted for OpenAI's own models.
+    """
+    if not any(type(part) is Native for turn in conversation.turns for part in turn.parts):
+        return conversation
+    left = ((turn, [part for part in turn.parts if type(part) is not Native]) for turn in conversation.turns)
+    turns = (touch.with_parts(turn, parts) for turn, parts in left if parts or not turn.parts)
+    return replace(conversation, turns=tuple(turns))
 
 
 def all_text_is_clean(conversation: Conversation, terms: Terms) -> Conversation:
@@ -46,7 +58,7 @@ def _cleaned(part: Part) -> Part:
         return touch.within(part, _cleaned)
     if isinstance(part, Call):
         input_, raw = clean.json(part.input), part.raw and clean.text(part.raw)
-        return part if input_ is part.input and raw is part.raw else Call(part.id, part.name, input_, raw)
+        return part if input_ is part.input and raw is part.raw else replace(part, input=input_, raw=raw)
     if isinstance(part, Thought):
         return part if clean.text(part.text) is part.text else Thought(clean.text(part.text))
     if isinstance(part, Image):
@@ -190,7 +202,7 @@ def _believed(thought: Thought, terms: Terms) -> bool:
         return False
     if found.mark and terms.mark and found.mark != terms.mark:
         return False
-    return found.kind == "s" or clean.is_base64(found.value)
+    return found.kind == "s" or (found.kind == "r" and clean.is_base64(found.value))
 
 
 def no_turn_is_empty(conversation: Conversation, terms: Terms) -> Conversation:

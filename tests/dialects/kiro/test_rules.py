@@ -6,7 +6,20 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from kirogw.conversation import Call, Choice, Document, Format, Image, Result, Text, Thinking, Thought, Tool, Turn
+from kirogw.conversation import (
+    Call,
+    Choice,
+    Document,
+    Format,
+    Image,
+    Native,
+    Result,
+    Text,
+    Thinking,
+    Thought,
+    Tool,
+    Turn,
+)
 from kirogw.dialects.kiro import cuts, effort, media, pairs, prompt, tools, turns
 from kirogw.dialects.kiro.rules import RULES, obey
 from kirogw.dialects.kiro.shape import Terms
@@ -56,6 +69,9 @@ def files(count, start=1, **members):
 
 
 ROWS = [
+    same(turns.native_items_are_for_others, talk(user("a"), model("b", call()), user(result()), model()), "none"),
+    row(turns.native_items_are_for_others, talk(user("a", Native({"type": "compaction"})), model(Native({"type": "x"})), user("b")),
+        talk(user("a"), user("b")), "some"),
     # rule, what the client sent, what holds afterwards
     same(turns.all_text_is_clean, talk(user("hé"), model(call(input={"a": ["b", {"c": 1}]}))), "clean"),
     row(turns.all_text_is_clean, talk(user("a\0b \ud83d c")), talk(user("ab \ufffd c")), "NUL and half a pair"),
@@ -143,6 +159,8 @@ ROWS = [
     row(turns.thoughts_are_sealed_by_this_model, talk(model(Thought("Hm.", seal("s", "auto", "Ev")), "a")), talk(model("a")),
         "by nobody knows whom", terms(AUTO)),
     row(turns.thoughts_are_sealed_by_this_model, talk(model(SEALED, "a", SEALED)), talk(model("a")), "two in a turn"),
+    row(turns.thoughts_are_sealed_by_this_model, talk(model(Thought("Hm.", seal("c", OPUS.id, "gAAAA")), "a")), talk(model("a")),
+        "another provider's"),
     row(turns.thoughts_are_sealed_by_this_model, talk(model(Thought("", seal("r", OPUS.id, "no base64!")), "a")),
         talk(model("a")), "damaged"),
     same(turns.thoughts_are_sealed_by_this_model, talk(model(MARKED, "a")), "this account's", terms(mark="here")),
