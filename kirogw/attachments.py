@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from kirogw.conversation import Conversation, Document, Image, Part, Result, Text
 from kirogw.dialects.kiro.media import DOCUMENT_BYTES, DOCUMENTS, FORMATS
-from kirogw.dialects.kiro.pictures import kind_of
+from kirogw.dialects.pictures import kind_of
 from kirogw.errors import BadRequest
 from kirogw.fetch import Fetched
 from kirogw.pdf import Locked, pdf_text

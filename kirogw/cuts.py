@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from kirogw.conversation import Conversation
-from kirogw.dialects.kiro import cuts
+from kirogw.dialects import cuts
 
 MOST: Final = 4096  # about 1 MB
 SECONDS: Final = 6 * 3600.0  # since it was last seen

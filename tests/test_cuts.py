@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kirogw.conversation import Call, Conversation, Result, Text, Turn
 from kirogw.cuts import Cuts
-from kirogw.dialects.kiro.cuts import key
+from kirogw.dialects.cuts import key
 
 TEXT = "The answer is " * 100
 

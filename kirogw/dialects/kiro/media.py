@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from kirogw.conversation import Conversation, Document, Image, Part, Result, Text, Turn
-from kirogw.dialects.kiro import touch
-from kirogw.dialects.kiro.pictures import SIDE, kind_of, size_of
+from kirogw.dialects import touch
 from kirogw.dialects.kiro.shape import Terms
+from kirogw.dialects.pictures import SIDE, kind_of, size_of
 from kirogw.errors import BadRequest
 
 PICTURES: Final = 10  # a request (kiro 3.6)

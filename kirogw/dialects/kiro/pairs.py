@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from kirogw.conversation import Call, Conversation, Part, Result, Text, Turn
-from kirogw.dialects.kiro import clean, names, touch
+from kirogw.dialects import clean, names, touch
 from kirogw.dialects.kiro.shape import Terms
 from kirogw.dialects.kiro.turns import arguments
 

@@ -7,26 +7,20 @@ wishes, not from turn to turn, so the beginning of the conversation stays the sa
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
 import orjson
 
 from kirogw.conversation import Choice, Conversation, Text, Thinking, Turn
-from kirogw.dialects.kiro import clean, effort
+from kirogw.dialects import billing, clean
+from kirogw.dialects.kiro import effort
 from kirogw.dialects.kiro.shape import Terms
-
-_VOLATILE: Final = "x-anthropic-billing-header:"
 
 
 def the_system_text_is_stable(conversation: Conversation, terms: Terms) -> Conversation:
     """Claude Code begins its system text with a billing line that changes with each request: no cache outlives it, and
     no model needs it. (kiro 3.8.10)
     """
-    if not any(block.startswith(_VOLATILE) for block in conversation.system):
-        return conversation
-    kept = (block.partition("\n")[2].lstrip("\n") if block.startswith(_VOLATILE) else block
-            for block in conversation.system)  # fmt: skip
-    return replace(conversation, system=tuple(filter(None, kept)))
+    return billing.without(conversation)
 
 
 def missing_server_tools_are_told(conversation: Conversation, terms: Terms) -> Conversation:

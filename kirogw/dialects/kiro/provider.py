@@ -32,6 +32,7 @@ class Kiro:
     kinds = frozenset({"social", "idc", "builder", "external", "key"})
     stream = "application/vnd.amazon.eventstream"
     searches = False
+    formats = False
     fallback = models.FALLBACK
 
     def __init__(self, settings: Settings) -> None:

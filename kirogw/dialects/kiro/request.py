@@ -13,13 +13,13 @@ from typing import Any, Final
 import orjson
 
 from kirogw.conversation import Call, Conversation, Document, Image, Result, Text, Thinking, Thought, Tool, Turn
-from kirogw.dialects import dialect
+from kirogw.dialects import clean, dialect, names
 from kirogw.dialects.dialect import Login, Prepared, Target
-from kirogw.dialects.kiro import clean, effort, media, names
+from kirogw.dialects.kiro import effort, media
 from kirogw.dialects.kiro.login import bearer
-from kirogw.dialects.kiro.memo import ToolMemo
 from kirogw.dialects.kiro.rules import obey
 from kirogw.dialects.kiro.shape import Shape, Terms
+from kirogw.dialects.memo import ToolMemo
 from kirogw.dialects.seals import unseal
 from kirogw.errors import BadRequest, TooLong
 from kirogw.wire import Json, Request

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from kirogw.dialects.kiro import clean
+from kirogw.dialects import clean
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 

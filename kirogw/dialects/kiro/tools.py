@@ -9,9 +9,10 @@ from typing import Final
 import orjson
 
 from kirogw.conversation import Call, Choice, Conversation, Part, Tool, Turn
-from kirogw.dialects.kiro import clean, names, schema, touch
-from kirogw.dialects.kiro.memo import ToolMemo
+from kirogw.dialects import clean, names, touch
+from kirogw.dialects.kiro import schema
 from kirogw.dialects.kiro.shape import Terms
+from kirogw.dialects.memo import ToolMemo
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 

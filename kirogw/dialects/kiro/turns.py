@@ -10,17 +10,13 @@ from typing import Final
 import orjson
 
 from kirogw.conversation import Call, Conversation, Document, Image, Native, Part, Result, Text, Thought, Turn
-from kirogw.dialects.kiro import clean, cuts, touch
+from kirogw.dialects import clean, cuts, touch
 from kirogw.dialects.kiro.shape import Terms
 from kirogw.dialects.seals import unseal
 
 GO_ON: Final = "Continue"
 """What the user says where Kiro wants a word and the client sent none. Neutral, because models take it as meant."""
 
-CUT_CALL: Final = Text(
-    "Note: the call above was cut off by a length limit before its arguments were whole. Do it in smaller steps."
-)
-CUT_TEXT: Final = Text("Note: your last answer was cut off by a length limit. Go on where it ends, in smaller pieces.")
 _MEDIA: Final = frozenset({Image, Document})
 _OF_THE_MODEL: Final = frozenset({Text, Thought, Call})
 _OF_THE_USER: Final = frozenset({Text, Image, Document, Result})
@@ -107,28 +103,8 @@ def arguments(call: Call) -> str:
 
 
 def cut_answers_are_told(conversation: Conversation, terms: Terms) -> Conversation:
-    """A model that does not hear that its answer was cut off does the same again. (kiro 7.4)
-
-    The note stands in the user's turn, never in the model's own, where it would be imitated: in front of the result of
-    the call that was cut, or of all that follows the text that was.
-    """
-    if not terms.cut:
-        return conversation
-    turns = list(conversation.turns)
-    for n, turn in enumerate(turns):
-        if turn.role == "user":
-            turns[n] = touch.parts(turn, lambda part: _noted(part, terms))
-        elif turn.role == "model" and n + 1 < len(turns) and turns[n + 1].role == "user":
-            text = cuts.text_of(turn)
-            if text and cuts.key(text) in terms.cut and CUT_TEXT not in turns[n + 1].parts:
-                turns[n + 1] = Turn("user", (CUT_TEXT, *turns[n + 1].parts))
-    return touch.with_turns(conversation, turns)
-
-
-def _noted(part: Part, terms: Terms) -> Part:
-    if not isinstance(part, Result) or part.call not in terms.cut or CUT_CALL in part.parts:
-        return part
-    return Result(part.call, (CUT_CALL, *part.parts), part.failed)
+    """A model that does not hear that its answer was cut off does the same again. (kiro 7.4; see cuts)"""
+    return cuts.told(conversation, terms.cut)
 
 
 def only_user_and_model_speak(conversation: Conversation, terms: Terms) -> Conversation:

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kirogw.conversation import Choice, Image, Thinking, Thought, Tool
+from kirogw.dialects import clean
 from kirogw.dialects.chat.request import read as read_chat
 from kirogw.dialects.dialect import Login, Terms
-from kirogw.dialects.kiro import clean, effort
+from kirogw.dialects.kiro import effort
 from kirogw.dialects.kiro.models import FALLBACK, resolve
 from kirogw.dialects.kiro.request import Emulation, address, prepare
 from kirogw.dialects.kiro.rules import RULES

@@ -20,7 +20,8 @@ from kirogw.conversation import (
     Tool,
     Turn,
 )
-from kirogw.dialects.kiro import cuts, effort, media, pairs, prompt, tools, turns
+from kirogw.dialects import cuts
+from kirogw.dialects.kiro import effort, media, pairs, prompt, tools, turns
 from kirogw.dialects.kiro.rules import RULES, obey
 from kirogw.dialects.kiro.shape import Terms
 from kirogw.dialects.seals import seal
@@ -177,10 +178,10 @@ ROWS = [
 
     same(turns.cut_answers_are_told, talk(model(call(), "text"), user(result())), "nothing known"),
     same(turns.cut_answers_are_told, talk(model(call(), "text"), user(result())), "others were", terms(cut={"b", "c"})),
-    row(turns.cut_answers_are_told, talk(model(call()), user(result())), talk(model(call()), user(result("a", turns.CUT_CALL, "done"))),
+    row(turns.cut_answers_are_told, talk(model(call()), user(result())), talk(model(call()), user(result("a", cuts.CUT_CALL, "done"))),
         "a call", terms(cut={"a"})),
     row(turns.cut_answers_are_told, talk(model("half an ", "answer"), user("go on")),
-        talk(model("half an ", "answer"), user(turns.CUT_TEXT, "go on")), "a text", terms(cut={cuts.key("half an answer")})),
+        talk(model("half an ", "answer"), user(cuts.CUT_TEXT, "go on")), "a text", terms(cut={cuts.key("half an answer")})),
 
     same(pairs.arguments_are_objects, talk(model(call())), "an object"),
     row(pairs.arguments_are_objects, talk(model(call(input={}, raw='{"path": "/tm'))),

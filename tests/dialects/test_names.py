@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kirogw.conversation import Tool
-from kirogw.dialects.kiro.names import call_id, renamed, table
+from kirogw.dialects.names import call_id, renamed, table
 from tests.dialects.kiro.talk import call, model, talk, user
 
 LONG = "mcp__my-stub_server__create_or_update_a_very_long_tool_name_for_testing_limits"

@@ -1,6 +1,7 @@
-"""Names of tools and ids of calls, made such that Kiro takes them. The same name always becomes the same name.
+"""Names of tools and ids of calls, made such that providers take them. The same name always becomes the same name.
 
-Names: 1 to 64 letters, digits, `_` and `-`, the first a letter (kiro 3.7: first-party clients want it so). Ids: the
+Names: 1 to 64 letters, digits, `_` and `-`, the first a letter (kiro 3.7: first-party clients want it so; OpenAI's
+limit is the same). Ids: the
 same without the letter. What does not fit keeps its beginning and gets a piece of its SHA-256 behind it.
 """
 
@@ -22,7 +23,7 @@ _ID_DIGITS: Final = 16
 
 
 def table(conversation: Conversation) -> dict[str, str]:
-    """Kiro's name for every name that it would refuse; all others stay as they are.
+    """The provider's name for every name that it would refuse; all others stay as they are.
 
     A made name never meets a name that the client uses, nor another made one.
     """
@@ -57,7 +58,7 @@ def _candidates(name: str) -> Iterator[str]:
 
 
 def call_id(id_: str) -> str:
-    """The id itself when Kiro takes it. Ids of other APIs hold bars, dots and colons, or are longer (kiro 3.7)."""
+    """The id itself when it is taken. Ids of other APIs hold bars, dots and colons, or are longer (kiro 3.7)."""
     if is_id(id_):
         return id_
     return f"{_STRANGE.sub('_', id_)[: LONGEST - _ID_DIGITS - 1]}_{_digest(id_, _ID_DIGITS)}"

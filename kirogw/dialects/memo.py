@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar
 import orjson
 
 from kirogw.conversation import Tool
-from kirogw.dialects.kiro import clean
+from kirogw.dialects import clean
 
 T = TypeVar("T")
 
@@ -24,12 +24,14 @@ class ToolMemo(Generic[T]):
 
     def get(self, tool: Tool) -> T | None:
         for known, value in self._kept.get(tool.name, ()):
-            if known.description == tool.description and (known.schema is tool.schema or known.schema == tool.schema):
+            if known.description == tool.description and (known.schema is tool.schema or known.schema == tool.schema) \
+                    and (known.native, known.strict, known.namespace, known.kind) \
+                    == (tool.native, tool.strict, tool.namespace, tool.kind):  # fmt: skip
                 return value
         return None
 
     def keep(self, tool: Tool, value: T) -> T:
-        if len(tool.description) + len(orjson.dumps(clean.json(tool.schema))) <= LARGEST:
+        if len(tool.description) + len(orjson.dumps(clean.json([tool.schema, tool.native]))) <= LARGEST:
             others = self._kept.pop(tool.name, ())
             self._kept[tool.name] = ((tool, value), *others[: VARIANTS - 1])
             if len(self._kept) > NAMES:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kirogw.dialects.kiro.pictures import kind_of, size_of
+from kirogw.dialects.pictures import kind_of, size_of
 from tests.dialects.conversations import png
 
 MARK = b"\xff\xe0" + struct.pack(">H", 16) + b"JFIF\0" + bytes(9)

@@ -1,7 +1,7 @@
 import pytest
 
 from kirogw.conversation import Tool
-from kirogw.dialects.kiro.memo import LARGEST, NAMES, ToolMemo
+from kirogw.dialects.memo import LARGEST, NAMES, ToolMemo
 
 
 def test_an_equal_tool_is_known():

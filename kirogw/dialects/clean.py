@@ -1,4 +1,4 @@
-"""Text that JSON can carry and Kiro takes: no NUL, no half of a surrogate pair (kiro 3.8.12). Clean text stays."""
+"""Text that JSON can carry and providers take: no NUL, no half of a surrogate pair (kiro 3.8.12). Clean text stays."""
 
 from __future__ import annotations
 

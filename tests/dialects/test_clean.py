@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kirogw.dialects.kiro import clean
+from kirogw.dialects import clean
 from tests.dialects.conversations import TEXTS, VALUES
 
 ANY = st.text(st.characters(exclude_categories=[]))  # surrogates too

@@ -1,6 +1,6 @@
 import hashlib
 
-from kirogw.dialects.kiro import cuts
+from kirogw.dialects import cuts
 from tests.dialects.kiro.talk import call, model, result, talk, user
 
 
