@@ -323,6 +323,7 @@ class Provider(Protocol):
     kinds: frozenset[str]  # of the logins that are its
     stream: str  # the content type of an answer
     searches: bool  # it has a web search of its own: conversation.search needs no help
+    formats: bool  # its models keep to a JSON schema: conversation.format needs no help
     fallback: tuple[Model, ...]  # what it offers, where it does not say
 
     # an answer

@@ -6,11 +6,14 @@ from hypothesis import strategies as st
 from kirogw.answer import (
     CallDelta,
     CallStart,
+    Citation,
     HiddenThought,
+    NativeItem,
     SearchCall,
     SearchResult,
     Stop,
     TextDelta,
+    TextPhase,
     ThoughtDelta,
     ThoughtSeal,
     Usage,
@@ -61,6 +64,11 @@ ANSWERS = {
     "refusal_without_words": [Stop("refusal"), Usage(5, 0)],
     "pause": [TextDelta(0, "Wait"), Stop("pause"), Usage(5, 2)],
     "cached": [TextDelta(0, "Hi"), Stop("end"), Usage(100, 2, cache_read=70, cache_write=20, source="measured")],
+    "two_messages": [
+        TextPhase(0, "commentary"), TextDelta(0, "I look."), NativeItem(1, {"type": "compaction", "encrypted_content": "gAAA"}),
+        TextPhase(2, "final_answer"), TextDelta(2, "It is in the manual."),
+        Citation(2, "https://example.com/zig", "Zig 0.16", 13, 19), Stop("end"), Usage(5, 6),
+    ],
     "letters": [TextDelta(0, 'Grüße \u4f60\u597d \U0001f980 "\\\n\t\u2028\u2029\x85\x7f</script>'), Stop("end"), Usage(1, 1)],
 }  # fmt: skip
 

@@ -17,12 +17,15 @@ from kirogw.answer import (
     Block,
     CallDelta,
     CallStart,
+    Citation,
     Event,
     HiddenThought,
+    NativeItem,
     SearchCall,
     SearchResult,
     Stop,
     TextDelta,
+    TextPhase,
     ThoughtDelta,
     ThoughtSeal,
     Usage,
@@ -63,6 +66,9 @@ class AnswerWriter:
         self._custom: frozenset[str] = ask.echo.get("custom", frozenset())
         self._calls: dict[int, _Call] = {}
         self._sources: list[Json] = []
+        self._parted = False  # a message of several has begun,
+        self._since = 0  # after so many characters
+        self._said = 0
         self._stop: Stop | None = None
         self._usage = Usage(input=heading.input)
         chunk = orjson.dumps(self._chunk([]))[:-1]  # {...,"choices":[]} or {...,"choices":[],"usage":null}, open
@@ -105,7 +111,15 @@ class AnswerWriter:
         return _event(error_body(error))
 
     def _text(self, event: TextDelta, out: list[bytes]) -> None:
+        self._said += len(event.text)
         out += (self._text_head, quoted(event.text), self._text_tail)
+
+    def _another(self, event: TextPhase, out: list[bytes]) -> None:
+        """One message more, where this API has one for all: a blank line between them."""
+        if self._parted:
+            out += (self._text_head, b'"\\n\\n"', self._text_tail)
+            self._said += 2
+        self._parted, self._since = True, self._said
 
     def _thought(self, event: ThoughtDelta, out: list[bytes]) -> None:
         out += (self._thought_head, quoted(event.text), self._text_tail)
@@ -146,6 +160,9 @@ class AnswerWriter:
     def _found(self, event: SearchResult, out: list[bytes]) -> None:
         self._sources += _annotations(event.results)
 
+    def _cited(self, event: Citation, out: list[bytes]) -> None:
+        self._sources.append(_citation(event, self._since))
+
     def _stopping(self, event: Stop, out: list[bytes]) -> None:
         self._stop = event
 
@@ -153,7 +170,7 @@ class AnswerWriter:
         self._usage = event
 
     def _nothing(self, event: Event, out: list[bytes]) -> None:
-        """This API has no words for it: seals of thoughts, and that a search began."""
+        """This API has no words for it: seals of thoughts, that a search began, items of the Responses API."""
 
     def _delta(self, delta: Json) -> bytes:
         return self._head + orjson.dumps(delta) + self._tail
@@ -167,7 +184,8 @@ WRITE: Final[dict[type, Callable[[AnswerWriter, Any, list[bytes]], None]]] = {
     TextDelta: AnswerWriter._text, ThoughtDelta: AnswerWriter._thought, CallStart: AnswerWriter._call,
     CallDelta: AnswerWriter._arguments, SearchResult: AnswerWriter._found, Stop: AnswerWriter._stopping,
     Usage: AnswerWriter._used, ThoughtSeal: AnswerWriter._nothing, HiddenThought: AnswerWriter._nothing,
-    SearchCall: AnswerWriter._nothing,
+    SearchCall: AnswerWriter._nothing, NativeItem: AnswerWriter._nothing, TextPhase: AnswerWriter._another,
+    Citation: AnswerWriter._cited,
 }  # fmt: skip
 
 
@@ -180,10 +198,10 @@ def whole(answer: Answer, heading: Heading, ask: Ask) -> Json:
 
 
 def _message(answer: Answer, ask: Ask, legacy: bool) -> Json:
-    text = "".join(block.text for block in answer.blocks if block.kind == "text")
+    text, cited = _text([block for block in answer.blocks if block.kind == "text"])
     thought = "".join(block.text for block in answer.blocks if block.kind == "thought")
     calls = [block for block in answer.blocks if block.kind == "call"]
-    sources = [source for block in answer.blocks for source in _annotations(block.results)]
+    sources = [source for block in answer.blocks for source in _annotations(block.results)] + cited
     refusal = answer.stop.detail if answer.stop.reason == "refusal" else ""
     message: Json = {"role": "assistant", "content": text if text or not calls else None, "refusal": refusal or None}
     if thought:
@@ -210,6 +228,26 @@ def _completion(heading: Heading, kind: str) -> Json:
 
 def _finish(stop: Stop, legacy: bool) -> str:
     return "function_call" if legacy and stop.reason == "calls" else STOPS[stop.reason]
+
+
+def _text(blocks: list[Block]) -> tuple[str, list[Json]]:
+    """One message of them all, as it is streamed: a blank line between those that were messages of their own; and what
+    it cites.
+    """
+    text, since, parted = "", 0, False
+    cited: list[Json] = []
+    for block in blocks:
+        if block.phase:
+            text += "\n\n" * parted
+            parted, since = True, len(text)
+        text += block.text
+        cited += [_citation(one, since) for one in block.citations]
+    return text, cited
+
+
+def _citation(cited: Citation, since: int) -> Json:
+    span = {"start_index": since + cited.start, "end_index": since + cited.end}
+    return {"type": "url_citation", "url_citation": {**span, "title": cited.title, "url": cited.url}}
 
 
 def _annotations(results: list[Json]) -> list[Json]:

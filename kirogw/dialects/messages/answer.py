@@ -18,12 +18,15 @@ from kirogw.answer import (
     Block,
     CallDelta,
     CallStart,
+    Citation,
     Event,
     HiddenThought,
+    NativeItem,
     SearchCall,
     SearchResult,
     Stop,
     TextDelta,
+    TextPhase,
     ThoughtDelta,
     ThoughtSeal,
     Usage,
@@ -143,6 +146,9 @@ class AnswerWriter:
     def _found(self, event: SearchResult, out: list[bytes]) -> None:
         self._whole(_results(event.id, event.results, event.error), out)
 
+    def _nothing(self, event: Event, out: list[bytes]) -> None:
+        """This API has no words for it: what only the Responses API has, and citations without encrypted indices."""
+
     def _stopping(self, event: Stop, out: list[bytes]) -> None:
         self._stop = event
 
@@ -181,13 +187,14 @@ WRITE: Final[dict[type, Callable[[AnswerWriter, Any, list[bytes]], None]]] = {
     TextDelta: AnswerWriter._text, ThoughtDelta: AnswerWriter._thought, ThoughtSeal: AnswerWriter._seal,
     HiddenThought: AnswerWriter._hidden, CallStart: AnswerWriter._call, CallDelta: AnswerWriter._arguments,
     SearchCall: AnswerWriter._search, SearchResult: AnswerWriter._found, Stop: AnswerWriter._stopping,
-    Usage: AnswerWriter._used,
+    Usage: AnswerWriter._used, TextPhase: AnswerWriter._nothing, Citation: AnswerWriter._nothing,
+    NativeItem: AnswerWriter._nothing,
 }  # fmt: skip
 
 
 def whole(answer: Answer, heading: Heading, ask: Ask) -> Json:
     """The answer that is not streamed: what the SDKs collect from the stream."""
-    content = [BLOCKS[block.kind](block) for block in answer.blocks]
+    content = [BLOCKS[block.kind](block) for block in answer.blocks if block.kind in BLOCKS]
     return {**_message(heading), "content": content, **_stop(answer.stop), "usage": _usage(answer.usage)}
 
 
