@@ -16,13 +16,13 @@ from typing import Final, Protocol, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from kirogw.conversation import Conversation, Document, Image, Part, Result, Text
-from kirogw.dialects.kiro.media import DOCUMENT_BYTES, DOCUMENTS, FORMATS
+from kirogw.dialects.dialect import Documents
 from kirogw.dialects.pictures import kind_of
 from kirogw.errors import BadRequest
 from kirogw.fetch import Fetched
 from kirogw.pdf import Locked, pdf_text
 
-URLS: Final = 20  # a request; only the newest are fetched (Kiro takes ten pictures)
+URLS: Final = 20  # a request; only the newest are fetched
 TEXTUAL: Final = frozenset({"application/json", "application/xml", "application/yaml", "application/javascript"})
 PDF: Final = "application/pdf"
 VAGUE: Final = frozenset({"", "application/octet-stream", "binary/octet-stream"})  # says nothing of a file
@@ -49,14 +49,16 @@ class Place:
 Change: TypeAlias = Callable[[Place], Part]
 
 
-def resolve(conversation: Conversation, fetcher: Source) -> Conversation:
-    """The conversation with its files made ready; itself if it has none that need it. Raises BadRequest."""
+def resolve(conversation: Conversation, fetcher: Source, takes: Documents) -> Conversation:
+    """The conversation with its files made ready for a provider that `takes` such; itself if it has none that need it.
+    Raises BadRequest.
+    """
     if not any(_needs(part) for turn in conversation.turns for part in turn.parts):
         return conversation
     urls = [part.url for _, part in _places(conversation) if _is_remote(part)]
     fetched = fetcher.all(iter(urls[-URLS:])) if urls and fetcher.allowed else {}
     conversation = _changed(conversation, lambda place: _loaded(place, fetched, fetcher.allowed))
-    files = _Files()
+    files = _Files(takes)
     return _changed(conversation, files.ready)
 
 
@@ -182,7 +184,8 @@ def _media_by_name(part: Document) -> str | None:
 class _Files:
     """Decides, in the order of the conversation, which documents go as files and which as text."""
 
-    def __init__(self) -> None:
+    def __init__(self, takes: Documents) -> None:
+        self._takes = takes
         self._taken = 0
 
     def ready(self, place: Place) -> Part:
@@ -196,7 +199,8 @@ class _Files:
         media = PDF if data.startswith(b"%PDF-") else part.media
         if media.startswith("text/") or media in TEXTUAL:
             return _as_text(part, data)
-        fits = media in FORMATS and len(data) <= DOCUMENT_BYTES and self._taken < DOCUMENTS
+        takes = self._takes
+        fits = media in takes.media and len(data) <= takes.size and self._taken < takes.count
         if media == PDF and (not fits or b"/Encrypt" in data):
             return self._as_pdf_text(replace(part, media=media), data, place, fits)
         self._taken += fits

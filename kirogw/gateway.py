@@ -62,7 +62,7 @@ class Gateway:
         """The answer as it comes, and the estimate of its input tokens. Both may raise GatewayError. Nothing is sent
         before the first batch is asked for. `only`: ids of the accounts that may serve.
         """
-        conversation = attachments.resolve(ask.conversation, self._fetcher)
+        conversation = attachments.resolve(ask.conversation, self._fetcher, self.providers.of("").documents)
         if conversation.search and not self._settings.web_search:
             conversation = _without_search(conversation)
         estimate = tokens.count_conversation(conversation)

@@ -15,6 +15,7 @@ from kirogw import attachments, pdf
 from kirogw.conversation import Call, Conversation, Document, Image, Result, Text, Thought, Turn
 from kirogw.dialects.dialect import Model
 from kirogw.dialects.kiro.media import DOCUMENT_BYTES, documents_are_files_or_text, pictures_are_what_they_say
+from kirogw.dialects.kiro.provider import Kiro
 from kirogw.dialects.kiro.shape import Shape, Terms
 from kirogw.errors import BadRequest
 from kirogw.fetch import Fetcher
@@ -47,6 +48,10 @@ class Site(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", media)
         self.end_headers()
         self.wfile.write(data or b"")
+
+
+def resolve(conversation, source):
+    return attachments.resolve(conversation, source, Kiro.documents)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +93,7 @@ def talk(*turns):
 
 
 def resolved(*parts, **settings):
-    return attachments.resolve(talk(user(*parts)), fetcher(**settings)).turns[0].parts
+    return resolve(talk(user(*parts)), fetcher(**settings)).turns[0].parts
 
 
 AS_THEY_ARE = [
@@ -101,7 +106,7 @@ AS_THEY_ARE = [
 
 @pytest.mark.parametrize("conversation", AS_THEY_ARE)
 def test_what_needs_nothing_passes_untouched(conversation):
-    assert attachments.resolve(conversation, fetcher(fetch_image_urls=False)) is conversation
+    assert resolve(conversation, fetcher(fetch_image_urls=False)) is conversation
 
 
 def test_what_needs_nothing_costs_nothing():
@@ -110,7 +115,7 @@ def test_what_needs_nothing_costs_nothing():
     took = []
     for _ in range(30):
         began = time.perf_counter()
-        attachments.resolve(conversation, mine)
+        resolve(conversation, mine)
         took.append(time.perf_counter() - began)
     assert min(took) < 0.001  # 0.05 ms, and more while coverage is measured
 
@@ -164,7 +169,7 @@ WRONG = [
 @pytest.mark.parametrize(("part", "words", "inside"), WRONG)
 def test_what_is_wrong_is_told_with_its_place(web, part, words, inside):
     with pytest.raises(BadRequest, match=words) as caught:
-        attachments.resolve(talk(user(Text("hi")), model(Text("ho")), user(Text("see"), at(part, web))), fetcher())
+        resolve(talk(user(Text("hi")), model(Text("ho")), user(Text("see"), at(part, web))), fetcher())
     assert caught.value.param == "messages.2.content.1" + inside
 
 
@@ -186,7 +191,7 @@ def test_what_is_gone_from_an_earlier_turn_is_no_error(web):
     gone, inline = Image(url=f"{web}/missing.png"), Image(url="data:image/png;base64,!!!")
     locked = Document("old", "application/pdf", b64(pdfs.locked(TWO, "secret")))
     conversation = talk(user(gone, inline, locked), model(Text("I see.")), user(Text("And now?")))
-    parts = attachments.resolve(conversation, fetcher()).turns[0].parts
+    parts = resolve(conversation, fetcher()).turns[0].parts
     reason = "the PDF is protected by a password; send it without one, or its text"
     assert parts == (
         gone,
@@ -198,14 +203,14 @@ def test_what_is_gone_from_an_earlier_turn_is_no_error(web):
 def test_a_prefill_does_not_make_the_question_old(web):
     conversation = talk(user(Image(url=f"{web}/missing.png")), model(Text("The picture shows")))
     with pytest.raises(BadRequest, match="status 404"):
-        attachments.resolve(conversation, fetcher())
+        resolve(conversation, fetcher())
 
 
 def test_the_same_url_is_fetched_once_and_only_the_newest_are(web, server, monkeypatch):
     monkeypatch.setattr(attachments, "URLS", 2)
     a, b, c = (Image(url=f"{web}/{name}") for name in ("a.png", "lies.png", "page.png"))
     old = talk(user(c, b, b, a), model(Text("hm")), user(Text("go on")))
-    parts = attachments.resolve(old, fetcher()).turns[0].parts
+    parts = resolve(old, fetcher()).turns[0].parts
     assert [bool(part.data) for part in parts] == [False, True, True, True]
     assert sorted(server.seen) == ["/a.png", "/lies.png"]
     with pytest.raises(BadRequest, match="more than 2 URLs in one request are not fetched"):
@@ -284,8 +289,8 @@ def test_a_broken_pdf_that_must_be_text_is_told(monkeypatch):
 
 def test_doing_it_twice_changes_nothing(web):
     conversation = talk(user(*(at(row.values[0], web) for row in LOADED), *(a_pdf(n) for n in range(6))))
-    once = attachments.resolve(conversation, fetcher())
-    assert attachments.resolve(once, fetcher()) == once
+    once = resolve(conversation, fetcher())
+    assert resolve(once, fetcher()) == once
 
 
 PARTS = st.sampled_from([
@@ -302,7 +307,7 @@ def test_the_rules_take_whatever_comes_out(monkeypatch_pdf, turns):
     conversation = talk(*(Turn(("user", "model")[n % 2], parts) for n, parts in enumerate(turns)))
     binary = [part.media for _, part in attachments._places(conversation) if isinstance(part, Document)]
     assume(WORD not in [media for media in binary if not media.startswith("text/")][5:])  # we have no text of those
-    ready = attachments.resolve(conversation, fetcher())
+    ready = resolve(conversation, fetcher())
     for rule in (pictures_are_what_they_say, documents_are_files_or_text):
         ready = rule(ready, TERMS)
     files = [part for _, part in attachments._places(ready) if isinstance(part, Document)]

@@ -312,6 +312,17 @@ class Refusal:
     wait: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Which documents go as files: of which media types, how large (bytes), how many in a conversation. Others are told
+    as text.
+    """
+
+    media: frozenset[str]
+    size: int
+    count: int
+
+
 class Provider(Protocol):
     """An upstream, as this installation talks to it: made once from the settings; pure.
 
@@ -324,6 +335,7 @@ class Provider(Protocol):
     stream: str  # the content type of an answer
     searches: bool  # it has a web search of its own: conversation.search needs no help
     formats: bool  # its models keep to a JSON schema: conversation.format needs no help
+    documents: Documents
     fallback: tuple[Model, ...]  # what it offers, where it does not say
 
     # an answer

@@ -9,6 +9,7 @@ import orjson
 from kirogw.conversation import Conversation
 from kirogw.dialects.credential import Credential
 from kirogw.dialects.dialect import (
+    Documents,
     Login,
     Model,
     Prepared,
@@ -20,7 +21,7 @@ from kirogw.dialects.dialect import (
     Terms,
     Verdict,
 )
-from kirogw.dialects.kiro import answer, faults, login, models, quota, request
+from kirogw.dialects.kiro import answer, faults, login, media, models, quota, request
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.settings import Settings
 from kirogw.wire import Reply, Request
@@ -33,6 +34,7 @@ class Kiro:
     stream = "application/vnd.amazon.eventstream"
     searches = False
     formats = False
+    documents = Documents(frozenset(media.FORMATS), media.DOCUMENT_BYTES, media.DOCUMENTS)
     fallback = models.FALLBACK
 
     def __init__(self, settings: Settings) -> None:
