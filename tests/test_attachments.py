@@ -281,10 +281,9 @@ def test_a_pdf_in_an_encryption_that_we_do_not_know_goes_as_a_file_while_there_i
         resolved(*[sealed] * 6)
 
 
-def test_a_broken_pdf_that_must_be_text_is_told(monkeypatch):
-    monkeypatch.setattr(attachments, "DOCUMENTS", 0)
+def test_a_broken_pdf_that_must_be_text_is_told():
     with pytest.raises(BadRequest, match=r"^d: the PDF is broken \(\w+\); send its text$"):
-        resolved(Document("d", "application/pdf", b64(TWO[:300])))
+        attachments.resolve(talk(user(Document("d", "application/pdf", b64(TWO[:300])))), fetcher(), replace(Kiro.documents, count=0))
 
 
 def test_doing_it_twice_changes_nothing(web):
