@@ -17,7 +17,7 @@ from kirogw import __version__, manual, serve
 from kirogw.settings import FIELDS, Settings, WrongSetting, load
 
 COMMANDS: Final[dict[str, str]] = {
-    "login": "sign in to Kiro: by a code, or in the browser",
+    "login": "sign in to Kiro or ChatGPT: by a code, or in the browser",
     "keys": "make, list, change, rotate and revoke clients' API keys",
     "accounts": "list, add, import, export, test and change accounts",
     "doctor": "look at everything, and say what to mend",
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Each setting that has a flag; the others are listed at the end, by their names in the environment."""
     top = argparse.ArgumentParser(
-        "kirogw.py", description="OpenAI- and Anthropic-speaking tools on the Kiro account that you have.",
+        "kirogw.py", description="OpenAI- and Anthropic-speaking tools on the Kiro and ChatGPT accounts that you have.",
         epilog=manual.epilog(COMMANDS), formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     top.add_argument("--version", action="version", version=f"kirogw {__version__}")

@@ -1,6 +1,6 @@
 """When no account can serve: what the client hears, which is when one can, and of each account why it can not now.
 
-The class of the error, and so its status, is that of the account that can serve first: 429 where Kiro limits it or its
+The class of the error, and so its status, is that of the account that can serve first: 429 where it is limited or its
 plan is used up, 503 where it is locked, 403 where only a person can help.
 """
 
@@ -14,17 +14,20 @@ from typing import Final
 from kirogw.errors import Busy, Forbidden, GatewayError, NeedsLogin, Overloaded, QuotaUsed
 from kirogw.pool import Nobody
 
-NONE: Final = "no Kiro account is set up: sign in with the Kiro IDE or kiro-cli or set KIRO_API_KEY, then start again"
+NONE: Final = (
+    "no account is set up: run `kirogw.py login kiro` or `kirogw.py login chatgpt`, or sign in with the Kiro IDE,"
+    " kiro-cli or Codex CLI"
+)
 SHOWN: Final = 5  # accounts that are named
 OWN: Final = (Busy, QuotaUsed, NeedsLogin, Forbidden)  # what is an account's own trouble; all else is everybody's
 
 # No word here may be one of clients.ASKED_AGAIN: they also stand in errors that do not pass.
 WORDS: Final = {
     # reason (a row of the provider's faults), else state: what is said of the account
-    "rate": "is limited by Kiro", "credit rate": "spends credits faster than Kiro allows", "model": "lacks this model",
+    "rate": "is limited", "credit rate": "spends credits too fast", "model": "lacks this model",
     "capacity": "is short of this model", "unavailable": "is short of this model", "edge": "was refused by an edge",
     "refresh-failed": "could not renew its login", "renew-failed": "could not renew its login",
-    "cooling": "was refused by Kiro", "exhausted": "has used up its plan", "suspended": "is locked by Kiro",
+    "cooling": "was refused", "exhausted": "has used up its plan", "suspended": "is locked by its provider",
     "login": "needs a login", "disabled": "is switched off", "tried": "has just failed", "ready": "has just failed",
 }  # fmt: skip
 PASSING: Final = frozenset({"rate", "credit rate", "capacity", "unavailable", "refresh-failed", "renew-failed"})
@@ -33,8 +36,8 @@ BY_STATE: Final[dict[str, type[GatewayError]]] = {
     "cooling": Busy, "exhausted": QuotaUsed, "suspended": Overloaded,
 }
 ADVICE: Final[dict[type[GatewayError], str]] = {
-    Busy: "Try again in {span}", Overloaded: "Try again in {span}", NeedsLogin: "Somebody must sign in to Kiro",
-    QuotaUsed: "Wait for that, raise the limit at app.kiro.dev or add an account",
+    Busy: "Try again in {span}", Overloaded: "Try again in {span}", NeedsLogin: "Somebody must sign in",
+    QuotaUsed: "Wait for that, raise the plan's limit or add an account",
     Forbidden: "The owner of the gateway must look at it",
 }  # fmt: skip
 SPANS: Final = ((172_800.0, 86_400.0, "days"), (7200.0, 3600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s"))

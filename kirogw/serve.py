@@ -97,7 +97,7 @@ def announce(settings: Settings, demo: bool, new: bool, host: str, port: int) ->
     base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     if demo:
         print("DEMO: the answers come from a built-in simulator, no model behind it. For the real one sign in with\n"
-              "the Kiro IDE or kiro-cli, or set KIRO_API_KEY, and start again.")  # fmt: skip
+              "the Kiro IDE, kiro-cli or Codex CLI, or run `kirogw.py login`, and start again.")  # fmt: skip
     if new:
         print(manual.welcome(base, key, DEMO_MODEL))
     print(f"kirogw listens on {base}", flush=True)

@@ -21,11 +21,11 @@ def told(reasons, tried=None, error=None):
 
 
 @pytest.mark.parametrize(("reasons", "kind", "wait", "words"), [
-    ({"a": SLOW, "b": USED}, Busy, 8, "work is limited by Kiro (for 8 s), home has used up its plan (for 9 days). Try again in 8 s."),
-    ({"a": LOCKED, "b": USED}, Overloaded, 1800, "work is locked by Kiro (for 30 min), home has used up its plan (for 9 days). Try again in 30 min."),
+    ({"a": SLOW, "b": USED}, Busy, 8, "work is limited (for 8 s), home has used up its plan (for 9 days). Try again in 8 s."),
+    ({"a": LOCKED, "b": USED}, Overloaded, 1800, "work is locked by its provider (for 30 min), home has used up its plan (for 9 days). Try again in 30 min."),
     ({"a": USED, "b": LOGIN}, QuotaUsed, 86_400 * 9, "work has used up its plan (for 9 days), home needs a login. Wait for that, raise"),
-    ({"a": LOGIN, "b": OFF}, NeedsLogin, None, "work needs a login, home is switched off. Somebody must sign in to Kiro."),
-    ({"a": ODD, "b": OFF}, Forbidden, None, "work was refused by Kiro, home is switched off. The owner of the gateway must look at it."),
+    ({"a": LOGIN, "b": OFF}, NeedsLogin, None, "work needs a login, home is switched off. Somebody must sign in."),
+    ({"a": ODD, "b": OFF}, Forbidden, None, "work was refused, home is switched off. The owner of the gateway must look at it."),
 ])  # fmt: skip
 def test_the_account_that_can_serve_first_decides(reasons, kind, wait, words):
     error = told(reasons)
@@ -57,7 +57,7 @@ def test_what_is_no_accounts_own_trouble_is_told_as_it_is(failure):
 def test_accounts_that_failed_in_their_own_ways_are_all_told():
     error = told({"a": SLOW, "b": ODD}, {"a": Busy("slow"), "b": Forbidden("refused")})
     assert (type(error), error.wait) == (Busy, 8.0)
-    assert "work is limited by Kiro (for 8 s), home was refused by Kiro." in str(error)
+    assert "work is limited (for 8 s), home was refused." in str(error)
 
 
 def test_many_accounts_are_not_all_named():

@@ -145,7 +145,7 @@ def test_gunicorn_never_falls_back_to_the_demo(tmp_path):
                 assert reply.status_code == 403
                 error = reply.json()["error"]
                 assert error["type"] == "permission_error"
-                assert "no Kiro account is set up: sign in with" in error["message"]
+                assert "no account is set up: run `kirogw.py login kiro`" in error["message"]
 
 
 def test_the_simulator_alone_is_an_upstream_too(tmp_path):
