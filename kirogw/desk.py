@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from kirogw import __version__, backup, metrics
 from kirogw.auth import Account, Logins
+from kirogw.convert import Providers
 from kirogw.dialects.dialect import Quota, Verdict
 from kirogw.errors import BadRequest, GatewayError, NotFound
 from kirogw.logins import imports
@@ -288,8 +289,8 @@ def quotas_of(settings: Settings, call: Callable[[Request, float], Reply], login
         pool.failed(account, verdict, "", time.time())
 
     return Quotas(
-        settings, call, logins, sync.store, sync, told=told, locked=locked,
-        states=lambda: {account.id: account.state for account in pool.all()},
+        settings, Providers(settings), call, logins, sync.store, sync, told=told, locked=locked,
+        accounts=lambda: {account.id: account for account in pool.all()},
     )  # fmt: skip
 
 

@@ -3,11 +3,13 @@
 import threading
 import time
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kirogw.convert import Providers
 from kirogw.dialects.dialect import Bucket, Login, Quota
 from kirogw.errors import Forbidden, GatewayError, NeedsLogin
 from kirogw.quotas import Quotas, Snapshot, dumped, loaded, next_time, viewed
@@ -42,6 +44,12 @@ class Bearers:
         return self.twin.accounts.all[name].own_arn
 
 
+class Account(NamedTuple):
+    id: str
+    kind: str
+    state: str
+
+
 class Process:
     """What one gateway process has of it."""
 
@@ -50,11 +58,12 @@ class Process:
         self.store = open_store(self.settings)
         self.sync = Sync(self.store)
         self.logins = Bearers(twin)
-        self.states = dict.fromkeys(twin.accounts.all, "ready")
+        self.states, self.kinds = dict.fromkeys(twin.accounts.all, "ready"), {}
         self.told, self.locked = [], []
         transport = Transport(self.settings)
         self.quotas = Quotas(
-            self.settings, transport.call, self.logins, self.store, self.sync, states=lambda: self.states,
+            self.settings, Providers(self.settings), transport.call, self.logins, self.store, self.sync,
+            accounts=lambda: {id: Account(id, self.kinds.get(id, ""), state) for id, state in self.states.items()},
             told=lambda id, quota: self.told.append((id, quota)), locked=lambda id, verdict: self.locked.append((id, verdict.rule)))
 
     def close(self):

@@ -187,6 +187,15 @@ class Quota:
         return (min if self.windows else sum)(bucket.left for bucket in self.buckets)
 
     @property
+    def opens_at(self) -> float | None:
+        """When one that is exhausted has something again: epoch seconds, None when nobody knows."""
+        if not self.windows:
+            return self.resets_at
+        ends = [bucket.resets_at for bucket in self.buckets if not bucket.left]
+        known = [end for end in ends if end is not None]
+        return max(known) if known and len(known) == len(ends) else None
+
+    @property
     def exhausted(self) -> bool:
         if self.left is None or self.left > 0:
             return False
@@ -331,6 +340,7 @@ class Provider(Protocol):
 
     name: str
     title: str  # for people: Kiro, ChatGPT
+    plans: str  # the page where an owner sees the plan and its limits
     kinds: frozenset[str]  # of the logins that are its
     stream: str  # the content type of an answer
     searches: bool  # it has a web search of its own: conversation.search needs no help

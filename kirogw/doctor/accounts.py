@@ -14,6 +14,7 @@ import orjson
 
 from kirogw.auth import Account
 from kirogw.catalog import LIMIT
+from kirogw.convert import Providers
 from kirogw.dialects.credential import KINDS, Credential
 from kirogw.dialects.dialect import Login, Quota, Verdict
 from kirogw.dialects.kiro import faults
@@ -77,8 +78,8 @@ def looks(patient: Patient) -> list[tuple[str, Callable[[Patient], Iterable[Find
     accounts = patient.logins.accounts() if patient.logins else []
     if patient.logins and patient.store and not patient.offline:
         patient.quotas = Quotas(
-            patient.settings, patient.transport.call, patient.logins, patient.store, Sync(patient.store),
-            states=dict, told=_nothing, locked=_nothing,
+            patient.settings, Providers(patient.settings), patient.transport.call, patient.logins, patient.store,
+            Sync(patient.store), accounts=dict, told=_nothing, locked=_nothing,
         )  # fmt: skip
     return [(f"account {account.id}", _look(account)) for account in accounts]
 

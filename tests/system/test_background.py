@@ -40,8 +40,8 @@ class Process:
         self.logins = Logins(self.settings, transport.post, self.store, home=home)
         self.pool = Pool(self.logins.accounts(), self.settings, store=self.store, sync=self.sync)
         self.quotas = Quotas(
-            self.settings, transport.call, self.logins, self.store, self.sync,
-            states=lambda: {account.id: account.state for account in self.pool.all()},
+            self.settings, Providers(self.settings), transport.call, self.logins, self.store, self.sync,
+            accounts=lambda: {account.id: account for account in self.pool.all()},
             told=lambda id, quota: self.pool.quota(id, quota, self.now()),
             locked=lambda id, verdict: self.pool.failed(id, verdict, "", self.now()), now=self.now)
         self.catalog = Catalog(self.settings, Providers(self.settings), transport.call, self.sync)

@@ -30,6 +30,7 @@ from kirogw.wire import Reply, Request
 class Kiro:
     name = "kiro"
     title = "Kiro"
+    plans = "app.kiro.dev"
     kinds = frozenset({"social", "idc", "builder", "external", "key"})
     stream = "application/vnd.amazon.eventstream"
     searches = False

@@ -30,7 +30,8 @@ def request(login: Login, base: str, settings: Settings, profile: str = "") -> R
     which has one only on the control plane, and for a Builder ID, which may send none elsewhere.
     """
     body: Json = {"origin": settings.kiro_origin, "resourceType": KINDS[0], "isEmailRequired": True}
-    if arn := profile or login.profile:
+    placeholder = settings.kiro_placeholder_arn if login.kind == "builder" else ""
+    if arn := profile or login.profile or placeholder:
         body["profileArn"] = arn
     return control_request("GetUsageLimits", login, base, settings, body)
 
