@@ -48,6 +48,7 @@ class Pool:
         self._schedule.replace(accounts)
         self._store, self._sync = store, sync
         self._shared: Shared | None = None
+        self.version = 0  # another one whenever the accounts are others
 
     def start(self) -> None:
         """From now on other processes are told and heard. Cheap when called again."""
@@ -73,6 +74,7 @@ class Pool:
         rows, now = list(rows), time.time()
         with self._lock:
             gone = self._schedule.replace(rows, now)
+            self.version += 1
             changes = self._schedule.changes()
             self._wake(EVERYBODY)
         if self._shared:
