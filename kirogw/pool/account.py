@@ -11,6 +11,8 @@ from kirogw.errors import GatewayError
 from kirogw.pool.health import READY, Health
 from kirogw.pool.sessions import Bound
 
+ALONE: Final = frozenset({"siwc"})
+"""Kinds of logins that are each for their owner: several are not used in turn, unless the owner wants it so."""
 PROBE_AGAIN: Final = 60.0  # seconds between two looks at an account that does not answer them
 LOOK_AGAIN: Final = 6 * 3600.0  # seconds after which a used-up plan is looked at again: credits can be bought
 
@@ -44,6 +46,7 @@ class Account:
 
     id: str
     kind: str = ""
+    provider: str = ""  # Provider.name, by the kind
     name: str = ""
     label: str = ""
     enabled: bool = True
@@ -68,7 +71,9 @@ class Account:
     turn: int = 0  # number of its last start
     passed: float = 0.0  # shares of its weight that it has had
     used: float = 0.0  # requests, of which older ones count less
-    spent: float = 0.0  # credits, since the last look at its quota
+    spent: float = 0.0  # credits, or percent of a window, since the last look at its quota
+
+    whole: float = 1.0  # what of its quota is the unit in which accounts are compared: a credit, or all that there is
 
     looked_for: float = 0.0  # when to look at it again at the earliest
     requests: int = 0

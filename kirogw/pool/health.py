@@ -60,7 +60,7 @@ ASKED_FOR: Final = 600.0  # seconds for which the upstream's own word is taken; 
 JUMP: Final = 10.0  # seconds by which something lies in the future only if the clock was set back
 BURST: Final = 1.0  # seconds within which failures are one: requests that ran side by side fail together
 PROBED: Final = 60.0  # seconds that a locked account is left to the probe with a look at its quota, before a request is
-USED_UP: Final = "Wait for its reset, raise the limit at app.kiro.dev or add an account"
+USED_UP: Final = "Wait for its reset, raise its limit or add an account"
 LONGEST_PLAN: Final = 40 * 86400.0  # no plan is reset later than that; more is a mistake
 RAISED: Final[dict[str, type[GatewayError]]] = {
     cls.__name__: cls
@@ -124,7 +124,8 @@ def step_of(verdict: Verdict) -> tuple[str, Step] | None:
 def failed(
     health: Health, verdict: Verdict, now: float, *, began: float | None = None, reset: float | None = None
 ) -> Health:
-    """Health after a failure of a request that began at `began`. `reset`: when a used-up plan is full again, if known.
+    """Health after a failure of a request that began at `began`. `reset`: when a used-up plan is full again, if known;
+    what the refusal itself says of that counts more.
 
     A grave state does not become a mild one by the failure of another request that was on its way.
     """
@@ -139,6 +140,7 @@ def failed(
     barred = now + min(verdict.hint, ASKED_FOR) if verdict.hint else 0.0
     if together:
         until, barred = max(until, health.until), max(barred, health.barred)
+    reset = now + verdict.hint if verdict.hint else reset
     if told := kind == "exhausted" and _soon(reset, now):
         until = reset or until
     return Health(
@@ -182,18 +184,23 @@ def mended(health: Health, now: float) -> Health:
 def _used_up(health: Health, quota: Quota, now: float) -> Health:
     if health.state in ("suspended", "login") and health.resting(now):
         return health
-    if quota.resets_at is not None and quota.resets_at <= now:
+    opens = quota.opens_at
+    if opens is not None and opens <= now:
         return health  # that was before
-    told = _soon(quota.resets_at, now)
-    until = quota.resets_at if told and quota.resets_at else now + LADDER[0]
+    told = _soon(opens, now)
+    until = opens if told and opens else now + LADDER[0]
     if health.state == "exhausted":
         same = health.until == until if told else health.resting(now)
         return health if same else replace(health, until=until, told=told, at=now)
+    return Health("exhausted", now, until, kind="exhausted", reason="quota", error="QuotaUsed", soft=True, told=told,
+                  evidence=f"The account's plan is used up: {_figures(quota)}. {USED_UP}.", at=now)  # fmt: skip
+
+
+def _figures(quota: Quota) -> str:
+    if quota.windows:
+        return ", ".join(f"all of {bucket.name}" for bucket in quota.buckets if not bucket.left)
     used = sum(bucket.used for bucket in quota.buckets)
-    limit = sum(bucket.limit for bucket in quota.buckets)
-    said = f"The account's plan is used up: {used:g} of {limit:g} credits. {USED_UP}."
-    return Health("exhausted", now, until, kind="exhausted", reason="quota", evidence=said, error="QuotaUsed",
-                  soft=True, told=told, at=now)  # fmt: skip
+    return f"{used:g} of {sum(bucket.limit for bucket in quota.buckets):g} credits"
 
 
 def set_back(health: Health, now: float) -> Health:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from kirogw.convert import Providers
 from kirogw.dialects.dialect import Quota, Verdict
 from kirogw.pool import health
-from kirogw.pool.account import Account, Full, Nobody, Place, Row, Want
+from kirogw.pool.account import ALONE, Account, Full, Nobody, Place, Row, Want
 from kirogw.pool.sessions import Bound, Sessions
 from kirogw.pool.turns import Turns
 from kirogw.settings import Settings
@@ -31,7 +32,9 @@ class Schedule:
         self.processes = 1  # that share these accounts, as last heard
         self._turns = Turns(settings.scheduling_mode, chance)
         self._sticky, self._limit = settings.sticky_sessions, settings.account_concurrency
-        self._pace = settings.retry_pace
+        self._pace, self._rotates = settings.retry_pace, settings.chatgpt_rotation
+        self._providers = Providers(settings)
+        self._alone: frozenset[str] = frozenset()  # accounts of which only the first that can serve does
         self._sound: list[Account] = []  # nothing speaks against them
         self._others: list[Account] = []  # something does, or did
         self._changed: list[tuple[Account, str]] = []
@@ -44,6 +47,7 @@ class Schedule:
         for row in rows:
             account = before.get(row.id) or Account(row.id)
             account.kind, account.name, account.label = row.kind, row.name, row.label
+            account.provider = self._providers.of(row.kind).name
             account.enabled, account.weight, account.limit = row.enabled, row.weight, row.limit
             account.order = len(self.accounts)
             self.accounts[row.id] = account
@@ -51,6 +55,8 @@ class Schedule:
             if row.state == "ready" and account.health.kind in health.SIGN_IN and account.health.state != "ready":
                 self.heal(account, health.mended(account.health, now))
         self._turns.accounts = self.accounts.values()
+        alone = [] if self._rotates else [account.id for account in self.accounts.values() if account.kind in ALONE]
+        self._alone = frozenset(alone if len(alone) > 1 else ())
         self._sort()
         for account in self.accounts.values():
             if account.id not in before:
@@ -88,6 +94,8 @@ class Schedule:
             fit = [account for account in fit if _asked(account, want)]
         if self._others:
             fit, guessed = self._judged(fit, want, now)
+        if self._alone:
+            fit, guessed = self._firsts(fit), self._firsts(guessed)
         if not fit:
             return self._guess(guessed, want, now)
         guest = False
@@ -106,6 +114,11 @@ class Schedule:
         if self._others:
             free = [account for account in free if want.model not in account.marks] or free
         return self._place(self._turns.choose(free), want, now, guest)
+
+    def _firsts(self, accounts: list[Account]) -> list[Account]:
+        """Without those that only serve when no one before them can, although their conversation is on them."""
+        first = min((a.order for a in accounts if a.id in self._alone), default=None)
+        return [a for a in accounts if a.id not in self._alone or a.order == first]
 
     def _bound(self, want: Want, now: float) -> Bound | None:
         """The account that the session is on."""
@@ -206,7 +219,7 @@ class Schedule:
             return
         if step.pace:
             slow_down(account, now, self._pace)
-        reset = account.quota.resets_at if account.quota and account.quota.exhausted else None
+        reset = account.quota.opens_at if account.quota and account.quota.exhausted else None
         self.heal(account, health.failed(account.health, verdict, now, began=began, reset=reset))
 
     def looked(self, account: Account, quota: Quota, now: float) -> None:

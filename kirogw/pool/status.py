@@ -16,7 +16,7 @@ def row(account: Account, now: float) -> Json:
     Times are epoch seconds, None where there is none.
     """
     return {
-        "id": account.id, "kind": account.kind, "name": account.name, "label": account.label,
+        "id": account.id, "kind": account.kind, "provider": account.provider, "name": account.name, "label": account.label,
         "enabled": account.enabled, "weight": account.weight, "limit": account.limit,
         **_health(account.health, now), "state": account.state,
         "half_open": account.enabled and account.health.state != "ready" and not account.health.resting(now),
@@ -42,5 +42,6 @@ def _health(health: Health, now: float) -> Json:
 def _quota(quota: Quota) -> Json:
     return {
         "asked_at": quota.asked_at, "plan": quota.plan, "left": quota.left, "exhausted": quota.exhausted,
-        "resets_at": quota.resets_at, "overage": quota.overage, "buckets": [asdict(bucket) for bucket in quota.buckets],
+        "resets_at": quota.opens_at, "windows": quota.windows, "overage": quota.overage,
+        "buckets": [asdict(bucket) for bucket in quota.buckets],
     }  # fmt: skip

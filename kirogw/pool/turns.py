@@ -2,6 +2,9 @@
 
 Each keeps one number per account, its rank, and the smallest is next; so who is full or rests for a while costs nobody
 else anything, and who comes back is not sent all that it has missed.
+
+What is left is compared in credits as long as all accounts count those; beside windows of time, which tell a percentage
+and no more, all are compared by the part of it that is left.
 """
 
 from __future__ import annotations
@@ -16,17 +19,18 @@ HALF_LIFE: Final = 600.0  # seconds after which a request counts half for least-
 LEAST_WEIGHT: Final = 0.001
 LARGE: Final = 64.0  # half-lives after which the figures are made small again
 A_REQUEST: Final = 0.3  # credits that a request is taken to cost before one has told its own cost
+OF_A_WINDOW: Final = 0.2  # percent of a window that a request is taken to cost; heads of answers tell the truth soon
 
 _rank: Final = attrgetter("rank")
 _passed: Final = attrgetter("passed")
 _used: Final = attrgetter("used")
 
 RANKS: Final[dict[str, Callable[[Account, float, float], float]]] = {
-    # account, what a request counts now, credits of an account that nobody has looked at -> rank
+    # account, what a request counts now, what an account has left that nobody has looked at -> rank
     "round-robin": lambda account, scale, usual: account.turn,
     "fill-first": lambda account, scale, usual: account.order,
     "least-used": lambda account, scale, usual: account.used + (account.in_flight + account.elsewhere) * scale,
-    "most-quota-left": lambda account, scale, usual: account.spent - _left(account, usual),
+    "most-quota-left": lambda account, scale, usual: account.spent / account.whole - _left(account, usual),
     "weighted": lambda account, scale, usual: account.passed,
     "random": lambda account, scale, usual: 0.0,
 }
@@ -34,7 +38,15 @@ RANKS: Final[dict[str, Callable[[Account, float, float], float]]] = {
 
 def _left(account: Account, usual: float) -> float:
     left = account.quota.left if account.quota else None
-    return usual if left is None else left
+    return usual if left is None else left / account.whole
+
+
+def _limit(account: Account) -> float:
+    """All that its plan has, in credits or percent; that of an account that nobody has looked at does not count."""
+    quota = account.quota
+    if quota is None or not quota.buckets:
+        return 0.0
+    return 100.0 if quota.windows else sum(bucket.limit for bucket in quota.buckets)
 
 
 class Turns:
@@ -44,7 +56,7 @@ class Turns:
         self._count = 0
         self._passed = 0.0  # of the one that was chosen last
         self._scale, self._since = 1.0, 0.0  # what a request counts for least-used, from when on
-        self._usual = 0.0  # credits that an account has left, where nobody has looked
+        self._usual = 0.0  # what an account has left, where nobody has looked
         self._cost = A_REQUEST
         self.accounts: Collection[Account] = ()
 
@@ -65,12 +77,16 @@ class Turns:
             self._age(now)
             account.used += self._scale
         elif self._mode == "most-quota-left":
-            account.spent += self._cost
+            account.spent += self._price(account)
         self.weigh(account)
 
+    def _price(self, account: Account) -> float:
+        """What a request will cost there, as far as anybody knows."""
+        return OF_A_WINDOW if account.quota and account.quota.windows else self._cost
+
     def left(self, account: Account, credits: float | None) -> None:
-        """A request has ended, and has cost `credits` (None: nobody knows)."""
-        if credits is not None and self._mode == "most-quota-left":
+        """A request has ended, and has cost `credits` (None or 0: nobody knows)."""
+        if credits and self._mode == "most-quota-left" and not (account.quota and account.quota.windows):
             account.spent += credits - self._cost
             self._cost += (credits - self._cost) / 10
         self.weigh(account)
@@ -87,8 +103,14 @@ class Turns:
 
     def looked(self) -> None:
         """A quota is known anew. An account that nobody has looked at counts as one of the mean."""
-        known = [left for a in self.accounts if a.quota and (left := a.quota.left) is not None]
-        self._usual = sum(known) / len(known) if known else 0.0
+        if self._mode != "most-quota-left":
+            return
+        parts = any(a.quota.windows for a in self.accounts if a.quota)
+        known = [a for a in self.accounts if a.quota and a.quota.left is not None]
+        usual = sum(map(_limit, known)) / len(known) if known else 0.0
+        for account in self.accounts:
+            account.whole = (_limit(account) or usual or 1.0) if parts else 1.0
+        self._usual = sum(_left(a, 0.0) for a in known) / len(known) if known else 0.0
         for account in self.accounts:
             self.weigh(account)
 
