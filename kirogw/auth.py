@@ -18,18 +18,19 @@ from pathlib import Path
 from typing import Final
 
 from kirogw import log
+from kirogw.convert import Providers
 from kirogw.dialects.credential import Credential, fingerprint
 from kirogw.dialects.dialect import Login
-from kirogw.dialects.kiro.login import api_region
 from kirogw.errors import BadRequest, GatewayError, NeedsLogin, NotFound
 from kirogw.logins import files, sources, stored, tokens
 from kirogw.logins.lease import pause
 from kirogw.logins.memory import KEPT, LOGIN, Memory
-from kirogw.logins.profiles import Profiles
+from kirogw.logins.profiles import SENDERS, Profiles
 from kirogw.logins.record import Record
 from kirogw.logins.redeem import Post
 from kirogw.logins.refresh import Keeper
 from kirogw.logins.sealed import Safe
+from kirogw.logins.source import Source
 from kirogw.logins.stored import ACCOUNT, Book, Held, Terms
 from kirogw.settings import Settings
 from kirogw.store import Store, StoreFailed
@@ -46,7 +47,7 @@ class Account:
     in, now or before the token ends); `reason` says why. `expires_at` is the access token's end, None when unknown.
 
     `label`, `enabled`, `weight` and `limit` are as its owner has set them (`limit` None: as in the settings). `stored`:
-    the gateway holds its login itself.
+    the gateway holds its login itself. `provider`: whose account it is, by the name of the Provider.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Account:
     weight: float = 1.0
     limit: int | None = None
     stored: bool = False
+    provider: str = ""
 
 
 class Logins:
@@ -75,6 +77,7 @@ class Logins:
     def __init__(self, settings: Settings, post: Post, store: Store, now: Callable[[], float] = time.time, *,
                  home: Path | None = None, sleep: Callable[[float], None] = pause) -> None:  # fmt: skip
         self._settings, self._post, self._now, self._sleep = settings, post, now, sleep
+        self._providers = Providers(settings)
         self._user = home or Path.home()
         self._home = files.folder(Path(settings.kirogw_home).expanduser())
         self._machine = fingerprint(platform.node())[:4] if settings.state_url else ""
@@ -104,15 +107,16 @@ class Logins:
             self._terms = terms
             self._spent = stored.spent(docs)
 
-    def _kept(self, source: sources.Source) -> Keeper:
+    def _kept(self, source: Source) -> Keeper:
         known = self._keepers.get(source.id)
         return known if known and type(known.source) is type(source) else self._keeper(source)
 
-    def _keeper(self, source: sources.Source) -> Keeper:
+    def _keeper(self, source: Source) -> Keeper:
         name = source.id.removesuffix(f"-{self._machine}") if self._machine else source.id
         memory = Memory(self._store, self.safe, source.id, self._home / "logins" / f"{name}.json")
         return Keeper(source, self._settings, memory, self._post, now=self._now, sleep=self._sleep,
-                      chance=random.random(), marks=self._look_for_changes, patient=self._is_watched)  # fmt: skip
+                      chance=random.random(), marks=self._look_for_changes, patient=self._is_watched,
+                      providers=self._providers)  # fmt: skip
 
     # what others change
 
@@ -264,7 +268,8 @@ class Logins:
             state, reason = "login", f"its token has run out and can not be renewed; {keeper.source.mend}"
         elif not living and keeper.memory.failures:  # it may be tried again; whether it works nobody knows yet
             state, reason = "waiting", f"its token has run out and could not be renewed ({keeper.memory.why})"
-        return Account(keeper.id, held.kind, held.who, keeper.source.place, state, reason, held.expires_at)
+        return Account(keeper.id, held.kind, held.who, keeper.source.place, state, reason, held.expires_at,
+                       provider=self._providers.of(held.kind).name)  # fmt: skip
 
     def _warning(self, keeper: Keeper, held: Credential) -> str:
         """What its owner should know although it works."""
@@ -327,10 +332,10 @@ class Logins:
     def _login(self, keeper: Keeper, held: Credential) -> Login:
         """The same object as long as nothing changes: it is asked for with every request."""
         made = self._made.get(keeper.id)
-        if made and made[0] is held and made[1] is keeper.memory and (made[2].profile or held.kind == "key"):
+        if made and made[0] is held and made[1] is keeper.memory and (made[2].profile or held.kind not in SENDERS):
             return made[2]
         profile, machine = self._profiles.of(keeper, held), keeper.machine()
-        login = Login(held.kind, held.access, profile, api_region(held, profile, self._settings), machine)
+        login = self._providers.of(held.kind).login(held, profile, machine)
         self._made[keeper.id] = held, keeper.memory, login
         return login
 

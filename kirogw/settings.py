@@ -65,6 +65,7 @@ class Settings:
     idp_hosts: tuple[str, ...] = _setting(("login.microsoftonline.com", "*.okta.com", "*.oktapreview.com", "*.okta-emea.com", "127.0.0.1"), "hosts that an external identity provider's token endpoint may have", group="accounts")
 
     codex_auth_file: str = _setting("", "Codex CLI's login file, such as ~/.codex/auth.json", group="accounts", check="path")
+    codex_home: str = _setting("", "Codex CLI's folder, as Codex CLI itself knows it; empty: ~/.codex", group="accounts", check="path")
 
     scheduling_mode: str = _setting("round-robin", "whose turn it is among accounts that can serve", group="pool", choices=("round-robin", "fill-first", "least-used", "most-quota-left", "weighted", "random"))
     sticky_sessions: bool = _setting(True, "a conversation stays on its account while that can serve it", group="pool")

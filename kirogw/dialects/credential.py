@@ -78,6 +78,12 @@ def fingerprint(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+def machine_id(credential: Credential) -> str:
+    """The account's machine id: call once and keep the answer, since the token that it is made of will change."""
+    seed = credential.refresh or credential.access
+    return credential.machine or hashlib.sha256(f"kiro-machine:{seed}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def moment(value: Any) -> float | None:
     """Epoch seconds of a time in any form met: RFC 3339 (up to nine digits of fraction), seconds, milli-, micro- or
     nanoseconds, as number or text. What is no time (null, NaN, zero, nonsense) is None.

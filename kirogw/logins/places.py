@@ -1,4 +1,4 @@
-"""Where the Kiro tools keep their logins, on each system. Looks at nothing. Source: kiro 1.7, 1.8; field 1.1."""
+"""Where the Kiro tools and Codex CLI keep their logins, on each system. Looks at nothing. Source: kiro 1.7, 1.8; codex 2.8."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ IDE_FILE = ".aws/sso/cache/kiro-auth-token.json"
 
 def ide_file(home: Path) -> Path:
     return home / IDE_FILE
+
+
+def codex_file(home: Path, folder: str = "") -> Path:
+    """Codex CLI's. `folder`: its CODEX_HOME, "" where that is not set."""
+    return (Path(folder).expanduser() if folder else home / ".codex") / "auth.json"
 
 
 def ide_profiles(home: Path, platform: str) -> tuple[Path, ...]:

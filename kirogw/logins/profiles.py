@@ -1,7 +1,7 @@
 """Which profile an account sends, and what is tried when the service does not like it.
 
 Set by the owner, else beside the login, else as the service lists, else one of the well-known. What was found is kept
-with the account. An API key sends none. Source: kiro 1.6, 1.10.
+with the account. An API key sends none, and ChatGPT knows of none. Source: kiro 1.6, 1.10.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from kirogw.logins.refresh import Keeper
 from kirogw.settings import Settings
 from kirogw.wire import Reply, Request
 
+SENDERS: Final = frozenset({"social", "idc", "builder", "external"})  # kinds of logins that send one
 AGAIN: Final = 60.0  # seconds until a question that brought nothing is asked again
 PAGES: Final = 20
 
@@ -35,7 +36,7 @@ class Profiles:
 
     def of(self, keeper: Keeper, credential: Credential) -> str:
         """The ARN to send with a request, "" for none. Asks the service the first time, where nobody else knows it."""
-        if credential.kind == "key":
+        if credential.kind not in SENDERS:
             return ""
         if self._settings.profile_arn:
             return self._settings.profile_arn
@@ -56,7 +57,7 @@ class Profiles:
         now = self.of(keeper, credential)
         if now != sent:
             return now  # another request has been here before
-        if self._settings.profile_arn or credential.kind == "key":
+        if self._settings.profile_arn or credential.kind not in SENDERS:
             return None
         if credential.kind == "builder":
             rungs = kiro.ladder(credential, self._settings)

@@ -15,6 +15,7 @@ from kirogw.dialects.credential import Credential, fingerprint, moment
 from kirogw.wire import Json
 
 VERSION: Final = 1
+OWNER: Final = ("id_token", "workspace", "user", "email", "plan")  # of a ChatGPT login, where its tokens said it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,22 @@ class Record:
             kept = {name: str(self.tokens.get(name) or "") for name in ("access", "refresh", "profile")}
             ends, begun = moment(self.tokens.get("expires_at")), moment(self.tokens.get("issued_at"))
             source = replace(source, access=kept["access"], refresh=kept["refresh"], expires_at=ends, issued_at=begun,
-                             profile=source.profile or kept["profile"])  # fmt: skip
+                             profile=source.profile or kept["profile"], **self._owner(source))  # fmt: skip
         if self.access and self.access == fingerprint(source.access):
             source = replace(source, issued_at=self.issued_at)
         return source
+
+    def _owner(self, source: Credential) -> Json:
+        """What a renewed ChatGPT login says anew; a record of before has nothing of it."""
+        new = {name: str(self.tokens.get(name) or "") for name in OWNER}
+        return {name: value or getattr(source, name) for name, value in new.items()}
 
     def renewed(self, credential: Credential, instead_of: str) -> Record:
         """After a renewal that worked. `instead_of` is the source's refresh token if the new ones stay here, or ""."""
         tokens = {} if not instead_of else {
             "access": credential.access, "refresh": credential.refresh, "expires_at": credential.expires_at,
             "issued_at": credential.issued_at, "profile": credential.profile,
+            **{name: value for name in OWNER if (value := getattr(credential, name))},
         }  # fmt: skip
         return replace(
             self, sent="", sent_at=0.0, refused="", refused_at=0.0, refused_by="", lost=False, why="", failures=0,

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kirogw.convert import Providers
 from kirogw.dialects.credential import Credential, fingerprint
 from kirogw.dialects.dialect import Refusal
-from kirogw.dialects.kiro import login
 from kirogw.errors import UpstreamFailed
 from kirogw.logins import files, sealed
 from kirogw.logins.sealed import Safe
@@ -42,9 +42,9 @@ class Failed:
 class Redeemer:
     """Of one account; to be used by who holds the lease. `path` is where an answer is noted; `private`: sealed."""
 
-    def __init__(self, path: Path, post: Post, now: Callable[[], float], sleep: Callable[[float], None], safe: Safe,
-                 private: bool) -> None:  # fmt: skip
-        self._path, self._post, self._now, self._sleep = path, post, now, sleep
+    def __init__(self, path: Path, providers: Providers, post: Post, now: Callable[[], float],
+                 sleep: Callable[[float], None], safe: Safe, private: bool) -> None:  # fmt: skip
+        self._path, self._providers, self._post, self._now, self._sleep = path, providers, post, now, sleep
         self._safe, self._private = safe, private
 
     def redeem(self, held: Credential, requests: tuple[Request, ...], tries: int,
@@ -82,7 +82,7 @@ class Redeemer:
             else:
                 if reply.status == 200:
                     self._note(held, reply.body)
-                outcome = login.read_refresh(held, reply, self._now())
+                outcome = self._providers.of(held.kind).read_refresh(held, reply, self._now())
                 again = reply.status >= 500
             broken |= again
             if not again or not 0 <= self._now() - begun < PATIENCE:
@@ -107,7 +107,7 @@ class Redeemer:
             return None
         at = note.get("at")
         reply = Reply(200, {}, str(note.get("answer")).encode())
-        outcome = login.read_refresh(held, reply, at if isinstance(at, float) else time.time())
+        outcome = self._providers.of(held.kind).read_refresh(held, reply, at if isinstance(at, float) else time.time())
         return outcome if isinstance(outcome, Credential) else None
 
     def _read(self) -> Json:

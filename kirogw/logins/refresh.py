@@ -25,16 +25,16 @@ from dataclasses import replace
 from typing import Final
 
 from kirogw import log
+from kirogw.convert import Providers
 from kirogw.dialects.credential import Credential, fingerprint
 from kirogw.dialects.dialect import Refusal
-from kirogw.dialects.kiro import login
 from kirogw.errors import GatewayError, NeedsLogin, UpstreamFailed
 from kirogw.logins import files, tokens
 from kirogw.logins.lease import Lease, NoLease, pause
 from kirogw.logins.memory import Memory, NotKept
 from kirogw.logins.record import Record
 from kirogw.logins.redeem import Failed, Post, Redeemer
-from kirogw.logins.sources import Changed, Source
+from kirogw.logins.source import Changed, Source
 from kirogw.logins.view import View, Viewer
 from kirogw.settings import Settings
 from kirogw.store import StoreFailed
@@ -53,10 +53,11 @@ class Keeper(Viewer):
 
     def __init__(self, source: Source, settings: Settings, memory: Memory, post: Post, *, now: Callable[[], float],
                  sleep: Callable[[float], None] = pause, chance: float = 0.0, marks: Callable[[], object] = tuple,
-                 patient: Callable[[], bool] = lambda: False) -> None:  # fmt: skip
+                 patient: Callable[[], bool] = lambda: False, providers: Providers | None = None) -> None:  # fmt: skip
         super().__init__(source, memory, now, marks, patient)
         self._settings, self._sleep, self._chance = settings, sleep, chance
-        self._redeemer = Redeemer(memory.old.with_suffix(".answer"), post, now, sleep, memory.safe, source.private)
+        self._providers, note = providers or Providers(settings), memory.old.with_suffix(".answer")
+        self._redeemer = Redeemer(note, self._providers, post, now, sleep, memory.safe, source.private)
         self._unsaved: tuple[str, Credential] | None = None  # the refresh token redeemed, and what came of it
         self._begun = 0.0  # when a renewal was last begun beside the requests
 
@@ -125,9 +126,10 @@ class Keeper(Viewer):
     def _way(self, held: Credential) -> str:
         """Where and as which client it is renewed: refused on one way it may be taken on another, once that is set."""
         try:
-            addresses = " ".join(request.url for request in login.refresh_requests(held, self._settings, ""))
+            requests = self._providers.of(held.kind).refresh_requests(held, "")
         except NeedsLogin:
             return ""
+        addresses = " ".join(request.url for request in requests)
         return f"{addresses} {fingerprint(held.client_id + held.client_secret)}"
 
     def _no_login(self) -> GatewayError:
@@ -257,7 +259,7 @@ class Keeper(Viewer):
 
     def _requests(self, held: Credential, machine: str) -> tuple[Request, ...]:
         try:
-            return login.refresh_requests(held, self._settings, machine)
+            return self._providers.of(held.kind).refresh_requests(held, machine)
         except NeedsLogin as error:
             raise NeedsLogin(f"account {self.id} can not be renewed: {error}") from None
 

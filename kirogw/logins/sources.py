@@ -1,4 +1,5 @@
-"""Where logins lie, and how renewed tokens go back there: the IDE's file, the command line's database, the settings.
+"""Where logins lie, and how renewed tokens go back there: the IDE's file, the command line's database, the settings, and
+what is found of Codex CLI (`codexfile.py`).
 
 A foreign file or row is read anew before it is written, keeps every member that is not ours to change, and is left
 alone when somebody else has changed it since. Source: kiro 1.6-1.9.
@@ -15,13 +16,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from kirogw.dialects.credential import Credential, fingerprint
 from kirogw.dialects.kiro import credential as kiro
 from kirogw.dialects.kiro.credential import text
 from kirogw.logins import files, places
+from kirogw.logins.codexfile import CodexFile
 from kirogw.logins.files import Missing, Unreadable
+from kirogw.logins.source import Changed, Source, stamp_of
 from kirogw.settings import Settings
 from kirogw.wire import Json
 
@@ -31,47 +34,6 @@ BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 CLOSED: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 BUSY_TRIES: Final = 100
 BUSY_PAUSE: Final = 0.05  # seconds; with the tries, the five seconds that kiro-cli itself waits
-
-
-class Changed(Exception):
-    """Somebody else has put another login there: it was not written over."""
-
-
-class Source(Protocol):
-    """One login's place. `place` and `mend` are for people: where it is, and what to do when it needs a new login."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def place(self) -> str: ...
-
-    @property
-    def mend(self) -> str: ...
-
-    @property
-    def private(self) -> bool:
-        """Whether renewed tokens of it lie nowhere in the clear."""
-
-    def stamp(self) -> object:
-        """Another value once `read` may give something new."""
-
-    def read(self) -> Credential:
-        """Raises Missing (nobody is signed in) or Unreadable."""
-
-    def save(self, credential: Credential, before: str) -> bool:
-        """Put renewed tokens in the place of those with refresh token `before`; on the disk when this returns.
-
-        False: this source keeps none. Raises Changed, Unreadable or OSError.
-        """
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    try:
-        seen = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return (seen.st_mtime_ns, seen.st_size, seen.st_ino)
 
 
 @dataclass(frozen=True)
@@ -93,7 +55,7 @@ class IdeFile:
         return not self.write_back
 
     def stamp(self) -> object:
-        return _stamp(self.path)
+        return stamp_of(self.path)
 
     def read(self) -> Credential:
         members = files.read_json(self.path)
@@ -165,7 +127,7 @@ class Database:
         return not self.write_back
 
     def stamp(self) -> object:
-        return _stamp(self.path), _stamp(self.path.with_name(f"{self.path.name}-wal"))
+        return stamp_of(self.path), stamp_of(self.path.with_name(f"{self.path.name}-wal"))
 
     def read(self) -> Credential:
         try:
@@ -295,8 +257,13 @@ class Given:
         return False
 
 
+OnDisk: TypeAlias = IdeFile | Database | CodexFile
+"""What belongs to a program of this machine, and is written to by it."""
+
+
 def find(settings: Settings, home: Path, platform: str = sys.platform, machine: str = "") -> list[Source]:
-    """The logins that the settings name, else those that lie where the Kiro tools put them. Reads none of them.
+    """The logins that the settings name, else those that lie where the tools of Kiro and Codex CLI put them. Reads none
+    of them.
 
     `machine` is put into the ids of what lies on this machine only, where the accounts of several machines meet.
     """
@@ -305,12 +272,13 @@ def find(settings: Settings, home: Path, platform: str = sys.platform, machine: 
 
 
 def _of_machine(source: Source, machine: str) -> Source:
-    return replace(source, id=f"{source.id}-{machine}") if isinstance(source, IdeFile | Database) else source
+    return replace(source, id=f"{source.id}-{machine}") if isinstance(source, OnDisk) else source
 
 
 def named(settings: Settings) -> bool:
     """Whether the settings name any login."""
-    names = (settings.kiro_creds_file, settings.kiro_cli_db_file, settings.refresh_token, settings.kiro_api_key)
+    names = (settings.kiro_creds_file, settings.kiro_cli_db_file, settings.refresh_token, settings.kiro_api_key,
+             settings.codex_auth_file)  # fmt: skip
     return any(names)
 
 
@@ -322,6 +290,8 @@ def _named(settings: Settings, home: Path, platform: str) -> list[Source]:
         found.append(_database(Path(settings.kiro_cli_db_file).expanduser(), settings, home, platform))
     found += [_token(part) for part in _parts(settings.refresh_token)]
     found += [_key(part, settings.kiro_region) for part in _parts(settings.kiro_api_key)]
+    if settings.codex_auth_file:
+        found.append(_codex(Path(settings.codex_auth_file).expanduser(), settings, home))
     return found
 
 
@@ -348,6 +318,8 @@ def _lying_about(settings: Settings, home: Path, platform: str) -> list[Source]:
         found.append(_file(file, settings, home, platform))
     databases = (*places.cli_databases(home, platform), *places.amazon_q_databases(home, platform))
     found += [_database(path, settings, home, platform) for path in _existing(databases)[:1]]
+    if files.is_file(file := places.codex_file(home, settings.codex_home)):
+        found.append(_codex(file, settings, home))
     return found
 
 
@@ -369,3 +341,10 @@ def _database(path: Path, settings: Settings, home: Path, platform: str) -> Data
     if path in places.amazon_q_databases(home, platform):
         return Database("amazon-q", path, settings.write_back, mend="run `q login`, or install kiro-cli")
     return Database(f"database-{fingerprint(str(path.absolute()))[:8]}", path, settings.write_back)
+
+
+def _codex(path: Path, settings: Settings, home: Path) -> CodexFile:
+    if path == places.codex_file(home, settings.codex_home):
+        return CodexFile("codex-cli", path, settings.write_back)
+    return CodexFile(f"codex-{fingerprint(str(path.absolute()))[:8]}", path, settings.write_back,
+                     mend=f"sign in again and renew {path}")  # fmt: skip

@@ -20,7 +20,7 @@ from kirogw.errors import BadRequest, NotFound
 from kirogw.logins import files
 from kirogw.logins.memory import LOGIN, Away
 from kirogw.logins.sealed import Safe
-from kirogw.logins.sources import Changed
+from kirogw.logins.source import Changed
 from kirogw.store import Conflict, Delete, Doc, Store, StoreFailed
 from kirogw.wire import Json
 

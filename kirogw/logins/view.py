@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from kirogw import log
-from kirogw.dialects.credential import Credential, fingerprint
-from kirogw.dialects.kiro.credential import machine_id
+from kirogw.dialects.credential import Credential, fingerprint, machine_id
 from kirogw.logins import files
 from kirogw.logins.memory import Away, Memory, NotKept
 from kirogw.logins.record import Record
 from kirogw.logins.sealed import Unsealable
-from kirogw.logins.sources import Source
+from kirogw.logins.source import Source
 
 SOON: Final = 5.0  # seconds in which whoever follows the store has seen a change
 LOOK: Final = 2.0  # seconds between two looks at whether the IDE or the command line has changed its login

@@ -1,4 +1,5 @@
-"""Whose a new login is, and whether it serves at all: its quota is asked for, which names the owner.
+"""Whose a new login is, and whether it serves at all: its quota is asked for, which names the owner; where a login knows of
+none, its models are.
 
 Before an account has a place: so this looks for the profile itself, and keeps nothing.
 """
@@ -8,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from kirogw.dialects.credential import Credential
-from kirogw.dialects.dialect import Login, Quota
+from kirogw.convert import Providers
+from kirogw.dialects.credential import Credential, machine_id
+from kirogw.dialects.dialect import Login, Provider, Quota
 from kirogw.dialects.kiro import login as kiro
-from kirogw.dialects.kiro import quota
-from kirogw.dialects.kiro.credential import machine_id
 from kirogw.errors import UpstreamFailed
+from kirogw.logins.profiles import SENDERS
 from kirogw.logins.redeem import Post
 from kirogw.settings import Settings
 
@@ -22,11 +23,13 @@ SILENT: Final = "the service did not say"
 
 def whose(credential: Credential, settings: Settings, post: Post, now: float) -> Quota | str:
     """Its quota, with mail address and user id where the service tells them; or why there is none, for people."""
-    trouble = SILENT
+    provider, trouble = Providers(settings).of(credential.kind), SILENT
     try:
-        for login in _logins(credential, settings, post):
-            for base in settings.kiro_control_urls:
-                told = quota.read(post(quota.request(login, base, settings)), now)
+        for login in _logins(credential, provider, settings, post):
+            if not provider.quota_hosts(login):
+                return _by_models(credential, provider, login, post, now)
+            for host in provider.quota_hosts(login):
+                told = provider.read_quota(post(provider.quota_request(login, host, login.profile)), now)
                 if isinstance(told, Quota):
                     return told
                 trouble = str(told.error)
@@ -35,15 +38,27 @@ def whose(credential: Credential, settings: Settings, post: Post, now: float) ->
     return trouble
 
 
-def _logins(credential: Credential, settings: Settings, post: Post) -> Iterator[Login]:
+def _by_models(credential: Credential, provider: Provider, login: Login, post: Post, now: float) -> Quota | str:
+    """That it serves, where nobody can be asked for how long."""
+    trouble = SILENT
+    for host in provider.list_hosts(login):
+        reply = post(provider.list_request(login, host))
+        if reply.status == 200:
+            return Quota(now, plan=credential.plan, email=credential.email, user=credential.user)
+        trouble = str(provider.judge(reply.status, reply.headers, reply.body).error)
+    return trouble
+
+
+def _logins(credential: Credential, provider: Provider, settings: Settings, post: Post) -> Iterator[Login]:
     """As what it may ask, in order of trial: with one profile or another."""
     for profile in _profiles(credential, settings, post):
-        region = kiro.api_region(credential, profile, settings)
-        yield Login(credential.kind, credential.access, profile, region, machine_id(credential))
+        yield provider.login(credential, profile, machine_id(credential))
 
 
 def _profiles(credential: Credential, settings: Settings, post: Post) -> Iterator[str]:
-    if settings.profile_arn or credential.profile:
+    if credential.kind not in SENDERS | {"key"}:
+        yield ""
+    elif settings.profile_arn or credential.profile:
         yield settings.profile_arn or credential.profile
     elif credential.kind == "social":
         yield settings.kiro_social_arn

@@ -72,7 +72,7 @@ def test_accounts_tell_whose_they_are_and_no_more(tmp_path):
         file.write_text(json.dumps({**json.loads(file.read_text()), "email": "someone@example.com"}))
         logins, _ = support.logins(twin, tmp_path, **settings)
         (account,) = logins.accounts()
-        assert account == Account(account.id, "social", "Google, so***@example.com", str(file), "ready", "", account.expires_at)
+        assert account == Account(account.id, "social", "Google, so***@example.com", str(file), "ready", "", account.expires_at, provider="kiro")
         assert account.expires_at == pytest.approx(time.time() + 3600, abs=10)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from kirogw.convert import Providers
 from kirogw.dialects.credential import fingerprint
 from kirogw.dialects.kiro import login
 from kirogw.errors import NeedsLogin, UpstreamFailed
@@ -772,7 +773,7 @@ def test_who_has_lost_the_lease_sends_nothing_more(house, ours, sent):
     held = house.keeper().fresh()
     requests = login.refresh_requests(held, house.settings, "ab")
     answers = iter(ours)
-    redeemer = Redeemer(house.note(), house.network, lambda: house.clock, house.pauses.append, None, False)
+    redeemer = Redeemer(house.note(), Providers(house.settings), house.network, lambda: house.clock, house.pauses.append, None, False)
     failed = redeemer.redeem(held, requests, 3, lambda: next(answers))
     assert house.sent == sent and failed.unsure is (sent > 0)
     assert ("another process" in failed.refusal.reason) is (sent < 3)

@@ -311,12 +311,12 @@ def test_a_login_whose_quota_is_not_told_is_kept_all_the_same(stand):
 
 
 def test_whose_it_is_is_asked_with_one_profile_after_the_other(stand):
-    """A Builder ID's placeholder is refused at times."""
+    """A Builder ID's placeholder is refused at times, and the quota is never asked for without."""
     stand.twin.faults.add("invalid_profile", operation="usage", count=1)
     stand.twin.auth.polls.append("approved")
     flow = stand.next(stand.next(stand.start("builder-id")))
-    assert [seen.payload.get("profileArn") is None for seen in stand.twin.seen("usage")] == [False, True]
-    assert flow.step == "done" and flow.reason.startswith("signed in, but its quota")
+    assert [seen.payload.get("profileArn") is None for seen in stand.twin.seen("usage")] == [False, False]
+    assert flow.step == "done" and flow.reason.startswith("KIRO PRO")
 
 
 def test_an_organisation_without_a_profile_is_kept_all_the_same(stand):

@@ -8,7 +8,6 @@ Source: kiro 1.1, 1.7-1.9, 1.12.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -139,12 +138,6 @@ def _machine(value: str) -> str:
     digits = value.replace("-", "").lower()
     digits = digits * 2 if len(digits) == 32 else digits
     return digits if re.fullmatch(r"[0-9a-f]{64}", digits) else ""
-
-
-def machine_id(credential: Credential) -> str:
-    """The account's machine id: call once and keep the answer, since the token that it is made of will change."""
-    seed = credential.refresh or credential.access
-    return credential.machine or hashlib.sha256(f"kiro-machine:{seed}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _written(before: Any, when: float) -> Any:
