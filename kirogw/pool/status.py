@@ -16,8 +16,8 @@ def row(account: Account, now: float) -> Json:
     Times are epoch seconds, None where there is none.
     """
     return {
-        "id": account.id, "kind": account.kind, "provider": account.provider, "name": account.name, "label": account.label,
-        "enabled": account.enabled, "weight": account.weight, "limit": account.limit,
+        "id": account.id, "kind": account.kind, "provider": account.provider, "name": account.name,
+        "label": account.label, "enabled": account.enabled, "weight": account.weight, "limit": account.limit,
         **_health(account.health, now), "state": account.state,
         "half_open": account.enabled and account.health.state != "ready" and not account.health.resting(now),
         "can_serve": account.ready(now),

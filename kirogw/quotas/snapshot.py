@@ -79,10 +79,10 @@ def merged(known: Quota | None, told: Quota) -> Quota:
     if known is None or known.windows != told.windows:
         return told
     named = {bucket.name for bucket in told.buckets}
-    others = [bucket for bucket in known.buckets
-              if bucket.name not in named and bucket.left and not 0 < (bucket.resets_at or 0.0) <= told.asked_at]  # fmt: skip
+    others = (bucket for bucket in known.buckets if bucket.name not in named and bucket.left)
+    still = [bucket for bucket in others if not 0 < (bucket.resets_at or 0.0) <= told.asked_at]
     return replace(
-        told, buckets=(*told.buckets, *others), plan=told.plan or known.plan, overage=told.overage or known.overage,
+        told, buckets=(*told.buckets, *still), plan=told.plan or known.plan, overage=told.overage or known.overage,
         overage_cap=known.overage_cap, overage_used=known.overage_used, resets_at=told.resets_at or known.resets_at,
         email=told.email or known.email, user=told.user or known.user,
     )  # fmt: skip
