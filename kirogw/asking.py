@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Set
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from kirogw import log, observed, tokens
+from kirogw import log, observed, search, tokens
 from kirogw.answer import BEAT, Beat
 from kirogw.auth import Logins
 from kirogw.catalog import Catalog
@@ -19,39 +19,46 @@ from kirogw.conversation import Conversation, Text
 from kirogw.convert import Providers
 from kirogw.cuts import Cuts
 from kirogw.dialects import dialect, ids, seals
-from kirogw.dialects.dialect import Login, Prepared, Provider, Reader, Reading, Refused, Target, Verdict
-from kirogw.errors import Busy, GatewayError, NeedsLogin, ShuttingDown, UpstreamFailed
+from kirogw.dialects.dialect import Login, Prepared, Provider, Quota, Reader, Reading, Refused, Target, Verdict
+from kirogw.dialects.efforts import wished
+from kirogw.errors import Busy, GatewayError, NeedsLogin, ShuttingDown, UnknownModel, UpstreamFailed
 from kirogw.nobody import nobody
-from kirogw.pool import Account, Full, Place, Pool
+from kirogw.pool import Account, Full, Nobody, Place, Pool
+from kirogw.router import Router
+from kirogw.routing import Route
 from kirogw.settings import Settings
 from kirogw.stream import Batch, Silence, Source, relayed
 from kirogw.transport import Exchange, Lost, Transport
-from kirogw.tries import Tries
+from kirogw.tries import Tries, broken
 
 UNTOLD: Final = frozenset({"refresh", "profile", "unsealed", "plain"})
 """Ways to ask again that are likely to help: what comes of it says more of the account than that it was needed."""
 
 
 class Terms(NamedTuple):
-    """What belongs to a request beside its conversation. `hold`: nothing is shown before the answer is whole; `only`:
-    ids of the accounts that may serve, None for all.
+    """What belongs to a request beside its conversation. `routes`: what its model's name means, and what is asked after
+    it. `hold`: nothing is shown before the answer is whole; `only`: ids of the accounts that may serve, None for all.
     """
 
     entry: log.Entry
+    routes: tuple[Route, ...] = ()
     estimate: int = 0
     hold: bool = False
     only: Set[str] | None = None
 
 
 class Asking:
-    """What all answers of this process share. `exhausted` hears of an account whose plan is used up; it must not wait.
+    """What all answers of this process share. `exhausted` hears of an account whose plan is used up, `told` of what an
+    answer's head says that it has left; neither may wait.
     """
 
     def __init__(self, settings: Settings, providers: Providers, transport: Transport, logins: Logins, pool: Pool,
-                 catalog: Catalog, secret: bytes, exhausted: Callable[[str], None]) -> None:  # fmt: skip
+                 catalog: Catalog, secret: bytes, exhausted: Callable[[str], None],
+                 told: Callable[[str, Quota], None]) -> None:  # fmt: skip
         self._settings, self._transport, self._logins, self._secret = settings, transport, logins, secret
         self._providers, self._pool, self._catalog, self._exhausted = providers, pool, catalog, exhausted
-        self._cuts = Cuts()
+        self._told = told
+        self._router, self._cuts = router, Cuts()
         self._marks: dict[str, str] = {}
         self.running: set[Exchange] = set()
         self.stopping = threading.Event()
@@ -81,9 +88,10 @@ class Asking:
         """`conversation` None: something else is asked for, and any account will do."""
         entry, settings = terms.entry, self._settings
         tries = Tries(
-            entry, conversation, conversation.model if conversation else "", entry.began + settings.retry_budget,
-            settings.retry_pace, terms.hold, only=terms.only,
+            entry, conversation, terms.routes if conversation else (), entry.began + settings.retry_budget,
+            settings.retry_pace, terms.hold, allowed=terms.only, only=terms.only,
         )  # fmt: skip
+        self._routed(tries)
         if conversation:
             tries.session = ids.session_id(self._secret, conversation.session, _first_text(conversation))
             tries.begins = not conversation.session and all(turn.role != "model" for turn in conversation.turns)
@@ -105,8 +113,8 @@ class Asking:
             if isinstance(found, Place):
                 return self._taken(found, tries)
             if not isinstance(found, Full):
-                names = {account.id: account.label or account.id for account in self._pool.all()}
-                raise nobody(found, tries.failed, names, time.time())
+                self._follow(found, tries)
+                continue
             seconds = min(found.wait, self._settings.heartbeat - silent, tries.deadline - time.monotonic())
             if seconds <= 0:
                 raise _crowded(tries)
@@ -119,10 +127,26 @@ class Asking:
             yield BEAT if beat else []  # whoever waits may see whether the client is still there
         raise _stopped()
 
+    def _routed(self, tries: Tries) -> None:
+        """The accounts that may serve the route."""
+        if tries.route:
+            tries.only = self._router.only(tries.route, tries.allowed)
+
+    def _follow(self, found: Nobody, tries: Tries) -> None:
+        """Nobody can serve: the next link of the chain is tried. Raises what the client hears when there is none."""
+        if tries.route and tries.only is not None and not tries.only:
+            error: GatewayError = _not_offered(tries.route)
+        else:
+            names = {account.id: account.label or account.id for account in self._pool.all()}
+            error = nobody(found, tries.failed, names, time.time())
+        if not tries.follow(error):
+            raise broken(tries.links, error)
+        self._routed(tries)
+
     def _taken(self, place: Place, tries: Tries) -> Place:
         tries.place, account, entry = place, place.account, tries.entry
         entry.account, entry.account_id = account.label or account.id, account.id
-        entry.shown = shown(account)
+        entry.shown, entry.provider = shown(account), account.provider
         return place
 
     def leave(self, tries: Tries) -> None:
@@ -233,14 +257,15 @@ class Asking:
     def _once(self, place: Place, login: Login, tries: Tries, estimate: int, began: float) -> Source:
         """Send, wait for the head, and give the events. Raises Refused, Lost or Silence."""
         account, entry, provider = place.account, tries.entry, self._providers.of(login.kind)
-        target = provider.resolve(tries.model, self._catalog.models(account.id, lambda: login))
+        models = self._catalog.models(account.id, lambda: login, account.kind)
+        target = provider.resolve(tries.route.name if tries.route else "", models)
         entry.model = target.model.id
         mark = self._mark(account.id)
         exchange, prepared = self._sent(provider, login, target, tries, mark)
         self.running.add(exchange)
         reader: Reader | None = None
         try:
-            yield from self._head(provider, exchange, target.model.id, entry)
+            yield from self._head(provider, exchange, target.model.id, account, entry)
             reading = Reading(target.model, tokens.count, estimate, account.learned, mark)
             reader = provider.reader(prepared, reading)
             del prepared  # its body may be large
@@ -286,7 +311,7 @@ class Asking:
         observed.record(tries.entry, outgoing)
         return self._transport.open(outgoing, fresh=tries.fresh), prepared
 
-    def _head(self, provider: Provider, exchange: Exchange, model: str, entry: log.Entry) -> Source:
+    def _head(self, provider: Provider, exchange: Exchange, model: str, account: Account, entry: log.Entry) -> Source:
         """Beats until the answer's head is here. Raises Refused when it is no stream of the provider's."""
         waited, beat = 0.0, self._settings.heartbeat
         try:
@@ -296,6 +321,8 @@ class Asking:
                     raise Lost("first_token")
                 yield BEAT
             observed.record_head(entry, exchange)
+            if quota := provider.told_quota(exchange.headers, time.time()):
+                self._told(account.id, quota)
             if exchange.status != 200:
                 body = exchange.whole(self._settings.connect_timeout)
                 if entry.record:
@@ -310,11 +337,12 @@ class Asking:
 
     def _prepared(self, provider: Provider, login: Login, target: Target, tries: Tries, mark: str) -> Prepared:
         """The payload; made once for all tries that differ only in host."""
-        key = (target.model.id, mark, tries.unsealed, tries.plain)
+        key = (tries.at, target.model.id, mark, tries.unsealed, tries.plain)
         conversation = tries.conversation
         if tries.prepared and (tries.prepared[0] == key or conversation is None):
             return tries.prepared[1]
         assert conversation  # noqa: S101
+        conversation = _suited(conversation, tries.route, provider)
         terms = dialect.Terms(
             login.kind, mark, tries.session, ids.turn_id(self._secret, conversation),
             self._cuts.known(conversation) if self._settings.truncation_recovery else frozenset(),
@@ -342,6 +370,12 @@ def _stopped() -> ShuttingDown:
     return ShuttingDown("the gateway is being stopped or restarted; try again in a moment", wait=1.0)
 
 
+def _not_offered(route: Route) -> GatewayError:
+    whose = " or ".join(sorted(route.providers))
+    return UnknownModel(f"no account that may serve this request offers the model {route.model[:100]!r}"
+                        f" ({whose} would); name another one, or add an account")  # fmt: skip
+
+
 def _crowded(tries: Tries) -> GatewayError:
     """There was no place in time."""
     if tries.error and tries.error.passes:
@@ -366,6 +400,13 @@ def _shown(source: Source, tries: Tries) -> Source:
                 tries.show()
             yield batch
     yield from held
+
+
+def _suited(conversation: Conversation, route: Route | None, provider: Provider) -> Conversation:
+    """What the model's name asked for is in the conversation; a provider that can not search is not asked to."""
+    if route and (route.effort or route.thinking):
+        conversation = replace(conversation, thinking=wished(conversation.thinking, route.effort, route.thinking))
+    return search.without(conversation) if conversation.search and not provider.searches else conversation
 
 
 def _first_text(conversation: Conversation) -> str:

@@ -6,17 +6,16 @@ import functools
 import importlib
 import threading
 import uuid
-from collections.abc import Callable, Collection, Set
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Set
 from typing import Final
 
 from kirogw import attachments, log, search, tokens
 from kirogw.asking import Asking, Terms
 from kirogw.auth import Logins
 from kirogw.catalog import Catalog
-from kirogw.conversation import Choice, Conversation
+from kirogw.conversation import Conversation
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Ask, Login, Model
+from kirogw.dialects.dialect import Ask, Login, Model, Quota
 from kirogw.dialects.kiro import faults
 from kirogw.dialects.kiro import search as kiro_search
 from kirogw.dialects.kiro.shape import Shape
@@ -26,6 +25,8 @@ from kirogw.flow.stops import Stops
 from kirogw.observed import observed
 from kirogw.pins import pinned
 from kirogw.pool import Pool
+from kirogw.router import Listed, Router
+from kirogw.routing import Route, Rules
 from kirogw.settings import Settings
 from kirogw.store.sync import Sync
 from kirogw.stream import Filter, Source, filtered
@@ -33,26 +34,28 @@ from kirogw.transport import Lost, Transport
 from kirogw.wire import Reply, Request
 
 FORMATS: Final = {"chat": "response_format.json_schema.schema", "messages": "output_config.format.schema"}
-SEARCH_TOOL: Final = "web_search"
+SEARCHES: Final = "kiro"  # the provider whose search serves those that have none
 
 
-def nothing(account: str) -> None:
+def nothing(*_: object) -> None:
     """Where nobody looks at quotas."""
 
 
 class Gateway:
-    """All that requests share in one process. `exhausted` hears of an account whose plan is used up; it must not wait.
+    """All that requests share in one process. `exhausted` hears of an account whose plan is used up, `told` of what an
+    answer's head says that it has left; neither may wait.
     """
 
     def __init__(self, settings: Settings, transport: Transport, logins: Logins, pool: Pool, sync: Sync, secret: bytes,
-                 exhausted: Callable[[str], None] = nothing) -> None:  # fmt: skip
+                 exhausted: Callable[[str], None] = nothing,
+                 told: Callable[[str, Quota], None] = nothing) -> None:  # fmt: skip
         self._settings, self._transport, self._logins = settings, transport, logins
         self._shape = Shape.of(settings)
         self._fetcher = Fetcher(settings)
         self.providers = Providers(settings)
         self.catalog = Catalog(settings, self.providers, transport.call, sync)
         self.pool = pool
-        self._asking = Asking(settings, self.providers, transport, logins, pool, self.catalog, secret, exhausted)
+        self._asking = Asking(settings, self.providers, transport, logins, pool, self.catalog, secret, exhausted, told)
 
     def pinned(self, name: str, allowed: Collection[str]) -> Set[str] | None:
         """Which accounts may serve: see pins.pinned."""
@@ -78,19 +81,24 @@ class Gateway:
             source = ask_model(conversation)
         if filters := self._filters(conversation, estimate):
             source = filtered(source, filters)
-        plain = not (conversation.format or conversation.search)  # one question, one answer
+        plain = not (formed or searched)  # one question, one answer
         return observed(source, entry, conversation.model if plain else "", estimate), estimate
+
+    def _all(self, routes: Iterable[Route], able: str) -> bool:
+        """Whether all providers that may serve these can do it by themselves."""
+        whose = [name for route in routes for name in self.router.serves(route)]
+        return bool(whose) and all(getattr(self.providers.all[name], able) for name in whose)
 
     def count(self, conversation: Conversation) -> int:
         """The estimate of the input's tokens, as an answer's first event would tell it."""
         return tokens.count_conversation(conversation)
 
-    def models(self) -> list[Model]:
-        """All models of all accounts, asked for where they are not known yet."""
+    def models(self, own: Rules | None = None) -> list[Listed]:
+        """All models of all accounts, asked for where they are not known yet. `own`: the rules of the caller's key."""
         for account in self.pool.all():
             if account.enabled:
-                self.catalog.models(account.id, functools.partial(self._logins.fresh, account.id))
-        return self.catalog.known()
+                self.catalog.models(account.id, functools.partial(self._logins.fresh, account.id), account.kind)
+        return self.router.listed(own)
 
     def stop(self, grace: float) -> None:
         """From now on answers have `grace` seconds to end; then the rest are told that the gateway stops."""
@@ -116,7 +124,8 @@ class Gateway:
         """The upstream's own web search, on an account that may serve."""
 
         def find(query: str) -> kiro_search.Found:
-            tries = self._asking.tries(None, terms)
+            mine = self.router.of(SEARCHES)
+            tries = self._asking.tries(None, terms._replace(only=mine if terms.only is None else mine & terms.only))
             waiting = self._asking.placed(tries)
             try:
                 for _ in waiting:
@@ -146,15 +155,6 @@ class Gateway:
             return self._transport.call(outgoing, seconds)
         except Lost as error:
             raise faults.lost(error.kind).error from error
-
-
-def _without_search(conversation: Conversation) -> Conversation:
-    """WEB_SEARCH is off: the server tool is left out, the model is told so, and need not use it."""
-    choice = conversation.choice
-    if choice.mode == "named" and all(tool.name != choice.name for tool in conversation.tools):
-        choice = Choice(parallel=choice.parallel)
-    left_out = (*conversation.left_out, SEARCH_TOOL)
-    return replace(conversation, search=None, choice=choice, left_out=left_out)
 
 
 def _structured(conversation: Conversation, *, stream: Callable[[Conversation], Source], param: str) -> Source:

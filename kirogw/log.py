@@ -40,6 +40,7 @@ class Entry:
     record: Record | None = None  # DEBUG_MODE
     failed: bool = False
     account_id: str = ""
+    provider: str = ""  # of that account
     shown: str = ""  # the account as clients may see it
     cached: int = 0  # tokens of the input
     generates: bool = False  # it asks for an answer
@@ -47,8 +48,8 @@ class Entry:
 
     def fields(self, now: float) -> dict[str, Any]:
         line: dict[str, Any] = {
-            "request": self.id, "face": self.face, "key": self.key, "account": self.account, "model": clean(self.model),
-            "stream": self.stream, "ms": round((now - self.began) * 1000, 1),
+            "request": self.id, "face": self.face, "key": self.key, "account": self.account,
+            "provider": self.provider, "model": clean(self.model), "stream": self.stream, "ms": round((now - self.began) * 1000, 1),
             "first_ms": None if self.first is None else round((self.first - self.began) * 1000, 1),
             "events": self.events, "tries": self.tries, "outcome": self.outcome,
         }  # fmt: skip

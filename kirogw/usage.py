@@ -52,8 +52,9 @@ FIRST_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 12
 @dataclass(slots=True)
 class UsageRecord:
     """One finished request. `at`: epoch seconds of its end; `outcome` as in the log: a reason to stop, "client left",
-    a status, or the name of an error. `account` is its id, `model` the upstream's name; both may be "". `input` counts
-    cached tokens too; `source` says where the tokens come from. `credits` are as metered, None or 0 when nothing was.
+    a status, or the name of an error. `account` is its id, `model` the upstream's name, `provider` the account's; all
+    may be "". `input` counts cached tokens too; `source` says where the tokens come from. `credits` are as metered,
+    None or 0 when nothing was.
     """
 
     at: float
@@ -71,6 +72,7 @@ class UsageRecord:
     source: Source = "estimated"
     ms: float = 0.0
     first_ms: float | None = None
+    provider: str = ""
 
 
 _MEMBERS: Final = tuple(member.name for member in fields(UsageRecord))
@@ -143,12 +145,13 @@ class Usage:
     # Pace
 
     def pace(self, account: str, quota: Quota, now: float, points: Sequence[tuple[float, float]] = ()) -> Json | None:
-        """How long what is left will last if it goes on as in the last days; None when nobody can tell.
+        """How long what is left will last if it goes on as in the last days; None when nobody can tell, or it is a
+        percentage of windows, which are full again before a pace means anything.
 
         `points` are times with credits used, as the provider told (Quotas.snapshot). Where they span too little time,
         what was metered here counts, and before that the average since the plan's last reset.
         """
-        if quota.left is None:
+        if quota.left is None or quota.windows:
             return None
         found = _by_points(points) or self._by_meter(account, now) or _by_period(quota, now)
         if found is None:

@@ -39,7 +39,7 @@ def record(**members):
     return UsageRecord(**{**base, **members})
 
 
-ONE = record(input=100, output=20, cached=60, credits=0.25, source="derived", ms=1500.0, first_ms=200.0, stream=True)
+ONE = record(input=100, output=20, cached=60, credits=0.25, source="derived", ms=1500.0, first_ms=200.0, stream=True, provider="codex")
 OUTCOMES = [
     ("end_turn", "served"), ("max_tokens", "served"), ("", "served"), ("200", "served"), ("client left", "left"),
     ("400", "refused"), ("BadRequest 400", "refused"), ("TooLong in-band", "refused"), ("UnknownModel 404", "refused"), ("NotAllowed 403", "refused"),
@@ -63,7 +63,8 @@ def test_nothing_is_written_while_it_is_recorded(usage, sync, store):
     assert kept.pop("number") == 1
     assert kept == {
         "at": NOW, "request": "req_1", "key": "laptop", "account": "a1", "model": "m1", "face": "chat", "outcome": "end_turn",
-        "stream": True, "input": 100, "output": 20, "cached": 60, "credits": 0.25, "source": "derived", "ms": 1500.0, "first_ms": 200.0}  # fmt: skip
+        "stream": True, "input": 100, "output": 20, "cached": 60, "credits": 0.25, "source": "derived", "ms": 1500.0, "first_ms": 200.0,
+        "provider": "codex"}  # fmt: skip
 
 
 def test_sums(usage, sync):

@@ -59,7 +59,7 @@ def assembled(settings: Settings) -> State:
     _follow(logins, pool, sync)
     quotas = quotas_of(settings, transport.call, logins, pool, sync)
     secret = _secret(settings, home, store, logins.safe)
-    gateway = Gateway(settings, transport, logins, pool, sync, secret, quotas.wanted)
+    gateway = Gateway(settings, transport, logins, pool, sync, secret, quotas.wanted, quotas.told)
     usage = Usage(sync, store)
     jobs = background.standard(settings, store, logins=logins, pool=pool, quotas=quotas, catalog=gateway.catalog,
                                usage=usage)  # fmt: skip

@@ -117,7 +117,7 @@ def _used(entry: log.Entry, now: float) -> UsageRecord:
         time.time(), entry.id, entry.key, entry.account_id, entry.model, entry.face, entry.outcome, entry.stream,
         usage.get("in", 0), usage.get("out", 0), entry.cached, usage.get("credits") or None,
         usage.get("figures", "estimated"), (now - entry.began) * 1000,
-        None if entry.first is None else (entry.first - entry.began) * 1000,
+        None if entry.first is None else (entry.first - entry.began) * 1000, entry.provider,
     )  # fmt: skip
 
 

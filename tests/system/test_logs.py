@@ -21,7 +21,7 @@ from tests.system.talk import FACES, MODEL, PATHS, ask
 
 BEAT = 0.2
 SETTINGS = {"HEARTBEAT": BEAT}
-MEMBERS = ["time", "level", "message", "request", "face", "key", "account", "model", "stream", "ms", "first_ms", "events", "tries", "outcome"]
+MEMBERS = ["time", "level", "message", "request", "face", "key", "account", "provider", "model", "stream", "ms", "first_ms", "events", "tries", "outcome"]
 
 
 def new_lines(gateway, before, count=1):
