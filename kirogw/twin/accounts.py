@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from kirogw.twin.chains import Access, Grant, Refresh, barred, confirm
 from kirogw.twin.state import Options
 from kirogw.wire import Json
 
@@ -63,26 +64,6 @@ class Account:
         return TOKEN_TYPES.get(self.kind, "")
 
 
-@dataclass(eq=False)
-class Refresh:
-    """One refresh token of a chain. `parent` is the one that was redeemed for it."""
-
-    token: str
-    account: Account
-    generation: int
-    parent: Refresh | None = None
-    children: list[Refresh] = field(default_factory=list)
-    dead: str = ""  # why it is taken no more: superseded, revoked
-
-
-@dataclass(eq=False)
-class Access:
-    token: str
-    account: Account
-    expires: float
-    beside: Refresh | None  # the refresh token that came with it
-
-
 @dataclass
 class Client:
     """One registration at the SSO OIDC service."""
@@ -93,17 +74,6 @@ class Client:
     expires: float
 
 
-@dataclass(frozen=True)
-class Grant:
-    """What a redemption gave. `access` is None when it was denied; `outcome` as in the ledger."""
-
-    outcome: str
-    generation: int
-    account: Account | None = None
-    access: Access | None = None
-    refresh: Refresh | None = None
-
-
 class Accounts:
     """All accounts and tokens. Safe for many threads."""
 
@@ -112,8 +82,8 @@ class Accounts:
         self.token_endpoint = ""  # of the external IdP, for accounts that name none
         self.all: dict[str, Account] = {}
         self.clients: dict[str, Client] = {}
-        self._access: dict[str, Access] = {}
-        self._refresh: dict[str, Refresh] = {}
+        self._access: dict[str, Access[Account]] = {}
+        self._refresh: dict[str, Refresh[Account]] = {}
         self._lock = threading.RLock()
 
     def add(self, kind: str = "social", name: str = "", **members: Any) -> Account:
@@ -142,7 +112,7 @@ class Accounts:
             self.clients[client.id] = client
             return client
 
-    def issue(self, account: Account, parent: Refresh | None) -> tuple[Access, Refresh]:
+    def issue(self, account: Account, parent: Refresh[Account] | None) -> tuple[Access[Account], Refresh[Account]]:
         """A new pair, `parent` being the refresh token that was redeemed for it."""
         with self._lock:
             generation = parent.generation + 1 if parent else 0
@@ -154,14 +124,14 @@ class Accounts:
             account.refresh_token = refresh.token
             return access, refresh
 
-    def _new_access(self, account: Account, beside: Refresh | None) -> Access:
+    def _new_access(self, account: Account, beside: Refresh[Account] | None) -> Access[Account]:
         expires = time.time() + self.options.access_life
         access = Access(f"aoa{secrets.token_urlsafe(60)}", account, expires, beside)
         self._access[access.token] = access
         account.access_token = access.token
         return access
 
-    def redeem(self, token: str, kinds: tuple[str, ...], region: str = "") -> Grant:
+    def redeem(self, token: str, kinds: tuple[str, ...], region: str = "") -> Grant[Account]:
         """Redeem at a service that knows accounts of `kinds`, in `region` ("": any). Decides and issues in one step."""
         with self._lock:
             old = self._refresh.get(token)
@@ -171,16 +141,14 @@ class Accounts:
                 return Grant("wrong region", old.generation, old.account)
             if old.account.banned:
                 return Grant("revoked", old.generation, old.account)
-            if old.dead == "revoked":
-                return Grant("revoked", old.generation, old.account)
-            if old.dead or (old.children and self.options.rotation == "strict"):
-                return Grant("reused" if old.children else "superseded", old.generation, old.account)
+            if reason := barred(old, self.options.rotation):
+                return Grant(reason, old.generation, old.account)
             return self._give(old)
 
-    def _give(self, old: Refresh) -> Grant:
+    def _give(self, old: Refresh[Account]) -> Grant[Account]:
         if self.options.rotation == "none":
             return Grant("ok", old.generation, old.account, self._new_access(old.account, old), old)
-        _confirm(old)
+        confirm(old)
         outcome = "again" if old.children else "ok"
         access, refresh = self.issue(old.account, old)
         return Grant(outcome, old.generation, old.account, access, refresh)
@@ -196,7 +164,7 @@ class Accounts:
                 return None
             lives = access.expires > time.time()
             if lives and access.beside is not None:
-                _confirm(access.beside)
+                confirm(access.beside)
             return access.account, lives
 
     def owner(self, token: str) -> Account | None:
@@ -226,24 +194,8 @@ class Accounts:
     def living(self, name: str) -> list[str]:
         """The refresh tokens of the account that would still be taken."""
         with self._lock:
-            return [refresh.token for refresh in self._refresh.values() if refresh.account.name == name
-                    and not refresh.dead and not (refresh.children and self.options.rotation == "strict")]  # fmt: skip
-
-
-def _confirm(holder: Refresh) -> None:
-    """`holder` has reached its owner: what came before it and beside it is dead."""
-    while (parent := holder.parent) is not None and not parent.dead:
-        parent.dead = "superseded"
-        for sibling in parent.children:
-            if sibling is not holder:
-                _kill(sibling)
-        holder = parent
-
-
-def _kill(refresh: Refresh) -> None:
-    refresh.dead = "superseded"
-    for child in refresh.children:
-        _kill(child)
+            return [refresh.token for refresh in self._refresh.values()
+                    if refresh.account.name == name and not barred(refresh, self.options.rotation)]  # fmt: skip
 
 
 def own_arn(name: str, region: str) -> str:

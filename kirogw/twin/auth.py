@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kirogw.twin import replies
-from kirogw.twin.accounts import CLIENT_LIFE, Account, Accounts, Grant
+from kirogw.twin.accounts import CLIENT_LIFE, Account, Accounts
 from kirogw.twin.ask import text
+from kirogw.twin.chains import Grant
 from kirogw.twin.identity import region_of
 from kirogw.twin.state import Incoming, Journal, Redemption, Seen
 from kirogw.wire import Json, Reply
@@ -180,12 +181,13 @@ class Auth:
 
     # shared
 
-    def _redeem(self, token: str, kinds: tuple[str, ...], region: str, seen: Seen, client: str | None = None) -> Grant:
+    def _redeem(self, token: str, kinds: tuple[str, ...], region: str, seen: Seen,
+                client: str | None = None) -> Grant[Account]:  # fmt: skip
         """Redeem and write it down. `client`: the client id that asks, where the service minds."""
         with self.journal.lock:
             owner = self.accounts.owner(token)
             if owner and client is not None and client != owner.client_id:
-                grant = Grant("foreign client", -1, owner)
+                grant: Grant[Account] = Grant("foreign client", -1, owner)
             else:
                 grant = self.accounts.redeem(token, kinds, region)
             name = grant.account.name if grant.account else ""
@@ -230,7 +232,7 @@ class Auth:
         return known
 
 
-def _camel(grant: Grant, accounts: Accounts) -> Json:
+def _camel(grant: Grant[Account], accounts: Accounts) -> Json:
     """The tokens of a grant that was given; a refresh token only where there is a new one."""
     pair: Json = {"expiresIn": int(accounts.options.access_life)}
     if grant.access:

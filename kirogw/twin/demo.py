@@ -34,11 +34,16 @@ THOUGHT: Final = "The user gets an answer of the demo upstream, so there is litt
 def steps(ask: Ask) -> list[Json]:
     """The whole answer, as the steps of a script."""
     thoughts = _thoughts(ask)
-    said = _json(ask) or _call(ask) or [{"text": _retold(ask) if ask.rounds else _spoken(ask)}]
+    words = said(ask)
     if EMULATED.search(ask.current.content) or EMULATED.search(ask.turns[0].content):
-        said = _tagged(said)
+        words = _tagged(words)
     late = ask.model_id.startswith("gpt")  # these think aloud after they have spoken
-    return _limited(ask, said + thoughts if late else thoughts + said)
+    return _limited(ask, words + thoughts if late else thoughts + words)
+
+
+def said(ask: Ask) -> list[Json]:
+    """What is said or called, without any thinking."""
+    return _json(ask) or _call(ask) or [{"text": _retold(ask) if ask.rounds else _spoken(ask)}]
 
 
 def _spoken(ask: Ask) -> str:

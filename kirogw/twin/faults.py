@@ -10,9 +10,9 @@ from __future__ import annotations
 import secrets
 import struct
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from kirogw.twin import frames, replies
 from kirogw.twin.ask import text
@@ -74,6 +74,7 @@ class Fault:
 
     played: int = 0
     passed: int = 0
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = GROUPS
 
     def __post_init__(self) -> None:
         if self.end not in ENDS or self.hangup not in ("", *ENDS[1:]):
@@ -84,7 +85,7 @@ class Fault:
     def meets(self, incoming: Incoming, operation: str, account: str) -> bool:
         return (
             self.operation in ("*", operation)
-            or operation in GROUPS.get(self.operation, ())
+            or operation in self.groups.get(self.operation, ())
         ) and (
             self.match.encode() in incoming.body
             and self.token in ("", incoming.bearer)
@@ -92,29 +93,50 @@ class Fault:
             and self.account in ("", account)
         )  # fmt: skip
 
+    def reply(self) -> Reply:
+        """The error that stands in for the operation, in the service's own shape."""
+        return replies.fault(self.status, self.type or TYPES.get(self.status, "InternalServerException"), self.message,
+                             self.reason, self.more, self.headers)  # fmt: skip
 
-MEMBERS: Final = frozenset(member.name for member in fields(Fault)) - {"played", "passed"}
+    def failure(self) -> bytes:
+        """The frame that ends the stream in place of another, b"" for none."""
+        if self.exception is not None:
+            body = {name: value for name, value in self.exception.items() if name != "type"}
+            return frames.exception(text(self.exception.get("type")) or "InternalServerException", body)
+        if self.error is not None:
+            return frames.error(text(self.error.get("code")) or "InternalError", text(self.error.get("message")))
+        return b""
+
+    def spoilt(self, frame: bytes) -> bytes:
+        """The frame with a wrong bit."""
+        return frames.flip(frame, self.corrupt)
+
+    def is_kind(self, frame: bytes, kind: str) -> bool:
+        return b":event-type\x07" + struct.pack(">H", len(kind)) + kind.encode() in frame
 
 
 class Faults:
     """The faults that wait to be played, in order; the first that meets a request is played."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[Fault] = Fault, named: Mapping[str, Json] = NAMED) -> None:
+        self.named = named
+        self._kind = kind
+        self._members = frozenset(member.name for member in fields(kind)) - {"played", "passed"}
         self.waiting: list[Fault] = []
         self.played: list[Fault] = []
         self._lock = threading.Lock()
 
     def add(self, name: str = "", **members: Any) -> Fault:
         """Raises ValueError for what is no fault. `retryAfterMilliseconds` may stand beside the other members."""
-        if name and name not in NAMED:
+        if name and name not in self.named:
             raise ValueError(f"no such fault: {name}")
         wait = members.pop("retryAfterMilliseconds", None)
-        whole = {**NAMED.get(name, {}), **members, "name": name or text(members.get("reason"))}
-        if strange := sorted(set(whole) - MEMBERS):
-            raise ValueError(f"a fault has no {', '.join(strange)}; it may have {', '.join(sorted(MEMBERS))}")
+        whole = {**self.named.get(name, {}), **members, "name": name or text(members.get("reason"))}
+        if strange := sorted(set(whole) - self._members):
+            raise ValueError(f"a fault has no {', '.join(strange)}; it may have {', '.join(sorted(self._members))}")
         if wait is not None:
             whole["more"] = {**whole.get("more", {}), "retryAfterMilliseconds": wait}
-        fault = Fault(**whole)
+        fault = self._kind(**whole)
         with self._lock:
             self.waiting.append(fault)
         return fault
@@ -153,9 +175,7 @@ def before(fault: Fault) -> Answer | None:
     if fault.body is not None:
         kind = {"content-type": fault.content_type or "application/json", **fault.headers}
         return _paused(Reply(fault.status, kind, fault.body.encode()), fault.stall)
-    reply = replies.fault(fault.status, fault.type or TYPES.get(fault.status, "InternalServerException"), fault.message,
-                          fault.reason, fault.more, fault.headers)  # fmt: skip
-    return _paused(reply, fault.stall)
+    return _paused(fault.reply(), fault.stall)
 
 
 def _paused(reply: Reply, seconds: float) -> Answer:
@@ -202,38 +222,25 @@ def _on_frames(pieces: Iterable[Piece | End], fault: Fault) -> Iterator[Piece | 
         if isinstance(piece, End) or not piece.frames:
             yield piece
             continue
-        if any(_is_kind(piece.data, kind) for kind in fault.drop):
+        if any(fault.is_kind(piece.data, kind) for kind in fault.drop):
             continue
-        if _is_frame(piece.data, number, fault.cut_frame):
+        if _is_frame(fault, piece.data, number, fault.cut_frame):
             yield Piece(b"", piece.wait, 0)  # the end comes when the frame would have
             yield End(fault.end)
             return
-        here = not met and _is_frame(piece.data, number, fault.frame)
+        here = not met and _is_frame(fault, piece.data, number, fault.frame)
         met = met or here
-        if here and (failure := _failure(fault)):
+        if here and (failure := fault.failure()):
             yield Piece(failure, piece.wait)
             return
         if here and fault.corrupt:
-            piece = Piece(frames.flip(piece.data, fault.corrupt), piece.wait)
+            piece = Piece(fault.spoilt(piece.data), piece.wait)
         yield Piece(piece.data, piece.wait + fault.stall) if here else piece
         number += 1
 
 
-def _is_frame(data: bytes, number: int, wanted: int | str | None) -> bool:
-    return wanted is not None and (wanted == number if isinstance(wanted, int) else _is_kind(data, wanted))
-
-
-def _is_kind(data: bytes, kind: str) -> bool:
-    return b":event-type\x07" + struct.pack(">H", len(kind)) + kind.encode() in data
-
-
-def _failure(fault: Fault) -> bytes:
-    if fault.exception is not None:
-        body = {name: value for name, value in fault.exception.items() if name != "type"}
-        return frames.exception(text(fault.exception.get("type")) or "InternalServerException", body)
-    if fault.error is not None:
-        return frames.error(text(fault.error.get("code")) or "InternalError", text(fault.error.get("message")))
-    return b""
+def _is_frame(fault: Fault, data: bytes, number: int, wanted: int | str | None) -> bool:
+    return wanted is not None and (wanted == number if isinstance(wanted, int) else fault.is_kind(data, wanted))
 
 
 def _cut(pieces: Iterable[Piece | End], limit: int, end: str) -> Iterator[Piece | End]:

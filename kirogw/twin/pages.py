@@ -54,24 +54,24 @@ class Pages:
         """The ways to sign in, each a link; only one where the address asks for it."""
         asked = incoming.query
         if fault := _portal_fault(asked):
-            return _refused(fault)
+            return refused(fault)
         choices = [asked["login_option"]] if asked.get("login_option") else [*CHOICES, "deny"]
         links = [(f"signin/continue?{urlencode({**asked, 'choice': choice})}", choice) for choice in choices]
-        return _page("Sign in to Kiro", links)
+        return page("Sign in to Kiro", links)
 
     def portal_choice(self, incoming: Incoming, seen: Seen) -> Reply:
         """What the user clicked: back to where the client listens."""
         asked, choice = incoming.query, incoming.query.get("choice", "")
         if fault := _portal_fault(asked):
-            return _refused(fault)
+            return refused(fault)
         home, state = asked["redirect_uri"], {"state": asked["state"]}
         if choice == "deny":
-            return _to(f"{home}/oauth/callback?{urlencode({'error': 'access_denied', **state})}")
+            return to(f"{home}/oauth/callback?{urlencode({'error': 'access_denied', **state})}")
         if choice in SOCIAL:
             uri = f"{home}/oauth/callback?login_option={choice}"
-            return _to(f"{uri}&{urlencode({'code': self._code(asked, uri, choice), **state})}")
+            return to(f"{uri}&{urlencode({'code': self._code(asked, uri, choice), **state})}")
         chosen = ORGANISATION if choice == "awsidc" else {"issuer_url": BUILDER_START, "idc_region": "us-east-1"}
-        return _to(f"{home}/signin/callback?{urlencode({'login_option': choice, **chosen, **state})}")
+        return to(f"{home}/signin/callback?{urlencode({'login_option': choice, **chosen, **state})}")
 
     # the older page
 
@@ -79,13 +79,13 @@ class Pages:
         """Goes back to the custom scheme at once, as for a user who is signed in to Google already."""
         asked = incoming.query
         if asked.get("idp") not in ("Google", "Github"):
-            return _refused("idp is Google or Github")
+            return refused("idp is Google or Github")
         if asked.get("redirect_uri") != APP_URI:
-            return _refused("redirect_uri is not registered")
-        if fault := _pkce_fault(asked):
-            return _refused(fault)
+            return refused("redirect_uri is not registered")
+        if fault := pkce_fault(asked):
+            return refused(fault)
         code = self._code(asked, APP_URI, asked["idp"].lower())
-        return _to(f"{APP_URI}?{urlencode({'code': code, 'state': asked['state']})}")
+        return to(f"{APP_URI}?{urlencode({'code': code, 'state': asked['state']})}")
 
     def _code(self, asked: Mapping[str, str], uri: str, provider: str) -> str:
         code = secrets.token_urlsafe(24)
@@ -119,17 +119,17 @@ class Pages:
         """Shows the code, which the user compares, and the two links."""
         shown = incoming.query.get("user_code", "")
         if not any(device.user_code == shown for device in self.auth.devices.values()):
-            return _refused("there is no such code")
+            return refused("there is no such code")
         links = [(f"device/decide?{urlencode({'user_code': shown, 'answer': answer})}", answer)
                  for answer in ("approved", "denied")]  # fmt: skip
-        return _page(f"Allow access? {shown}", links)
+        return page(f"Allow access? {shown}", links)
 
     def decide(self, incoming: Incoming, seen: Seen) -> Reply:
         for device in list(self.auth.devices.values()):
             if device.user_code == incoming.query.get("user_code"):
                 device.answer = incoming.query.get("answer", "")
-                return _page(f"The request was {device.answer}", [])
-        return _refused("there is no such code")
+                return page(f"The request was {device.answer}", [])
+        return refused("there is no such code")
 
 
 def _portal_fault(asked: Mapping[str, str]) -> str:
@@ -141,10 +141,10 @@ def _portal_fault(asked: Mapping[str, str]) -> str:
         return "redirect_from is missing"
     if asked.get("login_option", "google") not in CHOICES:
         return "login_option is unknown"
-    return _pkce_fault(asked)
+    return pkce_fault(asked)
 
 
-def _pkce_fault(asked: Mapping[str, str]) -> str:
+def pkce_fault(asked: Mapping[str, str]) -> str:
     if asked.get("code_challenge_method") != "S256" or not CHALLENGE.fullmatch(asked.get("code_challenge", "")):
         return "code_challenge must be S256"
     return "" if len(asked.get("state", "")) >= 16 else "state is missing or can be guessed"
@@ -154,15 +154,15 @@ def _wrong_grant(why: str) -> Reply:
     return replies.plain(400, {"error": "invalid_grant", "error_description": why})
 
 
-def _to(url: str) -> Reply:
+def to(url: str) -> Reply:
     return Reply(302, {"location": url, "content-type": "text/plain"}, b"")
 
 
-def _refused(why: str) -> Reply:
+def refused(why: str) -> Reply:
     return replies.text(400, f"<!doctype html><title>Refused</title><p>{html.escape(why)}", "text/html; charset=utf-8")
 
 
-def _page(title: str, links: Iterable[tuple[str, str]]) -> Reply:
+def page(title: str, links: Iterable[tuple[str, str]]) -> Reply:
     """`id` of a link is its word."""
     rows = "".join(f'<p><a id="{html.escape(word)}" href="{html.escape(href)}">{html.escape(word)}</a>'
                    for href, word in links)  # fmt: skip

@@ -7,14 +7,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from kirogw.twin import auth, mishaps, replies, script
-from kirogw.twin.service import Service
-from kirogw.twin.state import Incoming
+from kirogw.twin import auth, replies
+from kirogw.twin.faults import Faults
+from kirogw.twin.script import Script
+from kirogw.twin.state import Common, Incoming, Journal
 from kirogw.wire import Reply
 
 PREFIX: Final = "/_twin/"
+
+
+class Service(Protocol):
+    """What both halves of the twin have. The accounts and the auth service of each are its own."""
+
+    @property
+    def options(self) -> Common: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def faults(self) -> Faults: ...
+    @property
+    def accounts(self) -> Any: ...
+    @property
+    def auth(self) -> Any: ...
+    @property
+    def script(self) -> Script | None: ...
+    def play(self, source: Any) -> None: ...
 
 
 def answer(service: Service, incoming: Incoming) -> Reply:
@@ -43,7 +62,7 @@ def _faults(service: Service, body: Any) -> Any:
 
 def _script(service: Service, body: Any) -> Any:
     """A script, the name of a built-in one, or null for the demo."""
-    service.script = None if body is None else script.load(body)
+    service.play(body)
     return {"answers": len(service.script.answers) if service.script else 0}
 
 
@@ -91,14 +110,14 @@ def _reset(service: Service, body: Any) -> Any:
     """Forget requests, refusals, ledger, faults and script; accounts and their tokens stay."""
     service.journal.clear()
     service.faults.clear()
-    service.script = None
+    service.play(None)
     return {}
 
 
 ACTS: Final[dict[tuple[str, str], Callable[[Service, Any], Any]]] = {
     ("GET", "state"): _state,
     ("GET", "accounts"): _accounts,
-    ("GET", "faults"): lambda service, body: mishaps.NAMED,
+    ("GET", "faults"): lambda service, body: service.faults.named,
     ("POST", "faults"): _faults,
     ("POST", "script"): _script,
     ("POST", "config"): _config,

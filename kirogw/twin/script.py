@@ -20,7 +20,7 @@ from kirogw.wire import Json
 Steps: TypeAlias = list[Json]
 BUILT_IN: Final = {"agent": Path(__file__).with_name("scripts") / "agent.json"}
 STEPS: Final = ("text", "thinking", "redacted", "signature", "tool", "use", "usage", "stop", "credits", "context",
-                "raw", "exception", "error", "end", "delay")  # fmt: skip
+                "raw", "exception", "error", "end", "delay", "refusal", "search", "together")  # fmt: skip
 CHOICE: Final = ("steps", "match", "round", "tools", "model", "repeat")
 
 
@@ -75,7 +75,7 @@ def _stays(answer: Json) -> bool:
 
 def fits(answer: Json, ask: Ask) -> bool:
     """An answer that calls tools is only for a request that declares some, unless it says otherwise."""
-    calls = any("tool" in step or "use" in step for step in answer["steps"])
+    calls = any("tool" in step or "use" in step or "together" in step for step in answer["steps"])
     needs = answer.get("tools", "round" in answer or calls)
     match, heard = answer.get("match"), (ask.current.content, ask.asked.content, ask.current.result_text)
     return (

@@ -84,6 +84,10 @@ class Service:
         self.search: mcp.Search = mcp.made_up
         self.script: script.Script | None = None
 
+    def play(self, source: Any) -> None:
+        """Play a script: JSON, the path of a file, or the name of a built-in one; None for the demo."""
+        self.script = None if source is None else script.load(source)
+
     def sent(self, seen: Seen) -> None:
         """The answer to a request has been written."""
         if seen.operation in ("refresh", "token", "idp"):

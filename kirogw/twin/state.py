@@ -20,17 +20,13 @@ ROTATIONS: Final = ("strict", "grace", "none")
 
 
 @dataclass
-class Options:
-    """How the twin behaves. Every member can be changed while it runs (`POST /_twin/config`)."""
+class Common:
+    """How a twin behaves, whosever it is. Every member can be changed while it runs (`POST /_twin/config`)."""
 
     rotation: str = "strict"  # what becomes of a redeemed refresh token; one of ROTATIONS
     access_life: float = 3600.0  # seconds
     pace: float = 0.0  # seconds between two pieces of a text, where a script says nothing else
-    open: bool = False  # take any bearer token and any profile: for benchmarks
-    check_agent: bool = True  # refuse user agents that no first-party client sends
-    builder: str = "placeholder"  # what a Builder ID must send as profileArn: placeholder, none, any
-    metadata: bool = True  # send metadataEvent; some accounts never get one
-    token_usage: bool = False  # tell exact token counts in metadataEvent; modelled, never seen live
+    open: bool = False  # take any bearer token, and whatever says whose it is: for benchmarks
     device_polls: int = 2  # polls of a device login that are still answered with "pending"
     signs_in: str = ""  # name of the account that signs in by one of the flows; empty: a new one each time
     interval: int = 1  # seconds between the polls of a device login, as told to the client
@@ -48,6 +44,16 @@ class Options:
             raise ValueError(f"rotation is one of {', '.join(ROTATIONS)}")
         for name, value in members.items():
             setattr(self, name, value)
+
+
+@dataclass
+class Options(Common):
+    """What is Kiro's alone."""
+
+    check_agent: bool = True  # refuse user agents that no first-party client sends
+    builder: str = "placeholder"  # what a Builder ID must send as profileArn: placeholder, none, any
+    metadata: bool = True  # send metadataEvent; some accounts never get one
+    token_usage: bool = False  # tell exact token counts in metadataEvent; modelled, never seen live
 
 
 @dataclass(frozen=True)

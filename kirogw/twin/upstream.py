@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
-from kirogw.twin import panel, replies, script
+from kirogw.twin import panel, replies
 from kirogw.twin.accounts import KINDS, Account, Accounts
 from kirogw.twin.auth import Auth
 from kirogw.twin.faults import Faults
@@ -118,7 +118,7 @@ class Twin:
 
     def script(self, source: Any) -> None:
         """Play a script: JSON, the path of a file, or the name of a built-in one; None for the demo."""
-        self.service.script = None if source is None else script.load(source)
+        self.service.play(source)
 
     def search(self, results: list[Json]) -> None:
         """What web_search finds from now on."""
