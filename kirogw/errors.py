@@ -32,6 +32,10 @@ class UnsupportedThread(BadRequest):
     unsupported = ("thread",)
 
 
+class NotKept(BadRequest):
+    """The answer that a request goes on from is not, or no longer, kept for this client."""
+
+
 class TooLong(BadRequest):
     """The conversation does not fit the model's window. `tokens` and `limit` where they are known."""
 
@@ -123,6 +127,19 @@ class TimedOut(UpstreamFailed):
     """The upstream was silent for too long."""
 
     status = 504
+
+
+class Cancelled(GatewayError):
+    """The client has cancelled this answer by another request."""
+
+    status = 409
+
+
+class StoreAway(GatewayError):
+    """The gateway's own store can not be used just now, and the request needs it."""
+
+    status = 503
+    passes = True
 
 
 class ShuttingDown(GatewayError):

@@ -18,6 +18,7 @@ from kirogw.errors import (
     Overloaded,
     QuotaUsed,
     ShuttingDown,
+    StoreAway,
     TimedOut,
     TooLong,
     UnsupportedThread,
@@ -41,6 +42,7 @@ TYPES: Final[dict[type[GatewayError], tuple[str, int]]] = {
     Forbidden: ("permission_error", 403),
     UpstreamFailed: ("api_error", 502),
     TimedOut: ("timeout_error", 504),
+    StoreAway: ("overloaded_error", 529),
     ShuttingDown: ("overloaded_error", 529),
     GatewayError: ("api_error", 500),
 }

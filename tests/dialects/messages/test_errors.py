@@ -16,6 +16,7 @@ ROWS = [
     (errors.BadRequest("Bad."), 400, "invalid_request_error", "Bad."),
     (errors.TooLong(tokens=9, limit=5), 400, "invalid_request_error", "prompt is too long: 9 tokens > 5 maximum"),
     (errors.TooLong("cut it"), 400, "invalid_request_error", "prompt is too long: cut it"),
+    (errors.NotKept("Gone."), 400, "invalid_request_error", "Gone."),
     (errors.BodyTooLarge("Large."), 413, "request_too_large", "Large."),
     (errors.WrongKey("Key."), 401, "authentication_error", "Key."),
     (errors.NotAllowed("Not yours.", param="model"), 403, "permission_error", "model: Not yours."),
@@ -31,6 +32,8 @@ ROWS = [
     (errors.FormatMissed("Form."), 502, "api_error", "Form."),
     (errors.BrokenAnswer("Broken."), 502, "api_error", "Broken."),
     (errors.TimedOut("Late."), 504, "timeout_error", "Late."),
+    (errors.Cancelled("Stopped."), 500, "api_error", "Stopped."),
+    (errors.StoreAway("Away."), 529, "overloaded_error", "Away."),
     (errors.ShuttingDown("Down."), 529, "overloaded_error", "Down."),
     (errors.GatewayError("Ours."), 500, "api_error", "Ours."),
 ]
