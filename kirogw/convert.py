@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kirogw.dialects import chat, messages
+from kirogw.dialects import chat, completions, messages, responses
 from kirogw.dialects.dialect import Face, Provider
 from kirogw.dialects.kiro.provider import Kiro
 from kirogw.settings import Settings
 
-FACES: Final[dict[str, Face]] = {face.name: face for face in (chat.FACE, messages.FACE)}
+FACES: Final[dict[str, Face]] = {
+    face.name: face for face in (chat.FACE, messages.FACE, responses.FACE, completions.FACE)
+}
 PROVIDERS: Final[tuple[Callable[[Settings], Provider], ...]] = (Kiro,)
 
 

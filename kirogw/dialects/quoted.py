@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import orjson
@@ -19,5 +20,17 @@ def quoted(text: str) -> bytes:
         return data
     if "\u2028" in text or "\u2029" in text or "\x85" in text:
         for end, escape in BREAKS:
+            data = data.replace(end, escape)
+    return data
+
+
+def line(value: object) -> bytes:
+    """Any value as JSON in one line."""
+    try:
+        data = _dumps(value)
+    except TypeError:  # halves of surrogate pairs
+        return json.dumps(value).encode()
+    for end, escape in BREAKS:
+        if end in data:
             data = data.replace(end, escape)
     return data

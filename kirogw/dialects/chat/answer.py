@@ -30,9 +30,9 @@ from kirogw.answer import (
     ThoughtSeal,
     Usage,
 )
-from kirogw.dialects.chat.custom import Unwrapped, unwrapped
-from kirogw.dialects.chat.errors import error_body
+from kirogw.dialects.custom import Unwrapped, unwrapped
 from kirogw.dialects.dialect import Ask, Heading
+from kirogw.dialects.openai import error_body
 from kirogw.dialects.quoted import quoted
 from kirogw.errors import BrokenAnswer, GatewayError
 from kirogw.wire import Json

@@ -79,7 +79,8 @@ def _call(call: Json, at: str) -> Call:
     id_ = need(call, "id", str, at)
     if call.get("type") == "custom":
         custom, inside = need(call, "custom", dict, at), at + "custom."
-        return Call(id_, need(custom, "name", str, inside), {"input": need(custom, "input", str, inside)})
+        text = need(custom, "input", str, inside)
+        return Call(id_, need(custom, "name", str, inside), {"input": text}, kind="custom")
     function, inside = need(call, "function", dict, at), at + "function."
     return Call(id_, need(function, "name", str, inside), *arguments(may(function, "arguments", str, "", inside)))
 

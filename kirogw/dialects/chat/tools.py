@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kirogw.conversation import Choice, Search, Tool
+from kirogw.dialects import custom
 from kirogw.dialects.fields import choice, may, need, objects
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
 MODES: Final = {"none": "none", "auto": "auto", "required": "any"}
-
-CUSTOM: Final[Json] = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
-"""The schema of a custom tool: its free text as the one member of an object, as upstream tools take only objects."""
 
 
 @dataclass(slots=True)
@@ -31,14 +29,13 @@ class Offer:
 def read_tools(body: Json) -> Offer:
     """Tools that OpenAI itself runs belong to another API of theirs; the model is told that they are not here."""
     tools: list[Tool] = []
-    custom, left_out = set(), []
+    left_out = []
     search = Search() if body.get("web_search_options") is not None else None
     for n, tool in enumerate(objects(body, "tools")):
         at = f"tools.{n}."
         kind = need(tool, "type", str, at)
         if kind == "custom":
             tools.append(_custom(need(tool, "custom", dict, at), at + "custom."))
-            custom.add(tools[-1].name)
         elif kind == "function":
             flat = "function" not in tool and "name" in tool  # as OpenAI's other API has it, which some clients mix up
             box, inside = (tool, at) if flat else (need(tool, "function", dict, at), at + "function.")
@@ -49,23 +46,29 @@ def read_tools(body: Json) -> Offer:
             left_out.append(kind)
     functions = [_function(function, f"functions.{n}.") for n, function in enumerate(objects(body, "functions"))]
     legacy = bool(functions) and not tools
-    return Offer((*tools, *functions), frozenset(custom), search, tuple(dict.fromkeys(left_out)), legacy)
+    free = frozenset(tool.name for tool in tools if tool.kind == "custom")
+    return Offer((*tools, *functions), free, search, tuple(dict.fromkeys(left_out)), legacy)
 
 
 def _function(function: Json, at: str) -> Tool:
     """Without `parameters` it takes none."""
     schema = may(function, "parameters", dict, {}, at) or {"type": "object", "properties": {}}
-    return Tool(need(function, "name", str, at), may(function, "description", str, "", at), schema)
+    name, description = need(function, "name", str, at), may(function, "description", str, "", at)
+    strict: bool | None = function.get("strict")
+    return Tool(name, description, schema, strict=strict if strict.__class__ is bool else None)
 
 
 def _custom(tool: Json, at: str) -> Tool:
-    """No upstream holds a model to a grammar: the model is told instead."""
-    description, format_ = may(tool, "description", str, "", at), may(tool, "format", dict, {}, at)
+    """Only OpenAI holds a model to a grammar, by the definition as the Responses API writes it; others are told."""
+    name, description = need(tool, "name", str, at), may(tool, "description", str, "", at)
+    format_ = may(tool, "format", dict, {}, at)
+    native: Json = {"type": "custom", "name": name, **({"description": description} if description else {})}
     if format_.get("type") == "grammar":
         grammar, inside = need(format_, "grammar", dict, at + "format."), at + "format.grammar."
         syntax, rules = need(grammar, "syntax", str, inside), need(grammar, "definition", str, inside)
-        description = f"{description}\n\n`input` must follow this {syntax} grammar:\n{rules}".lstrip()
-    return Tool(need(tool, "name", str, at), description, CUSTOM)
+        description = custom.told(description, syntax, rules)
+        native["format"] = {"type": "grammar", "syntax": syntax, "definition": rules}
+    return Tool(name, description, custom.SCHEMA, "custom", native=native)
 
 
 def read_choice(body: Json, offer: Offer) -> Choice:

@@ -1,7 +1,8 @@
 import pytest
 
 from kirogw.conversation import Choice, Search, Tool
-from kirogw.dialects.chat.tools import CUSTOM, Offer, read_choice, read_tools
+from kirogw.dialects.chat.tools import Offer, read_choice, read_tools
+from kirogw.dialects.custom import SCHEMA
 from kirogw.errors import BadRequest
 
 EMPTY = {"type": "object", "properties": {}}
@@ -21,7 +22,7 @@ def test_offer():
                   {"type": "image_generation"}, {"type": "image_generation"}],
         "functions": [{"name": "c"}],
     }  # fmt: skip
-    tools = (Tool("a", "A", {"type": "object"}), Tool("b", "", CUSTOM), Tool("c", "", EMPTY))
+    tools = (Tool("a", "A", {"type": "object"}), Tool("b", "", SCHEMA, "custom", native={"type": "custom", "name": "b"}), Tool("c", "", EMPTY))
     assert read_tools(body) == Offer(tools, frozenset({"b"}), Search(), ("image_generation",), False)
 
 

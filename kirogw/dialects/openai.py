@@ -13,14 +13,17 @@ from kirogw.errors import (
     BodyTooLarge,
     BrokenAnswer,
     Busy,
+    Cancelled,
     Forbidden,
     GatewayError,
     NeedsLogin,
     NotAllowed,
     NotFound,
+    NotKept,
     Overloaded,
     QuotaUsed,
     ShuttingDown,
+    StoreAway,
     TimedOut,
     TooLong,
     UnknownModel,
@@ -33,6 +36,7 @@ from kirogw.wire import Json
 TYPES: Final[dict[type[GatewayError], tuple[str, str | None, int]]] = {
     BadRequest: ("invalid_request_error", None, 400),
     TooLong: ("invalid_request_error", "context_length_exceeded", 400),  # OpenCode compacts and tries again
+    NotKept: ("invalid_request_error", "previous_response_not_found", 400),
     BodyTooLarge: ("invalid_request_error", "request_too_large", 413),
     WrongKey: ("invalid_request_error", "invalid_api_key", 401),
     NotAllowed: ("permission_error", "not_allowed", 403),
@@ -47,6 +51,8 @@ TYPES: Final[dict[type[GatewayError], tuple[str, str | None, int]]] = {
     UpstreamFailed: ("server_error", "upstream_failed", 502),
     BrokenAnswer: ("server_error", "broken_answer", 502),
     TimedOut: ("server_error", "upstream_timeout", 504),
+    Cancelled: ("invalid_request_error", "cancelled", 409),
+    StoreAway: ("server_error", "store_failed", 503),
     ShuttingDown: ("server_error", "shutting_down", 503),
     GatewayError: ("server_error", "internal_error", 500),
 }
@@ -58,14 +64,15 @@ EXCEPTIONS: Final[dict[tuple[type[GatewayError], Client], tuple[str, str | None,
 }
 
 
-def error(error: GatewayError, client: Client, request_id: str) -> ErrorReply:
+def error(error: GatewayError, client: Client, request_id: str, whole: str = "messages") -> ErrorReply:
+    """`whole`: the member of the request that holds the conversation."""
     _, _, status = _row(error, client)
-    return ErrorReply(status, error_body(error, client), hints(error, client, status))
+    return ErrorReply(status, error_body(error, client, whole), hints(error, client, status))
 
 
-def error_body(error: GatewayError, client: Client = "other") -> Json:
+def error_body(error: GatewayError, client: Client = "other", whole: str = "messages") -> Json:
     type_, code, _ = _row(error, client)
-    said: Json = {"message": message(error), "type": type_, "param": param(error) or None, "code": code}
+    said: Json = {"message": message(error), "type": type_, "param": param(error, whole) or None, "code": code}
     if type_ == "usage_limit_reached" and error.wait is not None:
         said["resets_in_seconds"] = math.ceil(error.wait)
     return {"error": said}
@@ -81,9 +88,9 @@ def message(error: GatewayError) -> str:
     return f"'{param(error)}': {error}" if error.param else str(error)
 
 
-def param(error: GatewayError) -> str:
+def param(error: GatewayError, whole: str = "") -> str:
     """OpenAI writes `messages[0].content` for our `messages.0.content`."""
-    return "messages" if isinstance(error, TooLong) else re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", error.param)
+    return whole if isinstance(error, TooLong) else re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", error.param)
 
 
 def _row(error: GatewayError, client: Client) -> tuple[str, str | None, int]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kirogw.dialects.chat.custom import Unwrapped, unwrapped
+from kirogw.dialects.custom import Unwrapped, unwrapped
 
 TEXTS = st.text(st.characters(codec="utf-8"))
 

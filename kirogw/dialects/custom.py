@@ -1,4 +1,8 @@
-"""A custom tool's free text, which travels upstream as `{"input": "<text>"}`, taken out again as it comes."""
+"""A custom tool's free text, which travels as the arguments `{"input": "<text>"}` of a function: put in and taken out,
+as it comes.
+
+OpenAI's custom tools take any text, perhaps held to a grammar; every other tool takes an object.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,10 @@ import re
 from typing import Final
 
 import orjson
+
+from kirogw.wire import Json
+
+SCHEMA: Final[Json] = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 HEAD: Final = re.compile(r'\s*\{\s*"input"\s*:\s*"')
 UNITS: Final = re.compile(
@@ -17,12 +25,15 @@ HALF: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}$")
 
 
 class Unwrapped:
-    """Takes the JSON in any cut and gives the text that it completes. Other JSON comes out as it is, at the close."""
+    """Takes the JSON in any cut and gives the text that it completes. Other JSON comes out as it is, at the close.
+
+    `done`: the text is whole.
+    """
 
     def __init__(self) -> None:
         self._rest = ""  # what is not given out yet
         self._inside = False
-        self._done = False
+        self.done = False
 
     def receive(self, fragment: str) -> str:
         self._rest += fragment
@@ -31,7 +42,7 @@ class Unwrapped:
             if head is None:
                 return ""
             self._inside, self._rest = True, self._rest[head.end():]
-        return "" if self._done else self._text()
+        return "" if self.done else self._text()
 
     def close(self) -> str:
         """The rest, for JSON of another shape: its `input` if there is one, else the JSON itself."""
@@ -47,8 +58,8 @@ class Unwrapped:
     def _text(self) -> str:
         match = UNITS.match(self._rest)
         end = match.end() if match else 0
-        self._done = self._rest[end:end + 1] == '"'
-        if not self._done and (half := HALF.search(self._rest, 0, end)):
+        self.done = self._rest[end:end + 1] == '"'
+        if not self.done and (half := HALF.search(self._rest, 0, end)):
             end = half.start()  # the first half of a surrogate pair waits for the second
         ready, self._rest = self._rest[:end], self._rest[end:]
         text = _unquoted(ready)
@@ -69,3 +80,30 @@ def _unquoted(inside: str) -> str:
 def unwrapped(text: str) -> str:
     whole = Unwrapped()
     return whole.receive(text) + whole.close()
+
+
+class Wrapped:
+    """Takes the free text in any cut and gives the JSON of the arguments, in as many pieces; `close` gives the last."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def receive(self, text: str) -> str:
+        inside = json.dumps(text)[1:-1]  # in ASCII: half of a surrogate pair meets its other half in the next piece
+        if self._begun:
+            return inside
+        self._begun = True
+        return '{"input": "' + inside
+
+    def close(self) -> str:
+        return '"}' if self._begun else '{"input": ""}'
+
+
+def wrapped(text: str) -> str:
+    whole = Wrapped()
+    return whole.receive(text) + whole.close()
+
+
+def told(description: str, syntax: str, rules: str) -> str:
+    """The description with the grammar in it, for models that nobody holds to one."""
+    return f"{description}\n\n`input` must follow this {syntax} grammar:\n{rules}".lstrip()

@@ -1,7 +1,7 @@
 import pytest
 
 from kirogw import errors
-from kirogw.dialects.chat.errors import error
+from kirogw.dialects.openai import error
 
 LONG = "This model's maximum context length is 5 tokens. However, your messages resulted in 9 tokens. " \
        "Please reduce the length of the messages."
@@ -15,6 +15,8 @@ ROWS = [
     (errors.TooLong(tokens=9, limit=5), 400, "invalid_request_error", "context_length_exceeded", "messages", LONG),
     (errors.TooLong("cut it"), 400, "invalid_request_error", "context_length_exceeded", "messages",
      "Your input exceeds the context window of this model: cut it"),
+    (errors.NotKept("Gone.", param="previous_response_id"), 400, "invalid_request_error", "previous_response_not_found",
+     "previous_response_id", "'previous_response_id': Gone."),
     (errors.BodyTooLarge("Large."), 413, "invalid_request_error", "request_too_large", None, "Large."),
     (errors.WrongKey("Key."), 401, "invalid_request_error", "invalid_api_key", None, "Key."),
     (errors.NotAllowed("Not yours.", param="model"), 403, "permission_error", "not_allowed", "model", "'model': Not yours."),
@@ -30,6 +32,8 @@ ROWS = [
     (errors.FormatMissed("Form."), 502, "server_error", "upstream_failed", None, "Form."),
     (errors.BrokenAnswer("Broken."), 502, "server_error", "broken_answer", None, "Broken."),
     (errors.TimedOut("Late."), 504, "server_error", "upstream_timeout", None, "Late."),
+    (errors.Cancelled("Stopped."), 409, "invalid_request_error", "cancelled", None, "Stopped."),
+    (errors.StoreAway("Away."), 503, "server_error", "store_failed", None, "Away."),
     (errors.ShuttingDown("Down."), 503, "server_error", "shutting_down", None, "Down."),
     (errors.GatewayError("Ours."), 500, "server_error", "internal_error", None, "Ours."),
 ]  # fmt: skip

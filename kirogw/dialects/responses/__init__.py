@@ -1,0 +1,14 @@
+"""The Responses API (OpenAI)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kirogw.dialects.dialect import Face
+from kirogw.dialects.responses.answer import AnswerWriter, kept, whole
+from kirogw.dialects.responses.errors import error
+from kirogw.dialects.responses.request import read
+
+FACE: Final = Face("responses", read, AnswerWriter, whole, error)
+
+__all__ = ["FACE", "kept"]

@@ -1,0 +1,189 @@
+"""A request of the Responses API to our words. docs/compatibility.md says what becomes of each field.
+
+What refers to earlier responses and items (`previous_response_id`, `item_reference`) is put in their place before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
+
+from kirogw.conversation import Conversation, Format, Search, Text, Thinking, Turn
+from kirogw.dialects.clients import session_of
+from kirogw.dialects.dialect import Ask
+from kirogw.dialects.fields import choice, count, may, model_name, need, objects, strings
+from kirogw.dialects.responses import items, tools
+from kirogw.errors import BadRequest
+from kirogw.wire import Json
+
+EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+SUMMARIES: Final = ("auto", "concise", "detailed", "none")
+FORMATS: Final = ("text", "json_object", "json_schema")
+SEALS: Final = "reasoning.encrypted_content"
+SOURCES: Final = "web_search_call.action.sources"
+MODEL: Final = "auto"  # Codex leaves the name out in some follow-ups
+
+OPTIONS: Final[dict[str, type]] = {
+    "temperature": float, "top_p": float, "service_tier": str, "prompt_cache_key": str, "truncation": str,
+    "metadata": dict, "max_tool_calls": int, "user": str, "safety_identifier": str, "client_metadata": dict,
+}  # fmt: skip
+"""Members that some provider may know, and what they must be."""
+
+REPEATED: Final[dict[str, Any]] = {
+    # the member of the request: what the response has where it is absent
+    "background": False, "instructions": None, "max_output_tokens": None, "max_tool_calls": None, "metadata": {},
+    "parallel_tool_calls": True, "previous_response_id": None, "prompt_cache_key": None,
+    "reasoning": {"effort": None, "summary": None}, "safety_identifier": None, "service_tier": "default", "store": True,
+    "temperature": None, "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_logprobs": 0,
+    "top_p": None, "truncation": "disabled", "user": None,
+}  # fmt: skip
+"""What the response object repeats of the request."""
+
+
+def read(body: Json, headers: Mapping[str, str]) -> Ask:
+    refuse_what_can_not_be_had(body)
+    blocks, turns = _turns(body)
+    offer = tools.read_tools(body)
+    chosen, forced = tools.read_choice(body, offer)
+    return Ask(
+        Conversation(
+            model=model_name(body) if body.get("model") is not None else MODEL,
+            turns=turns,
+            system=(*_instructions(body), *blocks),
+            tools=tuple(offer.tools),
+            choice=chosen,
+            max_tokens=count(body, "max_output_tokens"),
+            thinking=read_thinking(body),
+            format=read_format(body),
+            search=_search(body, offer.search, forced),
+            session=session_of(headers) or _session(body),
+            left_out=tuple(offer.left_out),
+            options=_options(body, offer),
+        ),
+        stream=may(body, "stream", bool, False),
+        echo=_echo(body, offer),
+    )
+
+
+def _turns(body: Json) -> tuple[tuple[str, ...], tuple[Turn, ...]]:
+    if body.get("input").__class__ is str:
+        return (), (items.read([{"role": "user", "content": body["input"]}])[1])
+    need(body, "input", list)
+    blocks, turns = items.read(objects(body, "input"))
+    if not turns:
+        raise BadRequest("must hold something to answer", param="input")
+    return blocks, turns
+
+
+def _instructions(body: Json) -> tuple[str, ...]:
+    """A string; a list of messages, as a response object may repeat it."""
+    if body.get("instructions").__class__ is list:
+        blocks, turns = items.read(objects(body, "instructions"), "instructions.")
+        said = (part.text for turn in turns if turn.role == "system" for part in turn.parts if isinstance(part, Text))
+        return (*blocks, *said)
+    text = may(body, "instructions", str, "")
+    return (text,) if text else ()
+
+
+def read_thinking(body: Json) -> Thinking:
+    """`generate_summary` is the older name of `summary`. No summary is asked for by "none" (Codex)."""
+    given, at = may(body, "reasoning", dict, {}), "reasoning."
+    name = "summary" if given.get("summary") is not None else "generate_summary"
+    summary = choice(given, name, SUMMARIES, at) if given.get(name) is not None else ""
+    summary = "" if summary == "none" else summary
+    if given.get("effort") is None:
+        return Thinking(summary=summary)
+    effort = choice(given, "effort", EFFORTS, at)
+    return Thinking("off" if effort == "none" else "adaptive", effort, summary=summary)
+
+
+def read_format(body: Json) -> Format | None:
+    text = may(body, "text", dict, {})
+    given, at = may(text, "format", dict, {}, "text."), "text.format."
+    kind = choice(given, "type", FORMATS, at) if given else "text"
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return Format()
+    if given.get("json_schema").__class__ is dict and "schema" not in given:  # as Chat Completions has it
+        given, at = given["json_schema"], at + "json_schema."
+    schema, description = may(given, "schema", dict, {}, at), may(given, "description", str, "", at)
+    if description:
+        schema = {"description": description, **schema}
+    strict = may(given, "strict", bool, False, at) if given.get("strict") is not None else None
+    return Format(schema or None, may(given, "name", str, "", at), strict, at + "schema")
+
+
+def _search(body: Json, search: Search | None, forced: bool) -> Search | None:
+    """`max_tool_calls` counts calls of OpenAI's own tools, of which this is the only one here."""
+    if search is None:
+        return None
+    return replace(search, max_uses=count(body, "max_tool_calls"), forced=forced)
+
+
+def _options(body: Json, offer: tools.Offer) -> dict[str, Any]:
+    """Under OpenAI's names; of `text` and `reasoning` their members. `web_search` is that tool as it was defined."""
+    found: dict[str, Any] = {}
+    for name, kind in OPTIONS.items():
+        if (value := _option(body, name, kind)) is not None:
+            found[name] = value
+    if verbosity := may(may(body, "text", dict, {}), "verbosity", str, "", "text."):
+        found["verbosity"] = verbosity
+    if context := may(may(body, "reasoning", dict, {}), "context", str, "", "reasoning."):
+        found["reasoning_context"] = context
+    if offer.web is not None:
+        found["web_search"] = offer.web
+    return found
+
+
+def _option(body: Json, name: str, kind: type) -> Any:
+    value = body.get(name)
+    if value.__class__ is int and kind is float:
+        return value
+    if kind is int:
+        return count(body, name)
+    return may(body, name, kind, None)
+
+
+def _session(body: Json) -> str:
+    """The cache key is made for this; the others at least tell users apart."""
+    names = ("prompt_cache_key", "user", "safety_identifier")
+    return next((key for name in names if (key := may(body, name, str, ""))), "")
+
+
+def _echo(body: Json, offer: tools.Offer) -> dict[str, Any]:
+    """What the answer's writer must know: `response`, the members that it repeats; `tools`, those that are more than
+    functions, by name; `seals` and `sources`, whether they were asked for.
+    """
+    include = strings(body, "include")
+    repeated = {name: default if body.get(name) is None else body[name] for name, default in REPEATED.items()}
+    if repeated["text"].get("format") is None:
+        repeated["text"] = {**repeated["text"], **REPEATED["text"]}
+    return {
+        "response": repeated, "tools": tools.kinds(offer.tools), "seals": SEALS in include,
+        "sources": SOURCES in include, "store": may(body, "store", bool, True),
+        "previous_response_id": may(body, "previous_response_id", str, "") or None,
+    }  # fmt: skip
+
+
+def refuse_what_can_not_be_had(body: Json) -> None:
+    """Each of these would leave the client waiting for something that never comes."""
+    for name, (takes, why) in REFUSED.items():
+        if (value := body.get(name)) is not None and not takes(value):
+            raise BadRequest(why, param=name)
+
+
+def _nothing(value: Any) -> bool:
+    return not value
+
+
+Refusal: TypeAlias = tuple[Callable[[Any], bool], str]
+
+REFUSED: Final[dict[str, Refusal]] = {
+    "background": (_nothing, "can not be done here; stream the answer instead, which may take as long as it likes"),
+    "conversation": (_nothing, "names a conversation that OpenAI keeps; send its items, or previous_response_id"),
+    "prompt": (_nothing, "names a template that OpenAI keeps; send its text as instructions and input"),
+    "moderation": (_nothing, "can not be done here; call a moderation service yourself"),
+    "top_logprobs": (_nothing, "can not be had: the models here give no probabilities"),
+}
