@@ -32,6 +32,7 @@ from kirogw.logins.refresh import Keeper
 from kirogw.logins.sealed import Safe
 from kirogw.logins.source import Source
 from kirogw.logins.stored import ACCOUNT, Book, Held, Terms
+from kirogw.logins.ways.chatgpt import sign_out
 from kirogw.settings import Settings
 from kirogw.store import Store, StoreFailed
 from kirogw.store.sync import Sync
@@ -47,7 +48,8 @@ class Account:
     in, now or before the token ends); `reason` says why. `expires_at` is the access token's end, None when unknown.
 
     `label`, `enabled`, `weight` and `limit` are as its owner has set them (`limit` None: as in the settings). `stored`:
-    the gateway holds its login itself. `provider`: whose account it is, by the name of the Provider.
+    the gateway holds its login itself. `provider`: whose account it is, by the name of the Provider; `plan` as the
+    login itself says, "" where it does not.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Account:
     limit: int | None = None
     stored: bool = False
     provider: str = ""
+    plan: str = ""
 
 
 class Logins:
@@ -205,10 +208,15 @@ class Logins:
         return made
 
     def remove(self, id: str) -> None:
-        """Forget an account of the store. Raises NotFound, or BadRequest for one that lies elsewhere."""
+        """Forget an account of the store, and sign it out where that can be done. Raises NotFound, or BadRequest for one
+        that lies elsewhere.
+        """
         self._need_stored(id, "take it away there, or disable it here")
+        held = self.known(id)
         self._book.remove(id)
         self.look()
+        if held:
+            sign_out(held, self._settings, self._post)
 
     def _need_stored(self, id: str, instead: str) -> None:
         source = self._existing(id).source
@@ -236,6 +244,11 @@ class Logins:
         if (held := keeper.held()) is None:
             raise NeedsLogin(f"account {id} has no login: {keeper.problem}")
         return held
+
+    def known(self, id: str) -> Credential | None:
+        """The login of an account, for who signs in anew; None where there is none."""
+        keeper = self._keepers.get(id)
+        return keeper.held() if keeper else None
 
     def refresh(self, id: str) -> Login:
         """Renew it now, due or not, although it failed lately. Raises NotFound, and as `fresh` does."""
@@ -269,7 +282,7 @@ class Logins:
         elif not living and keeper.memory.failures:  # it may be tried again; whether it works nobody knows yet
             state, reason = "waiting", f"its token has run out and could not be renewed ({keeper.memory.why})"
         return Account(keeper.id, held.kind, held.who, keeper.source.place, state, reason, held.expires_at,
-                       provider=self._providers.of(held.kind).name)  # fmt: skip
+                       provider=self._providers.of(held.kind).name, plan=held.plan)  # fmt: skip
 
     def _warning(self, keeper: Keeper, held: Credential) -> str:
         """What its owner should know although it works."""

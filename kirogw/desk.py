@@ -89,14 +89,15 @@ class Desk:
 
     def _account(self, account: Account, row: Json | None, now: float) -> Json:
         health = _cleaned(row) if row else {}
+        quota = self.quotas.view(account.id, now)
         return {
-            "id": account.id, "label": account.label, "kind": account.kind, "name": account.name,
-            "source": account.source, "stored": account.stored, "enabled": account.enabled, "weight": account.weight,
-            "limit": account.limit,
+            "id": account.id, "label": account.label, "kind": account.kind, "provider": account.provider,
+            "name": account.name, "source": account.source, "stored": account.stored, "enabled": account.enabled,
+            "weight": account.weight, "limit": account.limit,
             "login": {"state": account.state, "reason": clean(account.reason), "expires_at": account.expires_at},
             **{name: health.get(name, default) for name, default in UNKNOWN.items()},
             "models": [_cleaned(mark) for mark in health.get("models", ())],
-            "quota": _cleaned(quota) if (quota := self.quotas.view(account.id, now)) else None,
+            "plan": (quota or {}).get("plan") or account.plan, "quota": _cleaned(quota) if quota else None,
         }  # fmt: skip
 
     def _quota(self, account: str, now: float) -> Json | None:
@@ -300,8 +301,8 @@ UNKNOWN: Final[Json] = {  # of an account that the pool does not know yet
     "requests": 0, "successes": 0, "failed": 0, "last_used": None,
 }  # fmt: skip
 SHOWN: Final = (  # of an account, to any key
-    "id", "label", "kind", "name", "state", "reason", "since", "until", "seconds", "can_serve", "half_open",
-    "in_flight", "limit", "last_used", "quota", "models",
+    "id", "label", "kind", "provider", "name", "plan", "state", "reason", "since", "until", "seconds", "can_serve",
+    "half_open", "in_flight", "limit", "last_used", "quota", "models",
 )  # fmt: skip
 
 

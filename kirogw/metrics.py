@@ -82,15 +82,25 @@ def _live(accounts: list[Mapping[str, Any]], quotas: Mapping[str, Quota]) -> Ite
     yield from _gauge("kirogw_account_state", "1 for the state that the account is in.", states)
     running = [({"account": a["id"]}, float(a["in_flight"])) for a in accounts]
     yield from _gauge("kirogw_account_in_flight", "Answers on their way, in all processes.", running)
-    known = [(a["id"], quota) for a in accounts if (quota := quotas.get(a["id"])) and quota.buckets]
+    told = [(a["id"], quota) for a in accounts if (quota := quotas.get(a["id"])) and quota.buckets]
+    known = [(id, quota) for id, quota in told if not quota.windows]
     for what, meaning in (("left", "Credits left"), ("used", "Credits used"), ("limit", "Credits that there are")):
         rows = [({"account": id, "bucket": bucket}, amount) for id, quota in known
                 for bucket, amount in _by_bucket(quota, what).items()]  # fmt: skip
         yield from _gauge(f"kirogw_quota_{what}_credits", f"{meaning}, as the upstream told.", rows)
-    asked = [({"account": id}, quota.asked_at) for id, quota in known]
+    yield from _windows([(id, quota) for id, quota in told if quota.windows])
+    asked = [({"account": id}, quota.asked_at) for id, quota in told]
     yield from _gauge("kirogw_quota_asked_time_seconds", "When the upstream told so.", asked)
     resets = [({"account": id}, quota.resets_at) for id, quota in known if quota.resets_at]
     yield from _gauge("kirogw_quota_reset_time_seconds", "When the plan is full again.", resets)
+
+
+def _windows(known: list[tuple[str, Quota]]) -> Iterator[str]:
+    each = [({"account": id, "window": bucket.name}, bucket) for id, quota in known for bucket in quota.buckets]
+    left = [(labels, bucket.left) for labels, bucket in each]
+    yield from _gauge("kirogw_quota_window_left_percent", "What is left of a window, as the upstream told.", left)
+    resets = [(labels, bucket.resets_at) for labels, bucket in each if bucket.resets_at]
+    yield from _gauge("kirogw_quota_window_reset_time_seconds", "When the window is full again.", resets)
 
 
 def _by_bucket(quota: Quota, what: str) -> dict[str, float]:

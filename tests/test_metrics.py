@@ -96,6 +96,16 @@ def test_what_is_true_now(store):
     assert of(samples, "kirogw_info", version="1") == 1
 
 
+def test_windows_are_no_credits(store):
+    windows = Quota(NOW, (Bucket("5 hours", 23.0, 100.0, NOW + 9, 18_000.0), Bucket("week", 60.0, 100.0)), windows=True)
+    samples = shown(store, ROWS, {"a1": windows})
+    assert of(samples, "kirogw_quota_window_left_percent", account="a1", window="5 hours") == 77
+    assert of(samples, "kirogw_quota_window_left_percent", account="a1", window="week") == 40
+    resets = {key: value for key, value in samples.items() if key[0] == "kirogw_quota_window_reset_time_seconds"}
+    assert list(resets.values()) == [NOW + 9]
+    assert not [key for key in samples if key[0].endswith("_credits")]
+
+
 CODE = """
 import sys
 from pathlib import Path

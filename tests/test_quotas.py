@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from kirogw.convert import Providers
 from kirogw.dialects.dialect import Bucket, Login, Quota
 from kirogw.errors import Forbidden, GatewayError, NeedsLogin
-from kirogw.quotas import Quotas, Snapshot, dumped, loaded, next_time, viewed
+from kirogw.quotas import HEARD, Quotas, Snapshot, dumped, loaded, next_time, outdated, viewed
+from kirogw.quotas.snapshot import merged
 from kirogw.settings import load
 from kirogw.store import open_store
 from kirogw.store.sync import Sync
@@ -332,8 +333,8 @@ times = st.floats(1.7e9, 1.9e9)
 figures = st.floats(0, 1e6)
 quotas = st.builds(
     Quota, asked_at=times, plan=st.text(max_size=5), overage=st.booleans(), overage_cap=st.none() | figures, overage_used=figures,
-    resets_at=st.none() | times,
-    buckets=st.lists(st.builds(Bucket, st.text(max_size=5), figures, figures, st.none() | times), max_size=3).map(tuple))  # fmt: skip
+    resets_at=st.none() | times, windows=st.booleans(),
+    buckets=st.lists(st.builds(Bucket, st.text(max_size=5), figures, figures, st.none() | times, st.none() | figures), max_size=3).map(tuple))  # fmt: skip
 snapshots = st.builds(
     Snapshot, st.none() | quotas, times, st.text(max_size=5), st.integers(0, 20),
     st.lists(st.tuples(times, figures), max_size=4).map(tuple))  # fmt: skip
@@ -373,6 +374,61 @@ def test_what_another_version_wrote_breaks_nothing(kept, member, value):
     found = loaded({**dumped(kept), member: value})
     viewed(found, 1.8e9)
     next_time(found, 300.0, lambda: 0.5)
+
+
+# What heads of answers tell
+
+
+def heads(left, at, name="5 hours", plan="", resets_at=None):
+    return Quota(at, (Bucket(name, 100.0 - left, 100.0, resets_at, 18_000.0),), plan, windows=True)
+
+
+def told(one, *quotas):
+    """Which of them counted, by what the account then has left."""
+    for quota in quotas:
+        one.quotas.told("a", quota)
+    return [quota.left for _, quota in one.told]
+
+
+def test_what_a_head_says_is_known_to_all_and_puts_off_the_next_question(process):
+    one, two, now = process(), process(), time.time()
+    one.states = {"a": "ready"}
+    assert told(one, heads(70.0, now)) == [70.0]
+    assert (one.quotas.of("a").left, one.quotas.due(now + 200), one.quotas.due(now + 301)) == (70.0, [], ["a"])
+    one.sync.flush()
+    two.quotas.look()
+    assert two.quotas.of("a") == one.quotas.of("a")
+    assert two.quotas.snapshot("a").points == ()
+
+
+def test_heads_count_now_and_then_and_at_once_when_all_is_used_up(process):
+    one, now = process(), time.time()
+    quotas = [heads(70.0, now), heads(69.0, now + 1), heads(68.0, now + HEARD - 1), heads(67.0, now + HEARD), heads(0.0, now + HEARD + 1),
+              heads(0.0, now + HEARD + 2), heads(66.0, now + HEARD + 3), Quota(now + 60), heads(65.0, now - 60)]  # fmt: skip
+    assert told(one, *quotas) == [70.0, 67.0, 0.0, 66.0, 65.0]  # the last one: the clock was set back
+
+
+MERGED = [
+    # what was known, what a head tells, what is known then
+    pytest.param(None, heads(50.0, 2.0), heads(50.0, 2.0), id="nothing was known"),
+    pytest.param(heads(80.0, 1.0, plan="plus"), heads(50.0, 2.0), heads(50.0, 2.0, plan="plus"), id="the plan stays"),
+    pytest.param(Quota(1.0, (Bucket("plan", 1.0, 9.0),)), heads(50.0, 2.0), heads(50.0, 2.0), id="credits are something else"),
+    pytest.param(heads(80.0, 1.0, "week", resets_at=9.0), heads(50.0, 2.0),
+                 Quota(2.0, (heads(50.0, 2.0).buckets[0], heads(80.0, 1.0, "week", resets_at=9.0).buckets[0]), windows=True), id="a window not named"),
+    pytest.param(heads(80.0, 1.0, "week", resets_at=2.0), heads(50.0, 2.0), heads(50.0, 2.0), id="it was reset"),
+    pytest.param(heads(0.0, 1.0, "week", resets_at=9.0), heads(50.0, 2.0), heads(50.0, 2.0), id="it was used up, and the account answers"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("known", "told", "then"), MERGED)
+def test_a_head_leaves_something_out(known, told, then):
+    assert merged(known, told) == then
+
+
+def test_a_window_that_was_reset_is_not_used_up_any_more():
+    quota = Quota(100.0, (Bucket("day", 100.0, 100.0, 300.0), Bucket("hour", 10.0, 100.0, 200.0)), windows=True)
+    assert [outdated(quota, now) for now in (150.0, 250.0, 300.0)] == [False, False, True]
+    assert [viewed(Snapshot(quota, 100.0), now)["exhausted"] for now in (250.0, 300.0)] == [True, False]
 
 
 def test_the_history_begins_anew_with_the_plan(twin, process):

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from kirogw.commands.left import UNKNOWN, credits, left, windows
 from kirogw.commands.opened import opened
 from kirogw.commands.tables import complain, print_json, table, when
 from kirogw.desk import Desk
@@ -22,7 +23,7 @@ from kirogw.wire import Json
 
 FAILED: Final = 1  # exit code when it did not work, or an account is not well
 COLUMNS: Final = {
-    "id": "ID", "label": "LABEL", "name": "WHOSE", "state": "STATE", "until": "UNTIL", "left": "CREDITS LEFT",
+    "id": "ID", "label": "LABEL", "name": "WHOSE", "plan": "PLAN", "state": "STATE", "until": "UNTIL", "left": "LEFT",
     "in_flight": "NOW", "weight": "WEIGHT", "limit": "LIMIT", "reason": "WHY",
 }  # fmt: skip
 
@@ -87,8 +88,8 @@ def _list(desk: Desk, args: argparse.Namespace) -> int:
 
 
 def _line(row: Json) -> Json:
-    quota, wrong = row["quota"] or {}, row["login"]["state"] != "ready"
-    return {**row, "until": when(row["until"]), "left": quota.get("left"),
+    wrong = row["login"]["state"] != "ready"
+    return {**row, "until": when(row["until"]), "left": left(row["quota"]),
             "reason": row["login"]["reason"] if wrong else row["evidence"] or row["reason"]}  # fmt: skip
 
 
@@ -104,13 +105,15 @@ def _show(desk: Desk, args: argparse.Namespace) -> int:
 def _print_account(row: Json) -> None:
     login, quota = row["login"], row["quota"] or {}
     pairs = {
-        "id": row["id"], "label": row["label"], "whose": row["name"], "login": row["source"], "enabled": row["enabled"],
-        "weight": row["weight"], "limit": "as the settings say" if row["limit"] is None else row["limit"] or "none",
+        "id": row["id"], "label": row["label"], "whose": row["name"], "provider": row["provider"],
+        "login": row["source"], "enabled": row["enabled"], "weight": row["weight"],
+        "limit": "as the settings say" if row["limit"] is None else row["limit"] or "none",
         "state": row["state"], "since": when(row["since"]), "until": when(row["until"]), "why": row["reason"],
         "evidence": row["evidence"], "upstream's request": row["upstream_request"], "failures": row["failures"],
         "token": f"{login['state']}{_ends(login)}", "token's trouble": login["reason"],
-        "answers now": row["in_flight"], "last used": when(row["last_used"]), "plan": quota.get("plan"),
-        "credits left": _left(quota), "plan resets": when(quota.get("resets_at")),
+        "answers now": row["in_flight"], "last used": when(row["last_used"]), "plan": row["plan"],
+        "left": UNKNOWN if left(row["quota"]) == UNKNOWN else "", "credits left": credits(quota),
+        **dict(windows(quota)), "plan resets": when(quota.get("resets_at")) if credits(quota) else "",
         "pace": (quota.get("pace") or {}).get("says"), "told": when(quota.get("asked_at")),
         "not told": quota.get("error"),
     }  # fmt: skip
@@ -122,13 +125,6 @@ def _print_account(row: Json) -> None:
 
 def _ends(login: Json) -> str:
     return f"; the access token ends {when(login['expires_at'])}" if login["expires_at"] else ""
-
-
-def _left(quota: Json) -> str:
-    if quota.get("left") is None:
-        return ""
-    parts = ", ".join(f"{bucket['name']} {bucket['left']:g}" for bucket in quota["buckets"])
-    return f"{quota['left']:g} of {quota['limit']:g} ({parts})"
 
 
 # what is changed

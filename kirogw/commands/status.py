@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Final
 
+from kirogw.commands.left import left
 from kirogw.commands.opened import opened
 from kirogw.commands.tables import complain, print_json, table, when
 from kirogw.errors import GatewayError
@@ -15,7 +16,7 @@ from kirogw.store import StoreFailed
 from kirogw.wire import Json
 
 COLUMNS: Final = {
-    "id": "ID", "label": "LABEL", "name": "WHOSE", "state": "STATE", "until": "UNTIL", "left": "CREDITS LEFT",
+    "id": "ID", "label": "LABEL", "name": "WHOSE", "plan": "PLAN", "state": "STATE", "until": "UNTIL", "left": "LEFT",
     "in_flight": "NOW", "last": "LAST USED", "reason": "WHY",
 }  # fmt: skip
 
@@ -51,5 +52,4 @@ def _print(found: Json) -> None:
 
 
 def _line(row: Json) -> Json:
-    left = (row["quota"] or {}).get("left")
-    return {**row, "until": when(row["until"]), "last": when(row["last_used"]), "left": left}
+    return {**row, "until": when(row["until"]), "last": when(row["last_used"]), "left": left(row["quota"])}

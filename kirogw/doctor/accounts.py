@@ -161,7 +161,9 @@ def _upstream(patient: Patient, account: Account, check: str, login: Login) -> I
 
 def _left(check: str, quota: Quota, now: float) -> Finding:
     if quota.left is None:
-        return ok(check, f"the upstream answers; its quota is not told{' (' + quota.plan + ')' if quota.plan else ''}")
+        return ok(check, f"what it has left is not told{' (' + quota.plan + ')' if quota.plan else ''}")
+    if quota.windows:
+        return _windows(check, quota)
     limit = sum(bucket.limit for bucket in quota.buckets)
     resets = f", full again on {time.strftime('%Y-%m-%d', time.gmtime(quota.resets_at))}" if quota.resets_at else ""
     said = f"{quota.plan or 'plan'}: {quota.left:,.2f} of {limit:,.0f} credits are left{resets}"
@@ -170,6 +172,15 @@ def _left(check: str, quota: Quota, now: float) -> Finding:
     if not quota.left:
         said += f", overage is on ({quota.overage_used:,.2f} credits)"
     return ok(check, said)
+
+
+def _windows(check: str, quota: Quota) -> Finding:
+    parts = []
+    for one in quota.buckets:
+        full = f", full again on {time.strftime('%Y-%m-%d %H:%M', time.gmtime(one.resets_at))}" if one.resets_at else ""
+        parts.append(f"{one.left:.0f} % of {one.name} is left{full}")
+    said = f"{quota.plan or 'plan'}: {'; '.join(parts)}"
+    return warn(check, said, "wait, or add another account") if quota.exhausted else ok(check, said)
 
 
 def _models(patient: Patient, login: Login) -> int | Verdict:

@@ -98,8 +98,9 @@ class Quotas:
         """For people and programs, without the user's id; None when it was never asked for."""
         kept = self._kept.get(account)
         if kept is None and not self._can_ask(one := self._accounts().get(account)):
-            title = self._providers.of(one.kind if one else "").title
-            return viewed(Snapshot(error=f"{title} tells nobody what such a login has left"), now)
+            provider = self._providers.of(one.kind if one else "")
+            why = f"{provider.title} tells no program what such a login has left; see {provider.plans}"
+            return viewed(Snapshot(error=why), now)
         return viewed(kept, now) if kept else None
 
     def _can_ask(self, account: Known | None) -> bool:

@@ -86,7 +86,7 @@ def test_what_is_brought_in_is_listed(run, loaded, social, twin):
     assert [(row["label"], row["kind"], row["stored"], row["state"]) for row in rows] == [("", "key", False, "ready"), ("mine", "social", True, "ready")]
     code, said, _ = run("accounts", "list")
     head, *lines = said.splitlines()
-    assert code == 0 and head.split()[:4] == ["ID", "LABEL", "WHOSE", "STATE"] and len(lines) == 2
+    assert code == 0 and head.split()[:5] == ["ID", "LABEL", "WHOSE", "PLAN", "STATE"] and len(lines) == 2
     assert lines[1].split()[:2] == [social, "mine"]
     assert list(twin.accounts.all.values())[1].refresh_token not in said
 

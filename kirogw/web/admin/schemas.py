@@ -12,7 +12,8 @@ from kirogw.wire import Json
 
 STATES: Final = ("ready", "cooling", "exhausted", "suspended", "login", "disabled")
 SOURCES: Final = ("measured", "derived", "estimated")
-KINDS: Final = ("social", "idc", "builder", "external", "key", "")
+KINDS: Final = ("social", "idc", "builder", "external", "key", "codex", "siwc", "")
+PROVIDERS: Final = ("kiro", "codex", "")
 HEAVIEST: Final = 1000.0
 LABEL: Final = text(maxLength=100)
 NAME: Final = text(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
@@ -31,7 +32,8 @@ _LOAD: Final[Json] = {
     "in_flight": whole("answers on their way, in all processes"), "last_used": WHEN,
 }  # fmt: skip
 _WHO: Final[Json] = {
-    "id": text(), "label": text(), "kind": text(enum=list(KINDS)), "name": text("whose it is, masked"),
+    "id": text(), "label": text(), "kind": text(enum=list(KINDS)), "provider": text(enum=list(PROVIDERS)),
+    "name": text("whose it is, masked"), "plan": text("as its provider calls it; empty: not known"),
 }  # fmt: skip
 _LIMIT: Final = maybe(whole("answers at once; 0: no limit; null: as the settings say"))
 _LIMITS: Final[Json] = {
@@ -71,13 +73,20 @@ SCHEMAS: Final[Json] = {
         {"known": truth(), "tried_at": number(), "error": text("why the last question brought nothing")},
         {
             "source": _SOURCE, "asked_at": number("epoch seconds"), "age_seconds": whole(),
-            "plan": text(), "left": maybe(number("credits")), "used": number(), "limit": number(),
+            "plan": text(), "unit": text("of windows it is percent, and left, used and limit are those of the one that "
+                                         "has the least", enum=["credits", "percent"]),
+            "left": maybe(number()), "used": number(), "limit": number(),
             "buckets": many(named("Bucket")), "exhausted": truth(), "resets_at": WHEN,
             "overage": record({"enabled": truth(), "cap": maybe(number()), "used": number()}),
             "pace": maybe(named("Pace")),
         },
     ),
-    "Bucket": record({"name": text(), "used": number(), "limit": number(), "left": number(), "resets_at": WHEN}),
+    "Bucket": record(
+        {
+            "name": text(), "used": number(), "limit": number(), "left": number(), "resets_at": WHEN,
+            "seconds": maybe(number("how long a window is")),
+        },
+    ),
     "Pace": record(
         {
             "credits_per_day": number(), "source": _SOURCE, "basis": text(), "left": number(),
