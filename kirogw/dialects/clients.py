@@ -19,7 +19,7 @@ AGENTS: Final[tuple[tuple[str, Client], ...]] = (
     ("opencode/", "opencode"), ("kilo", "opencode"),  # Kilo is a fork of OpenCode
 )  # fmt: skip
 
-SESSIONS: Final = ("x-claude-code-session-id", "x-session-id", "x-session-affinity", "session-id")
+SESSIONS: Final = ("x-claude-code-session-id", "x-session-id", "x-session-affinity", "session-id", "thread-id")
 """Headers with the client's own session: Claude Code, OpenCode and Kilo, Codex. In order of preference."""
 
 CREATED: Final = 1_752_451_200
@@ -46,11 +46,11 @@ def client_of(user_agent: str) -> Client:
 
 
 def session_of(headers: Mapping[str, str]) -> str:
-    """The client's own session key, or "". Sub-agents of Claude Code run side by side in one session: each its own."""
+    """The client's own session key, or "". Sub-agents run side by side in one session: each has its own key."""
     for name in SESSIONS:
         if session := headers.get(name):
-            agent = headers.get("x-claude-code-agent-id")
-            return f"{session}/{agent}" if agent else session
+            agent = headers.get("x-claude-code-agent-id") or headers.get("thread-id", session)
+            return f"{session}/{agent}" if agent != session else session
     return ""
 
 

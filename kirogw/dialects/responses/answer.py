@@ -10,12 +10,10 @@ A delta costs one orjson call on its text; all else of its event is put together
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 from kirogw.answer import (
-    Answer,
-    Block,
     CallDelta,
     CallStart,
     Citation,
@@ -34,6 +32,7 @@ from kirogw.answer import (
 from kirogw.conversation import Tool
 from kirogw.dialects.dialect import Ask, Heading
 from kirogw.dialects.quoted import line, quoted
+from kirogw.dialects.responses import tools
 from kirogw.dialects.responses.calls import FORMS, Call
 from kirogw.dialects.responses.errors import failure
 from kirogw.errors import BrokenAnswer, GatewayError
@@ -233,7 +232,8 @@ class AnswerWriter:
         self._finish(thought.index, thought.item(text), out)
 
     def _call(self, event: CallStart, out: list[bytes]) -> None:
-        form = FORMS[tool.kind if (tool := self._tools.get(event.name)) else "function"]
+        tool = self._tools.get(event.name)
+        form = FORMS[tools.form(tool) if tool else "function"]
         index, id_ = self._place(form.prefix, out)
         head = _head(form.delta, id_, index, b'"delta":') if form.delta else b""
         call = self._calls[event.part] = Call(form, tool, event, index, id_, head)
@@ -347,61 +347,6 @@ WRITE: Final[dict[type, Callable[[AnswerWriter, Any, list[bytes]], None]]] = {
     CallStart: AnswerWriter._call, CallDelta: AnswerWriter._arguments, SearchCall: AnswerWriter._search,
     SearchResult: AnswerWriter._results, NativeItem: AnswerWriter._native, Stop: AnswerWriter._stopping,
     Usage: AnswerWriter._used,
-}  # fmt: skip
-
-
-def whole(answer: Answer, heading: Heading, ask: Ask) -> Json:
-    """The answer that is not streamed: the response object that a stream ends with."""
-    response = kept(answer, heading, ask)
-    if ask.echo.get("seals"):
-        return response
-    return {**response, "output": [
-        {**item, "encrypted_content": None} if item.get("type") == "reasoning" else item for item in response["output"]
-    ]}  # fmt: skip
-
-
-def kept(answer: Answer, heading: Heading, ask: Ask) -> Json:
-    """The same with its seals, whether or not the client asked for them."""
-    writer = AnswerWriter(heading, ask)
-    writer.write([event for part, block in enumerate(answer.blocks) for event in _events(part, block)])
-    writer.write([answer.usage, answer.stop])
-    writer.end()
-    return writer.response()
-
-
-def _events(part: int, block: Block) -> Iterator[Event]:
-    """What a block was collected from."""
-    yield from BLOCKS[block.kind](part, block)
-
-
-def _text_events(part: int, block: Block) -> Iterator[Event]:
-    if block.phase:
-        yield TextPhase(part, block.phase)
-    if block.text:
-        yield TextDelta(part, block.text)
-    for citation in block.citations:
-        yield Citation(part, citation.url, citation.title, citation.start, citation.end)
-
-
-def _thought_events(part: int, block: Block) -> Iterator[Event]:
-    if block.text:
-        yield ThoughtDelta(part, block.text)
-    if block.seal or not block.text:
-        yield ThoughtSeal(part, block.seal)
-
-
-def _call_events(part: int, block: Block) -> Iterator[Event]:
-    yield CallStart(part, block.id, block.name)
-    if block.text:
-        yield CallDelta(part, block.text)
-
-
-BLOCKS: Final[dict[str, Callable[[int, Block], Iterator[Event]]]] = {
-    "text": _text_events, "thought": _thought_events, "call": _call_events,
-    "hidden": lambda part, block: iter((HiddenThought(part, block.seal),)),
-    "native": lambda part, block: iter((NativeItem(part, block.item),)),
-    "search": lambda part, block: iter((SearchCall(part, block.id, block.text),)),
-    "results": lambda part, block: iter((SearchResult(part, block.id, block.results, block.error),)),
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from kirogw.answer import CallStart
-from kirogw.conversation import Kind, Tool
+from kirogw.conversation import Tool
 from kirogw.dialects.custom import Unwrapped
 from kirogw.dialects.responses import items
 from kirogw.wire import Json
@@ -97,6 +97,23 @@ def _search(named: Json, text: str) -> Json:
     return {"type": "tool_search_call", "call_id": named["call_id"], "execution": "client", "arguments": _object(text)}
 
 
+def _commands(named: Json, text: str) -> Json:
+    given = _object(text)
+    commands = given.get("commands")
+    action = {
+        "commands": [commands] if commands.__class__ is str else items.words(commands),
+        "timeout_ms": given.get("timeout_ms"), "max_output_length": given.get("max_output_length"),
+    }  # fmt: skip
+    return {"type": "shell_call", "call_id": named["call_id"], "action": action, "environment": {"type": "local"}}
+
+
+def _patch(named: Json, text: str) -> Json:
+    operation = {"type": "update_file", "path": "", **_object(text)}
+    if operation["type"] != "delete_file":
+        operation.setdefault("diff", "")
+    return {"type": "apply_patch_call", "call_id": named["call_id"], "operation": operation}
+
+
 def _object(text: str) -> Json:
     try:
         value = orjson.loads(text)
@@ -105,11 +122,14 @@ def _object(text: str) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-FORMS: Final[dict[Kind, Form]] = {
+FORMS: Final[dict[str, Form]] = {
+    # by tools.form
     "function": Form("fc", _function, "response.function_call_arguments.delta",
                      "response.function_call_arguments.done", "arguments"),
     "custom": Form("ctc", _custom, "response.custom_tool_call_input.delta", "response.custom_tool_call_input.done",
                    "input"),
-    "shell": Form("lsh", _shell),
-    "search": Form("tsc", _search),
+    "local_shell": Form("lsh", _shell),
+    "tool_search": Form("tsc", _search),
+    "shell": Form("sh", _commands),
+    "apply_patch": Form("apc", _patch),
 }  # fmt: skip

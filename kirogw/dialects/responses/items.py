@@ -7,20 +7,17 @@ carried as it came (conversation.Native).
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from kirogw.conversation import Call, Document, Image, Kind, Native, Part, Result, Role, Text, Thought, Tool, Turn
 from kirogw.dialects import seals
-from kirogw.dialects.fields import arguments, compact, data_url, may, need, objects, pick
+from kirogw.dialects.fields import arguments, compact, may, need, objects, pick
 from kirogw.dialects.responses import tools
+from kirogw.dialects.responses.parts import CONTENT, TEXTS, content, written_part
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
-
-Readers: TypeAlias = dict[str, Callable[[Json, str], Part | None]]
 
 INSTRUCTIONS: Final = ("system", "developer")
 FOUND: Final = "These tools can be called now:"
@@ -49,7 +46,7 @@ class Reader:
     def _message(self, item: Json, at: str) -> None:
         role = pick(item, "role", ROLES, at)
         known = CONTENT if role == "user" else TEXTS
-        parts = _content(item, "content", at, known)
+        parts = content(item, "content", at, known)
         if role == "model":
             phase = may(item, "phase", str, "", at)
             self._said(*(replace(part, phase=phase) if phase and type(part) is Text else part for part in parts))
@@ -82,6 +79,13 @@ class Reader:
         self._shells[may(item, "id", str, "", at) or id_] = id_
         self._said(Call(id_, "local_shell", given, kind="shell"))
 
+    def _commands_call(self, item: Json, at: str) -> None:
+        action = {name: value for name, value in need(item, "action", dict, at).items() if value is not None}
+        self._said(Call(need(item, "call_id", str, at), "shell", action))
+
+    def _patch_call(self, item: Json, at: str) -> None:
+        self._said(Call(need(item, "call_id", str, at), "apply_patch", need(item, "operation", dict, at)))
+
     def _search_call(self, item: Json, at: str) -> None:
         if item.get("call_id") is None:  # OpenAI ran it
             self._said(Native(item))
@@ -91,11 +95,20 @@ class Reader:
         self._said(Call(need(item, "call_id", str, at), "tool_search", said, raw, kind="search"))
 
     def _output(self, item: Json, at: str) -> None:
-        self._result(Result(need(item, "call_id", str, at), _content(item, "output", at, CONTENT)))
+        self._result(Result(need(item, "call_id", str, at), content(item, "output", at, CONTENT)))
 
     def _shell_output(self, item: Json, at: str) -> None:
         id_ = may(item, "call_id", str, "", at) or need(item, "id", str, at)
-        self._result(Result(self._shells.get(id_, id_), _content(item, "output", at, CONTENT)))
+        self._result(Result(self._shells.get(id_, id_), content(item, "output", at, CONTENT)))
+
+    def _commands_output(self, item: Json, at: str) -> None:
+        parts = [Text(text) for n, ended in enumerate(objects(item, "output", at))
+                 for text in _printed(ended, f"{at}output.{n}.")]  # fmt: skip
+        self._result(Result(need(item, "call_id", str, at), tuple(parts)))
+
+    def _patch_output(self, item: Json, at: str) -> None:
+        failed = may(item, "status", str, "", at) == "failed"
+        self._result(Result(need(item, "call_id", str, at), content(item, "output", at, CONTENT), failed))
 
     def _search_output(self, item: Json, at: str) -> None:
         """The tools in it are offered from now on (tools.read_tools); the result names them."""
@@ -106,8 +119,8 @@ class Reader:
         said = "\n".join((FOUND, *names)) if names else NONE_FOUND
         self._result(Result(need(item, "call_id", str, at), (Text(said),)))
 
-    def _tools(self, item: Json, at: str) -> None:
-        """Read by tools.read_tools."""
+    def _elsewhere(self, item: Json, at: str) -> None:
+        """Read by tools.read_tools, or by the readers of the request."""
 
     def _reference(self, item: Json, at: str) -> None:
         raise BadRequest("names an item that is not kept here; send the item itself", param=at + "id")
@@ -131,8 +144,10 @@ ITEMS: Final[dict[str, Callable[[Reader, Json, str], None]]] = {
     "function_call_output": Reader._output, "custom_tool_call": Reader._custom_call,
     "custom_tool_call_output": Reader._output, "local_shell_call": Reader._shell_call,
     "local_shell_call_output": Reader._shell_output, "tool_search_call": Reader._search_call,
-    "tool_search_output": Reader._search_output, "additional_tools": Reader._tools,
-    "item_reference": Reader._reference,
+    "tool_search_output": Reader._search_output, "additional_tools": Reader._elsewhere,
+    "shell_call": Reader._commands_call, "shell_call_output": Reader._commands_output,
+    "apply_patch_call": Reader._patch_call, "apply_patch_call_output": Reader._patch_output,
+    "configuration_update": Reader._elsewhere, "item_reference": Reader._reference,
 }  # fmt: skip
 ROLES: Final[dict[str, Role]] = {"user": "user", "assistant": "model", "system": "system", "developer": "system"}
 
@@ -156,75 +171,22 @@ def _kind(item: Json, at: str) -> str:
     raise BadRequest("is required", param=at + "type")
 
 
+def _printed(ended: Json, at: str) -> Iterator[str]:
+    """What a command line has printed, and how it ended."""
+    outcome = may(ended, "outcome", dict, {}, at)
+    for name in ("stdout", "stderr"):
+        if text := may(ended, name, str, "", at):
+            yield text
+    if outcome.get("type") == "timeout":
+        yield "It was ended, for it took too long."
+    elif (code := outcome.get("exit_code")) is not None:
+        yield f"Exit code: {code}"
+
+
 def _call(item: Json, at: str, kind: Kind, given: Json, raw: str | None = None) -> Call:
     namespace = may(item, "namespace", str, "", at)
     name = tools.flat(namespace, need(item, "name", str, at))
     return Call(need(item, "call_id", str, at), name, given, raw, namespace, kind)
-
-
-def _content(box: Json, name: str, at: str, known: Readers) -> tuple[Part, ...]:
-    """The parts of a member that is a string, null, or a list of content parts."""
-    content = box.get(name)
-    if content.__class__ is str:
-        return (Text(content),) if content else ()
-    found = []
-    for n, part in enumerate(objects(box, name, at)):
-        inside = f"{at}{name}.{n}."
-        if (value := pick(part, "type", known, inside)(part, inside)) is not None:
-            found.append(value)
-    return tuple(found)
-
-
-def _text(part: Json, at: str) -> Part | None:
-    text = need(part, "text", str, at)
-    return Text(text) if text else None
-
-
-def _refusal(part: Json, at: str) -> Part | None:
-    refusal = need(part, "refusal", str, at)
-    return Text(refusal) if refusal else None
-
-
-def _image(part: Json, at: str) -> Part | None:
-    """`image_url` is a string; some clients send an object as in Chat Completions."""
-    if part.get("image_url") is None and part.get("file_id") is not None:
-        raise _no_files(at)
-    if part.get("image_url").__class__ is dict:
-        url = need(part["image_url"], "url", str, at + "image_url.")
-    else:
-        url = need(part, "image_url", str, at)
-    if (inline := data_url(url)) is not None:
-        return Image(inline[1], inline[0], at=at[:-1])
-    return Image(url=url, at=at[:-1])
-
-
-def _file(part: Json, at: str) -> Part | None:
-    """`file_data` is a data URL, or bare base64."""
-    name = may(part, "filename", str, "", at) or "document"
-    if url := may(part, "file_url", str, "", at):
-        return Document(name, url=url, at=at[:-1])
-    if part.get("file_data") is None and part.get("file_id") is not None:
-        raise _no_files(at)
-    data = need(part, "file_data", str, at)
-    if (inline := data_url(data)) is not None:
-        return Document(name, inline[0], data=inline[1], at=at[:-1])
-    return Document(name, data=data, at=at[:-1])
-
-
-def _no_files(at: str) -> BadRequest:
-    return BadRequest("names an uploaded file, which this gateway can not read; send its content", param=at + "file_id")
-
-
-def _audio(part: Json, at: str) -> Part | None:
-    raise BadRequest("is audio, which no model here can hear; send text", param=at + "input_audio")
-
-
-TEXTS: Final[Readers] = {
-    "input_text": _text, "output_text": _text, "text": _text, "refusal": _refusal, "summary_text": _text,
-}  # fmt: skip
-CONTENT: Final[Readers] = {
-    **TEXTS, "input_image": _image, "computer_screenshot": _image, "input_file": _file, "input_audio": _audio,
-}  # fmt: skip
 
 
 # the other way
@@ -262,7 +224,7 @@ def _model(turn: Turn, kinds: dict[str, Kind]) -> Iterator[Json]:
         elif type(part) is Result:
             yield _result(part, kinds, {})
         else:  # the model's messages have no room for pictures and files
-            yield _heard("user", [_part(part)])
+            yield _heard("user", [written_part(part)])
     if said:
         yield _said(said, phase)
 
@@ -271,7 +233,7 @@ def _others(turn: Turn, kinds: dict[str, Kind], known: dict[str, Tool]) -> Itera
     role, heard = "user" if turn.role == "user" else "developer", []
     for part in turn.parts:
         if isinstance(part, Text | Image | Document):
-            heard.append(_part(part))
+            heard.append(written_part(part))
             continue
         if heard:
             yield _heard(role, heard)
@@ -334,12 +296,13 @@ CALLS: Final[dict[Kind, Callable[[Call], Json]]] = {
 def action(given: Json) -> Json:
     """The action of a call of the shell, from its arguments: `command` and `env` must be there, and fit."""
     command = given.get("command")
-    if command.__class__ is str:
-        command = ["bash", "-lc", command]
-    elif command.__class__ is not list:
-        command = []
-    return {"type": "exec", "env": {}, **given, "command": [word if word.__class__ is str else compact(word)
-                                                            for word in command]}  # fmt: skip
+    command = ["bash", "-lc", command] if command.__class__ is str else words(command)
+    return {"type": "exec", "env": {}, **given, "command": command}
+
+
+def words(value: Any) -> list[str]:
+    """A list of strings, whatever the model made of it."""
+    return [word if word.__class__ is str else compact(word) for word in value] if value.__class__ is list else []
 
 
 def _result(result: Result, kinds: dict[str, Kind], known: dict[str, Tool]) -> Json:
@@ -359,7 +322,7 @@ def _output(result: Result) -> Any:
         return ""
     if len(parts) == 1 and type(parts[0]) is Text:
         return parts[0].text
-    return [_part(part) for part in parts]
+    return [written_part(part) for part in parts]
 
 
 def found(turns: Iterable[Turn]) -> set[str]:
@@ -377,41 +340,3 @@ def _found(result: Result) -> list[str] | None:
     if head == FOUND:
         return names
     return [] if text.text == NONE_FOUND else None
-
-
-def _part(part: Part) -> Json:
-    return PARTS[type(part)](part)
-
-
-def _written_image(image: Image) -> Json:
-    url = f"data:{image.media or media_of(image.data)};base64,{image.data}" if image.data else image.url
-    return {"type": "input_image", "image_url": url}
-
-
-def _written_document(document: Document) -> Json:
-    if document.data:
-        media = document.media or media_of(document.data)
-        return {"type": "input_file", "filename": document.name,
-                "file_data": f"data:{media};base64,{document.data}"}  # fmt: skip
-    if document.url and not document.text:
-        return {"type": "input_file", "filename": document.name, "file_url": document.url}
-    return {"type": "input_text", "text": f"Document: {document.name}\n\n{document.text}"}
-
-
-PARTS: Final[dict[type[Part], Callable[[Any], Json]]] = {
-    Text: lambda part: {"type": "input_text", "text": part.text}, Image: _written_image, Document: _written_document,
-}  # fmt: skip
-
-MAGIC: Final = (
-    (b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"RIFF", "image/webp"),
-    (b"%PDF", "application/pdf"),
-)  # fmt: skip
-
-
-def media_of(data: str) -> str:
-    """What base64 is of, by its first bytes."""
-    try:
-        head = base64.b64decode(data[:12])
-    except (binascii.Error, ValueError):
-        head = b""
-    return next((media for magic, media in MAGIC if head.startswith(magic)), "application/octet-stream")

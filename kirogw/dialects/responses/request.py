@@ -9,7 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
+import orjson
+
 from kirogw.conversation import Conversation, Format, Search, Text, Thinking, Turn
+from kirogw.dialects import clean
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.dialect import Ask
 from kirogw.dialects.fields import choice, count, may, model_name, need, objects, strings
@@ -89,6 +92,7 @@ def _instructions(body: Json) -> tuple[str, ...]:
 def read_thinking(body: Json) -> Thinking:
     """`generate_summary` is the older name of `summary`. No summary is asked for by "none" (Codex)."""
     given, at = may(body, "reasoning", dict, {}), "reasoning."
+    given = {**given, **_update(body, "reasoning")}
     name = "summary" if given.get("summary") is not None else "generate_summary"
     summary = choice(given, name, SUMMARIES, at) if given.get(name) is not None else ""
     summary = "" if summary == "none" else summary
@@ -99,7 +103,7 @@ def read_thinking(body: Json) -> Thinking:
 
 
 def read_format(body: Json) -> Format | None:
-    text = may(body, "text", dict, {})
+    text = {**may(body, "text", dict, {}), **_update(body, "text")}
     given, at = may(text, "format", dict, {}, "text."), "text.format."
     kind = choice(given, "type", FORMATS, at) if given else "text"
     if kind == "text":
@@ -113,6 +117,16 @@ def read_format(body: Json) -> Format | None:
         schema = {"description": description, **schema}
     strict = may(given, "strict", bool, False, at) if given.get("strict") is not None else None
     return Format(schema or None, may(given, "name", str, "", at), strict, at + "schema")
+
+
+def _update(body: Json, name: str) -> Json:
+    """What items in mid-conversation change of a member of the request."""
+    found: Json = {}
+    if body.get("input").__class__ is list:
+        for n, item in enumerate(body["input"]):
+            if item.get("type") == "configuration_update":
+                found |= may(item, name, dict, {}, f"input.{n}.")
+    return found
 
 
 def _search(body: Json, search: Search | None, forced: bool) -> Search | None:
@@ -160,8 +174,12 @@ def _echo(body: Json, offer: tools.Offer) -> dict[str, Any]:
     repeated = {name: default if body.get(name) is None else body[name] for name, default in REPEATED.items()}
     if repeated["text"].get("format") is None:
         repeated["text"] = {**repeated["text"], **REPEATED["text"]}
+    try:
+        orjson.dumps(repeated)
+    except TypeError:  # halves of surrogate pairs, which no answer can carry
+        repeated = clean.json(repeated)
     return {
-        "response": repeated, "tools": tools.kinds(offer.tools), "seals": SEALS in include,
+        "response": repeated, "tools": tools.special(offer.tools), "seals": SEALS in include,
         "sources": SOURCES in include, "store": may(body, "store", bool, True),
         "previous_response_id": may(body, "previous_response_id", str, "") or None,
     }  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any, Final
 from kirogw.conversation import Choice, Search, Tool
 from kirogw.dialects import custom
 from kirogw.dialects.fields import choice, may, need, objects, pick, strings
+from kirogw.dialects.responses.known import AS_FUNCTIONS, KNOWN
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
@@ -21,22 +22,6 @@ DEFAULT: Final = "functions"
 """The namespace of Responses Lite for what is in none. Its tools are called without it as well."""
 
 EMPTY: Final[Json] = {"type": "object", "properties": {}}
-SHELL: Final[Json] = {
-    "type": "object",
-    "properties": {
-        "command": {"type": "array", "items": {"type": "string"}, "description": "The command and its arguments."},
-        "working_directory": {"type": "string", "description": "Where to run it."},
-        "timeout_ms": {"type": "integer", "description": "Milliseconds after which it is ended."},
-        "env": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Environment variables."},
-        "user": {"type": "string", "description": "The user to run it as."},
-    },
-    "required": ["command"],
-}
-SEARCH: Final[Json] = {
-    "type": "object",
-    "properties": {"query": {"type": "string", "description": "What the tool that you need would do."}},
-    "required": ["query"],
-}
 
 
 @dataclass(slots=True)
@@ -133,19 +118,6 @@ def _namespace(tool: Json, at: str, offer: Offer) -> None:
         offer.tools.append(Tool(found.name, found.description, found.schema, found.kind, name, native, found.strict))
 
 
-def _shell(tool: Json, at: str, offer: Offer) -> None:
-    words = "Runs a command on the user's machine and gives what it prints."
-    offer.tools.append(Tool("local_shell", words, SHELL, "shell", native=tool))
-
-
-def _tool_search(tool: Json, at: str, offer: Offer) -> None:
-    """A search that OpenAI runs needs no tool here: the tools that it would find are all declared."""
-    if tool.get("execution") == "client":
-        schema = may(tool, "parameters", dict, {}, at) or SEARCH
-        words = may(tool, "description", str, "", at) or "Finds more tools; what it finds can be called afterwards."
-        offer.tools.append(Tool("tool_search", words, schema, "search", native=tool))
-
-
 def _web_search(tool: Json, at: str, offer: Offer) -> None:
     filters = may(tool, "filters", dict, {}, at)
     blocked = strings(filters, "blocked_domains", at + "filters.")
@@ -157,17 +129,22 @@ def _mcp(tool: Json, at: str, offer: Offer) -> None:
     offer.leave_out(f"mcp:{need(tool, 'server_label', str, at)}")
 
 
+def _known(tool: Json, at: str, offer: Offer) -> None:
+    if found := KNOWN[tool["type"]](tool, at):
+        offer.tools.append(found)
+    elif tool["type"] != "tool_search":
+        offer.leave_out(tool["type"])
+
+
 READERS: Final[dict[str, Callable[[Json, str, Offer], None]]] = {
-    "function": _own, "custom": _own, "namespace": _namespace, "local_shell": _shell, "tool_search": _tool_search,
-    "web_search": _web_search, "mcp": _mcp,
+    "function": _own, "custom": _own, "namespace": _namespace, "web_search": _web_search, "mcp": _mcp,
+    **dict.fromkeys(KNOWN, _known),
 }  # fmt: skip
 
 
 # what may be called
 
 MODES: Final = {"none": "none", "auto": "auto", "required": "any"}
-BY_KIND: Final = {"local_shell": "local_shell", "tool_search": "tool_search"}
-"""Tools without a name of their own, by the `type` of a choice."""
 
 
 def read_choice(body: Json, offer: Offer) -> tuple[Choice, bool]:
@@ -208,9 +185,8 @@ def _named(wish: Json, offer: Offer, at: str) -> str:
     kind = need(wish, "type", str, at)
     if kind.startswith("web_search"):
         return "web_search" if offer.search else ""
-    if kind not in ("function", "custom"):
-        name = BY_KIND.get(kind, "")
-        return name if any(tool.name == name for tool in offer.tools) else ""
+    if kind not in OWN:  # those of KNOWN are called by their kinds
+        return kind if any(tool.name == kind for tool in offer.tools) else ""
     box, inside = wish, at
     if wish.get(kind).__class__ is dict and "name" not in wish:  # as Chat Completions has it
         box, inside = wish[kind], f"{at}{kind}."
@@ -244,7 +220,7 @@ def written(tools: Iterable[Tool], without: Container[str] = ()) -> list[Json]:
 
 def one(tool: Tool) -> Json:
     """The definition of a tool; of one in a namespace, the namespace with this tool in it."""
-    if tool.native is not None:
+    if tool.native is not None and tool.native.get("type") not in AS_FUNCTIONS:
         return tool.native
     definition: Json = {"type": "function", "name": tool.bare, "description": tool.description,
                         "parameters": tool.schema, "strict": bool(tool.strict)}  # fmt: skip
@@ -253,9 +229,15 @@ def one(tool: Tool) -> Json:
     return {"type": "namespace", "name": tool.namespace, "description": "", "tools": [definition]}
 
 
-def kinds(tools: Sequence[Tool]) -> dict[str, Tool]:
-    """Those by name that an answer must not call as plain functions."""
-    return {tool.name: tool for tool in tools if tool.kind != "function" or tool.namespace}
+def special(tools: Sequence[Tool]) -> dict[str, Tool]:
+    """Those by name whose calls are no plain `function_call` items to the client."""
+    return {tool.name: tool for tool in tools if tool.namespace or form(tool) != "function"}
+
+
+def form(tool: Tool) -> str:
+    """What decides how a tool's calls look: the type of one that OpenAI defines, else function or custom."""
+    type_ = str((tool.native or {}).get("type", ""))
+    return type_ if type_ in KNOWN else tool.kind
 
 
 def names(definitions: Any) -> Iterator[str]:
