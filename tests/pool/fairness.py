@@ -9,7 +9,7 @@ import itertools
 import random
 import sys
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kirogw.dialects.dialect import Bucket, Quota, Verdict
 from kirogw.errors import BadRequest, Busy, Forbidden, Overloaded, QuotaUsed, UnknownModel
@@ -51,14 +51,19 @@ class Upstream:
     short: tuple = (-1.0, -1.0)  # no capacity for opus
     used: float = 0.0
     last: float = -1e9
+    window: float = 0.0  # the plan is that of a window so long
+    told: bool = True  # somebody tells what is left
+    began: float = 0.0
 
     def verdict(self, model, now, chance):
         if self.locked[0] <= now < self.locked[1]:
             return LOCKED
         if self.resets is not None and now >= self.resets:
             self.used, self.resets = 0.0, None
+        if self.window and now >= self.began + self.window:
+            self.used, self.began = 0.0, now // self.window * self.window
         if self.used >= self.plan:
-            return USED_UP
+            return replace(USED_UP, hint=self.began + self.window - now) if self.window and self.told else USED_UP
         if model == self.lacks:
             return LACKING
         if model == "opus" and self.short[0] <= now < self.short[1]:
@@ -73,6 +78,12 @@ class Upstream:
         return next((share for until, share in AGAIN if since < until), self.limited)
 
     def quota(self, now):
+        """None where nobody tells."""
+        if not self.told:
+            return None
+        if self.window:
+            percent, ends = 100 * min(1.0, self.used / self.plan), START + self.began + self.window
+            return Quota(START + now, (Bucket("window", percent, 100.0, ends, self.window),), windows=True)
         resets = None if self.resets is None else START + self.resets
         return Quota(START + now, (Bucket("plan", min(self.used, self.plan), self.plan, resets),), resets_at=resets)
 
@@ -91,6 +102,14 @@ ROUGH = {
     "small plan": (Account("small plan"), Upstream(plan=120.0, resets=2400.0)),
     "locked for a while": (Account("locked for a while"), Upstream(plan=4000.0, locked=(900.0, 2700.0))),
     "without opus": (Account("without opus"), Upstream(plan=4000.0, lacks="opus")),
+}
+MIXED = {
+    "Kiro, large": (Account("Kiro, large", "social"), Upstream(plan=2500.0)),
+    "Kiro, small": (Account("Kiro, small", "key"), Upstream(plan=500.0)),
+    "Codex, one": (Account("Codex, one", "codex"), Upstream(plan=400.0, window=1800.0)),
+    "Codex, two": (Account("Codex, two", "codex"), Upstream(plan=200.0, window=1800.0)),
+    "ChatGPT, first": (Account("ChatGPT, first", "siwc"), Upstream(plan=100.0, window=1800.0, told=False)),
+    "ChatGPT, second": (Account("ChatGPT, second", "siwc"), Upstream(plan=100.0, window=1800.0, told=False)),
 }
 
 
@@ -200,6 +219,9 @@ class Simulation:
     def begun(self, now, place, leaves):
         if not leaves:
             self.pool.pool.served(place.account.id, place.model, START + now, place.began)
+        truth = self.truth[place.account.id]
+        if truth.window and truth.told:  # the head of the answer says so
+            self.pool.pool.quota(place.account.id, truth.quota(now), START + now)
 
     def end(self, now, request, place, leaves):
         credits = 0.3 * self.dice.lognormvariate(0.0, 0.5)
@@ -217,7 +239,7 @@ class Simulation:
         self.outcome.refused[verdict.rule] += 1
         self.pool.pool.failed(id, verdict, request.model, START + now, START + began)
         self.pool.leave(place, START + now)
-        if verdict.fate == "exhausted":
+        if verdict.fate == "exhausted" and self.truth[id].told:
             self.pool.pool.quota(id, self.truth[id].quota(now), START + now)
         if verdict.elsewhere and now - request.came < BUDGET:
             request.tried.add(id)
@@ -236,7 +258,8 @@ class Simulation:
         for id, truth in self.truth.items():
             if not truth.locked[0] <= now < truth.locked[1]:
                 truth.verdict("", now, lambda: 1.0)
-                self.pool.pool.quota(id, truth.quota(now), START + now)
+                if truth.told:
+                    self.pool.pool.quota(id, truth.quota(now), START + now)
         if self.left or self.running:
             self.at(now + 300.0, self.look)
 
@@ -245,17 +268,18 @@ class Simulation:
             truth = self.truth[id]
             if truth.locked[0] <= now < truth.locked[1]:
                 self.pool.pool.failed(id, LOCKED, "", START + now)
-            else:
+            elif truth.told:
                 self.pool.pool.quota(id, truth.quota(now), START + now)
         if self.left or self.running:
             self.at(now + 5.0, self.probe)
 
 
 def played(mode, requests=REQUESTS):
-    """Without faults and sessions, and with both."""
+    """Without faults and sessions, with both, and of two providers."""
     calm = {name: (Account(name, weight=row.weight), truth) for name, (row, truth) in CALM.items()}
     calm = Simulation(mode, calm, sessions=False, requests=requests, limit=0).run()
-    return calm, Simulation(mode, ROUGH, sessions=True, requests=requests).run()
+    mixed = Simulation(mode, MIXED, sessions=False, requests=requests, limit=0).run()
+    return calm, Simulation(mode, ROUGH, sessions=True, requests=requests).run(), mixed
 
 
 HEAD = """# Scheduling and health
@@ -273,12 +297,16 @@ accounts, and 20 when it begins a conversation (`python bench/pool.py`).
 | `round-robin` | whoever has waited longest |
 | `fill-first` | the first in the order of the settings that has a place |
 | `least-used` | whoever had the fewest requests lately: one of ten minutes ago counts half; one on its way counts twice |
-| `most-quota-left` | whoever has the most credits left, by the last look at its plan and what was used since |
+| `most-quota-left` | whoever has the most credits left, by the last look at its plan and what was used since. Where some accounts have windows of time and no credits, all are compared by the part of it that is left, of several windows by the one with the least |
 | `weighted` | each in proportion to its weight |
 | `random` | anyone |
 
 An account that comes back after a rest, or is new, gets its share from then on, and not what it has missed.
 
+* **Accounts of several providers** are one pool: those serve a request whose provider has its model.
+* **Several accounts of Sign in with ChatGPT are not used in turn**: each is for its owner. The first of them that can
+  serve does, also for conversations that began on another one while it could not; one that is busy is waited for. The
+  others are used when a request or a key names them, or with `CHATGPT_ROTATION=true`.
 * **A conversation stays on its account** (`STICKY_SESSIONS`) while that can serve: its cache and its signed thinking are
   there. It moves when it must, and is then on the new one. If all places of its account are taken, it waits {patience:g} s
   before it moves; if it is its own requests that fill them, another account answers this one as a guest.
@@ -297,8 +325,8 @@ What is the request's fault, the network's or the model's does nothing to an acc
 WORDS = {
     # row of kirogw/pool/health.py: what happened
     "capacity": "no capacity for this model", "unavailable": "503 without a reason",
-    "refresh-failed": "its login could not be renewed just now", "renew-failed": "the same, after Kiro refused its token",
-    "token": "Kiro refuses its renewed token", "slow": "a rate limit (429)", "exhausted": "its plan is used up (402)",
+    "refresh-failed": "its login could not be renewed just now", "renew-failed": "the same, after its token was refused",
+    "token": "its renewed token is refused", "slow": "a rate limit (429)", "exhausted": "its plan or a window is used up (402, 429)",
     "suspended": "it is locked (403, 423)", "login": "somebody must sign in", "attention": "it is refused otherwise (403)",
     "lacks": "it does not have this model",
 }
@@ -312,8 +340,10 @@ AFTER = """
   held against the old one.
 * **A look at the quota** that finds something left ends a rest of those marked; but if the next request fails all the
   same, it is not believed again before a success. One that finds nothing left makes the account `exhausted` until the
-  reset; until a request was really refused, it still serves when nobody else can.
-* What Kiro itself asks for (Retry-After) is kept, for ten minutes at most; then one request tells more.
+  reset (of windows: until the last of those used up is full again); until a request was really refused, it still
+  serves when nobody else can. ChatGPT tells what is left with each answer, too.
+* What the upstream itself asks for (Retry-After) is kept, for ten minutes at most; then one request tells more. Only when
+  a plan is used up, the time that is told with that (`resets_at`) is kept to the end.
 * Failures of requests that ran side by side count once.
 * When nobody can serve, the client hears the earliest time at which somebody can, and of each account why.
 
@@ -369,6 +399,16 @@ reset, an account that is locked for half an hour, and one without a model. Clie
 Other errors would be those of requests that found nobody."""
 
 
+MIXED_WORDS = """
+Two providers' accounts: two Kiro plans of 2,500 and 500 credits, two Codex logins whose windows of half an hour hold as
+much as 400 and 200 credits, and two of Sign in with ChatGPT with 100 each, of which nobody tells what is left and only the
+first that can serve does:"""
+
+
+def refusals(outcomes):
+    yield "| refused and served elsewhere | " + " | ".join(str(outcome.refused["quota"]) for outcome in outcomes) + " |\n"
+
+
 def words():
     """What is told before the figures."""
     told = HEAD.format(patience=PATIENCE, first=FIRST_GAP, longest=LONGEST_GAP, quiet=QUIET)
@@ -376,9 +416,9 @@ def words():
 
 
 def markdown(requests=REQUESTS):
-    calm, rough = zip(*(played(mode, requests) for mode in MODES), strict=True)
+    calm, rough, mixed = zip(*(played(mode, requests) for mode in MODES), strict=True)
     parts = [words(), f"## Shares of {requests:,} requests\n\n", *shares(CALM_WORDS, CALM, calm)]
-    return "".join([*parts, *shares(ROUGH_WORDS, ROUGH, rough), *figures(rough)])
+    return "".join([*parts, *shares(ROUGH_WORDS, ROUGH, rough), *figures(rough), *shares(MIXED_WORDS, MIXED, mixed), *refusals(mixed)])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 
 from kirogw.pool import Account
 from tests.pool import fairness
-from tests.pool.fairness import CALM, MODES, ROUGH, Simulation
+from tests.pool.fairness import CALM, MIXED, MODES, ROUGH, Simulation
 
 REQUESTS = 1000
 SHARES = {
@@ -33,7 +33,16 @@ def test_no_rule_is_broken_in_rough_weather(mode):
     assert all(limit == 0 or outcome.pool.most[name] <= limit for name, limit in outcome.pool.limits.items())
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_no_rule_is_broken_between_two_providers(mode):
+    """Nobody is left alone with a used-up window, and the second login of its kind only serves when the first can not."""
+    outcome = Simulation(mode, MIXED, sessions=False, requests=REQUESTS, limit=0).run()
+    assert outcome.answered.total() + outcome.gone + outcome.told.total() == REQUESTS
+    assert set(outcome.told) <= {"BadRequest"}
+    assert outcome.answered["ChatGPT, second"] == 0 or outcome.refused["quota"] > 0
+
+
 def test_the_docs_have_the_table_of_the_code():
     text = Path(__file__).parents[2].joinpath("docs", "scheduling.md").read_text()
     assert text.startswith(fairness.words())
-    assert all(f"| {name} |" in text for name in ROUGH)
+    assert all(f"| {name} |" in text for name in (*ROUGH, *MIXED))

@@ -11,7 +11,9 @@ from kirogw.settings import Settings
 
 @dataclass
 class Watched:
-    """`limits`: answers at once by account, 0 for no limit. Raises AssertionError when a rule is broken."""
+    """`limits`: answers at once by account, 0 for no limit. `rotates`: several accounts of Sign in with ChatGPT are used
+    in turn. Raises AssertionError when a rule is broken.
+    """
 
     pool: Pool
     limits: dict
@@ -23,6 +25,7 @@ class Watched:
     beside: Counter = field(default_factory=Counter)  # a session's requests on their way at its account
     bindings: dict = field(default_factory=dict)
     moves: int = 0
+    rotates: bool = False
 
     def take(self, want, now):
         rows = {row["id"]: row for row in self.pool.status(now)}
@@ -79,7 +82,12 @@ class Watched:
         asked = [row for id, row in rows.items()
                  if row["enabled"] and id not in want.tried and (want.only is None or id in want.only)]  # fmt: skip
         have = [row for row in asked if not any(m["model"] == want.model and m["reason"] == "model" for m in row["models"])]
-        return {row["id"] for row in have or asked if self._fit(row, now)}
+        return self._alone([row for row in have or asked if self._fit(row, now)])
+
+    def _alone(self, rows):
+        """Of those that are each for their owner only the first, in the order in which the pool has them."""
+        first = next((row["id"] for row in rows if row["kind"] == "siwc"), "")
+        return {row["id"] for row in rows if self.rotates or row["kind"] != "siwc" or row["id"] == first}
 
     def _fit(self, row, now):
         if row["state"] == "ready":
