@@ -208,8 +208,8 @@ class Logins:
         return made
 
     def remove(self, id: str) -> None:
-        """Forget an account of the store, and sign it out where that can be done. Raises NotFound, or BadRequest for one
-        that lies elsewhere.
+        """Forget an account of the store, and sign it out where that can be done. Raises NotFound, or BadRequest for
+        one that lies elsewhere.
         """
         self._need_stored(id, "take it away there, or disable it here")
         held = self.known(id)

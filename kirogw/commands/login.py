@@ -1,4 +1,4 @@
-"""`login`: sign in to Kiro from the command line, with a browser here or anywhere else."""
+"""`login`: sign in to Kiro or ChatGPT from the command line, with a browser here or anywhere else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from kirogw.errors import GatewayError
 from kirogw.logins import files
 from kirogw.logins.callback import Listener, PortTaken, Said
 from kirogw.logins.flows import said
-from kirogw.logins.walk import Flow, Walk
+from kirogw.logins.host import host_id
+from kirogw.logins.walk import PATHS, Walk
+from kirogw.logins.way import Flow
 from kirogw.settings import load
 from kirogw.store import StoreFailed, open_store
 from kirogw.transport import Transport
@@ -34,18 +36,20 @@ TICK: Final = 0.2  # seconds between two looks at what has come
 
 def form() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
-        "kirogw.py login", description="Sign in to Kiro. Without a choice, Kiro's page in the browser asks which way.",
+        "kirogw.py login", description="Sign in to Kiro (without a choice, its page in the browser asks which way) or"
+        " to ChatGPT: by Sign in with ChatGPT (chatgpt), or as the Codex client (codex).",
     )  # fmt: skip
-    top.add_argument("provider", choices=["kiro"], help="whose account")
+    top.add_argument("provider", choices=["kiro", "chatgpt", "codex"], help="whose account")
     way = top.add_mutually_exclusive_group()
-    way.add_argument("--builder-id", action="store_true", help="an AWS Builder ID, by a code")
-    way.add_argument("--idc", metavar="URL", help="IAM Identity Center, by a code; the organisation's start URL")
-    way.add_argument("--social", choices=sorted(signin.SOCIAL), help="Google or GitHub, by a code")
+    way.add_argument("--builder-id", action="store_true", help="Kiro: an AWS Builder ID, by a code")
+    way.add_argument("--idc", metavar="URL", help="Kiro: IAM Identity Center, by a code; the organisation's start URL")
+    way.add_argument("--social", choices=sorted(signin.SOCIAL), help="Kiro: Google or GitHub, by a code")
     top.add_argument("--region", default="", help="region of the Identity Center, such as eu-west-1")
     how = top.add_mutually_exclusive_group()
-    how.add_argument("--device", dest="how", action="store_const", const="device", help="by a code (the default)")
+    how.add_argument("--device", dest="how", action="store_const", const="device",
+                     help="by a code (the default of --social)")  # fmt: skip
     how.add_argument("--browser", dest="how", action="store_const", const="browser",
-                     help="with --social: by Kiro's page, which comes back to this machine")  # fmt: skip
+                     help="by the page, which comes back to this machine (the default of codex)")  # fmt: skip
     how.add_argument("--link", dest="how", action="store_const", const="link",
                      help="with --social: by an older page, whose last address (kiro://...) is pasted")  # fmt: skip
     top.add_argument("--label", default="", help="a name for the account")
@@ -62,14 +66,15 @@ def run(words: Sequence[str]) -> int:
     args = top.parse_args(words)
     if args.idc and not args.region:
         top.error("--idc needs --region, the region of the Identity Center")
-    if args.how and not args.social:
-        top.error("--device, --browser and --link go with --social")
+    if fault := _fault(args):
+        top.error(fault)
     settings = load()
     transport = Transport(settings)
     try:
         with contextlib.closing(open_store(settings)) as store:
             logins = Logins(settings, transport.post, store)
-            walk = Walk(settings, transport.post, logins.add, time.time, time.sleep, args.port)
+            walk = Walk(settings, transport.post, logins.add, time.time, time.sleep, args.port,
+                        host=lambda: host_id(store), known=logins.known)  # fmt: skip
             return _ended(_walked(Session(walk, walk.start(*wanted(args)), args), args), logins, args)
     except (GatewayError, StoreFailed, files.Unreadable) as error:
         complain(error)
@@ -78,9 +83,24 @@ def run(words: Sequence[str]) -> int:
         transport.close()
 
 
+def _fault(args: argparse.Namespace) -> str:
+    """What does not go together, "" for nothing."""
+    if args.provider != "kiro" and (args.builder_id or args.idc or args.social):
+        return "--builder-id, --idc and --social are ways to sign in to Kiro"
+    if args.provider == "chatgpt" and args.how not in (None, "browser"):
+        return "Sign in with ChatGPT works by the browser only; `login codex --device` takes a code"
+    if args.provider == "codex" and args.how == "link":
+        return "--link is a way to sign in to Kiro"
+    if args.provider == "kiro" and args.how and not args.social:
+        return "--device, --browser and --link go with --social"
+    return ""
+
+
 def wanted(args: argparse.Namespace) -> tuple[str, Json]:
     """The kind of sign-in and its parameters."""
     params: Json = {"label": args.label, "account": args.account}
+    if args.provider != "kiro":
+        return args.provider, {**params, "how": args.how or "browser"}
     if args.builder_id:
         return "builder-id", params
     if args.idc:
@@ -143,19 +163,27 @@ def _walked(session: Session, args: argparse.Namespace) -> Flow:
 
 @contextlib.contextmanager
 def _listening(session: Session) -> Iterator[None]:
-    if session.flow.step != "browser" or session.flow.how != "browser":
-        yield
-        return
-    try:
-        listener = Listener(session.walk.port, session.came_back, lambda: True)
-    except PortTaken as error:
-        session.say(str(error))
-        yield
-        return
+    """The page can come back to this machine, or is told that it can not."""
+    listener = _listener(session) if session.flow.step == "browser" and session.flow.how == "browser" else None
+    if listener:
+        session.flow = session.walk.at(session.flow, listener.port)
     try:
         yield
     finally:
-        listener.close()
+        if listener:
+            listener.close()
+
+
+def _listener(session: Session) -> Listener | None:
+    """At the first port that can be had."""
+    why = ""
+    for port in session.walk.ports(session.flow):
+        try:
+            return Listener(port, session.came_back, lambda: True, PATHS)
+        except PortTaken as error:
+            why = why or str(error)
+    session.say(why)
+    return None
 
 
 def _typed() -> queue.SimpleQueue[str]:

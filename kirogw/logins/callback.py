@@ -1,4 +1,4 @@
-"""The port of this machine that Kiro's sign-in page sends the browser to: open while somebody signs in, and no longer.
+"""The port of this machine that a sign-in page sends the browser to: open while somebody signs in, and no longer.
 
 Only this machine can reach it, and all it does is to hand the address over: whether that is ours is decided elsewhere.
 Each connection has a thread of its own, since browsers open some that they never use.
@@ -12,7 +12,7 @@ import html
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,6 @@ from kirogw.errors import GatewayError
 from kirogw.log import logger
 
 HOSTS: Final = (("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6))  # `localhost` may mean either
-PATHS: Final = ("/oauth/callback", "/signin/callback")
 LONGEST_HEAD: Final = 65536
 PATIENCE: Final = 10.0  # seconds for a request to come whole
 TICK: Final = 0.25  # seconds between two looks at whether the port is still wanted
@@ -42,17 +41,20 @@ class Said:
 
 
 class Listener:
-    """Open once made. `arrived(path and query)` says what the page tells, or raises GatewayError; it is called in
-    threads. `wanted()` is asked a few times a second: the port is given up when it is not.
+    """Open once made; `port` 0 is any that is free. `arrived(path and query)` says what the page tells of an address
+    with one of `paths`, or raises GatewayError; it is called in threads. `wanted()` is asked a few times a second: the
+    port is given up when it is not.
     """
 
-    def __init__(self, port: int, arrived: Callable[[str], Said], wanted: Callable[[], bool]) -> None:
-        self.port, self._arrived, self._wanted = port, arrived, wanted
+    def __init__(self, port: int, arrived: Callable[[str], Said], wanted: Callable[[], bool],
+                 paths: Sequence[str]) -> None:  # fmt: skip
+        self._arrived, self._wanted, self._paths = arrived, wanted, paths
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._connections: dict[socket.socket, bool] = {}  # whether an answer is being made
         self._held = 0
         self._sockets = _bound(port)
+        self.port: int = self._sockets[0].getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, args=(each,), name="callback", daemon=True)
                          for each in self._sockets]  # fmt: skip
         for thread in self._threads:
@@ -122,7 +124,7 @@ class Listener:
                 del self._connections[connection]
 
     def _said(self, method: str, target: str) -> Said:
-        if target.partition("?")[0] not in PATHS:
+        if target.partition("?")[0] not in self._paths:
             return Said("Not here", "There is nothing at this address.", 404)
         if method != "GET":
             return Said("Not so", "This address can only be opened.", 405)
@@ -138,7 +140,7 @@ class Listener:
 def _bound(port: int) -> list[socket.socket]:
     """Listening on both loopback addresses, as far as this machine has them. Raises PortTaken."""
     sockets: list[socket.socket] = []
-    for host, family in HOSTS:
+    for host, family in HOSTS if port else HOSTS[:1]:  # where any will do, the page names the first address itself
         try:
             sockets.append(socket.create_server((host, port), family=family, backlog=16))
         except OSError as error:

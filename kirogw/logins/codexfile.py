@@ -1,5 +1,5 @@
-"""Codex CLI's auth.json as a place of a login. It is read anew before it is written, keeps every member that is not ours
-to change, and is left alone when Codex CLI has changed it since. Source: codex 2.8.
+"""Codex CLI's auth.json as a place of a login. It is read anew before it is written, keeps every member that is not
+ours to change, and is left alone when Codex CLI has changed it since. Source: codex 2.8.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ process where the login began; the address can be pasted anywhere.
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -14,13 +15,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from kirogw.dialects.kiro import signin
-from kirogw.dialects.kiro.signin import Callback
+from kirogw.dialects.credential import Credential
+from kirogw.dialects.signin import Callback
 from kirogw.errors import Busy, GatewayError, NotFound
 from kirogw.log import logger
 from kirogw.logins.callback import Listener, PortTaken, Said
+from kirogw.logins.host import host_id
 from kirogw.logins.redeem import Post
-from kirogw.logins.walk import Add, Flow, Walk
+from kirogw.logins.walk import PATHS, Add, Walk, unknown
+from kirogw.logins.way import Flow
 from kirogw.settings import Settings
 from kirogw.store import Conflict, Store, StoreFailed
 from kirogw.wire import Json
@@ -46,10 +49,10 @@ class Flows:
 
     def __init__(self, settings: Settings, post: Post, store: Store, seal: Sealer, add: Add, *,
                  now: Callable[[], float] = time.time, sleep: Callable[[float], None] = pause,
-                 port: int = signin.PORT) -> None:  # fmt: skip
-        self._walk = Walk(settings, post, add, now, sleep, port)
+                 port: int = 0, known: Callable[[str], Credential | None] = unknown) -> None:  # fmt: skip
+        self._walk = Walk(settings, post, add, now, sleep, port, host=lambda: host_id(store), known=known)
         self._store, self._seal, self._now = store, seal, now
-        self._listener: Listener | None = None
+        self._listeners: dict[int, Listener] = {}  # by the port that was wanted; 0: any
         self._lock = threading.Lock()
 
     # what the API calls; each gives `Flow.shown()`
@@ -60,8 +63,10 @@ class Flows:
             raise Busy("too many sign-ins are on their way; end or cancel one", wait=60.0)
         flow = self._walk.start(kind, params)
         self._put(flow, 0)
-        if flow.step == "browser" and flow.how == "browser" and (taken := self._listen()):
-            flow = self._put(replace(flow, notice=taken), 1)[0]
+        if flow.step == "browser" and flow.how == "browser":
+            port, taken = self._listen(flow)
+            if taken or port != flow.port:
+                flow = self._put(replace(self._walk.at(flow, port or flow.port), notice=taken), 1)[0]
         return flow.shown()
 
     def state(self, id: str) -> Json:
@@ -88,10 +93,10 @@ class Flows:
                 return ended.shown()
 
     def close(self) -> None:
-        """The process ends: its port is free when this returns. The flows go on elsewhere."""
+        """The process ends: its ports are free when this returns. The flows go on elsewhere."""
         with self._lock:
-            listener, self._listener = self._listener, None
-        if listener:
+            listeners, self._listeners = self._listeners, {}
+        for listener in listeners.values():
             listener.close()
 
     # steps
@@ -149,19 +154,33 @@ class Flows:
 
     # the port
 
-    def _listen(self) -> str:
-        """Why the browser can not come back by itself, "" when it can."""
+    def _listen(self, flow: Flow) -> tuple[int, str]:
+        """The port of this machine that the browser can come back to; 0, and why it can not do so by itself."""
+        taken = ""
         with self._lock:
-            if self._listener and self._listener.hold():
-                return ""
-            if self._listener:
-                self._listener.close()  # one of its two addresses may still be taken
-            try:
-                self._listener = Listener(self._walk.port, self._came_back, self._wanted)
-            except PortTaken as error:
-                others = [flow for flow in self._all() if flow.step == "browser" and not flow.notice]
-                return "" if len(others) > 1 else str(error)  # another worker has it, and serves all of them
-            return ""
+            for wanted in self._walk.ports(flow):
+                try:
+                    return self._opened_port(wanted), ""
+                except PortTaken as error:
+                    taken = taken or str(error)
+                    if wanted and self._is_served(wanted, flow):
+                        return wanted, ""
+        return 0, taken
+
+    def _opened_port(self, wanted: int) -> int:
+        known = self._listeners.get(wanted)
+        if known and known.hold():
+            return known.port
+        if known:
+            known.close()  # one of its two addresses may still be taken
+        made = Listener(wanted, self._came_back, functools.partial(self._wanted, wanted), PATHS)
+        self._listeners[wanted] = made
+        return made.port
+
+    def _is_served(self, port: int, mine: Flow) -> bool:
+        """Whether another worker has the port: it serves all flows."""
+        return any(flow.step == "browser" and flow.port == port and not flow.notice and flow.id != mine.id
+                   for flow in self._all())  # fmt: skip
 
     def _came_back(self, target: str) -> Said:
         """The browser is here with an address: whose is it?"""
@@ -178,9 +197,10 @@ class Flows:
                 return said(self._arrived(flow, self._get(flow.id)[1], moved, back))
         raise fault
 
-    def _wanted(self) -> bool:
+    def _wanted(self, port: int) -> bool:
         try:
-            return any(flow.how == "browser" and flow.step in ("browser", "exchange") for flow in self._all())
+            return any(flow.how == "browser" and flow.step in ("browser", "exchange")
+                       and port in self._walk.ports(flow) for flow in self._all())  # fmt: skip
         except StoreFailed:
             return True
 

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 
 from kirogw import log
 from kirogw.logins.keys import PREFIX, Key
+from kirogw.routing import Rules
 from kirogw.store import Doc, Store, StoreFailed
 from kirogw.wire import Json
 
@@ -26,6 +27,8 @@ KIND: Final = "key"
 SCOPES: Final = ("api", "admin")
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PATTERN: Final = re.compile(r"[A-Za-z0-9._:/*?-]{1,128}")
+RULE: Final = re.compile(r"[^=,>\s][^=,>]{0,127}=(?P<models>[^=,>\s][^=,>]{0,127}(?:>[^=,>]{1,128})*)")
+LISTS: Final = ("scopes", "models", "accounts", "aliases", "fallbacks")
 TAKEN: Final = frozenset({"main", "admin"})
 OVERLAP: Final = 86400.0  # seconds for which a key that was rotated still works, unless told otherwise
 LOOK: Final = 0.2  # seconds between two looks for a key that nobody knows
@@ -53,8 +56,9 @@ NO_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a key is good for. `models`: patterns with `*` and `?` of Kiro's model ids, empty: all; `accounts`: ids or
-    labels, empty: all; `expires_at`: epoch seconds, None: never.
+    """What a key is good for. `models`: patterns with `*` and `?` of the catalogues' ids, empty: all; `accounts`: ids
+    or labels, empty: all; `expires_at`: epoch seconds, None: never. `aliases` and `fallbacks` are written as in the
+    settings, and go before them.
     """
 
     scopes: tuple[str, ...] = ("api",)
@@ -63,6 +67,8 @@ class Terms:
     expires_at: float | None = None
     limits: Limits = NO_LIMITS
     note: str = ""
+    aliases: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ class Caller:
     limits: Limits = NO_LIMITS
     id: str = ""
     _models: re.Pattern[str] | None = field(default=None, repr=False, compare=False)
+    rules: Rules | None = field(default=None, repr=False, compare=False)
 
     def may_use(self, model: str) -> bool:
         """`model` as the catalogue calls it, with dots or dashes."""
@@ -109,7 +116,8 @@ class Record:
         terms = self.terms
         pattern = re.compile("|".join(map(_regex, terms.models))) if terms.models else None
         accounts = frozenset(terms.accounts) or None
-        return Caller(self.name, frozenset(terms.scopes), terms.models, accounts, terms.limits, self.id, pattern)
+        rules = Rules(terms.aliases, terms.fallbacks) if terms.aliases or terms.fallbacks else None
+        return Caller(self.name, frozenset(terms.scopes), terms.models, accounts, terms.limits, self.id, pattern, rules)
 
     def state(self, now: float) -> str:
         """active, expired or revoked."""
@@ -143,7 +151,7 @@ def _written(record: Record) -> Json:
 def _read(name: str, value: Mapping[str, Any]) -> Record:
     """Members that a later version may have added are passed over."""
     terms = _known(Terms, value["terms"])
-    terms.update((member, tuple(terms[member])) for member in ("scopes", "models", "accounts") if member in terms)
+    terms.update((member, tuple(terms[member])) for member in LISTS if member in terms)
     terms["limits"] = Limits(**_known(Limits, terms.get("limits", {})))
     hashes = tuple(Hash(**_known(Hash, one)) for one in value["hashes"])
     return Record(name, value["id"], hashes, Terms(**terms), value["created_at"], value.get("revoked_at"))
@@ -160,6 +168,10 @@ def check(terms: Terms) -> None:
     for model in terms.models:
         if not PATTERN.fullmatch(model):
             raise WrongTerms(f"{model!r} is no model: write its id, such as claude-sonnet-4.6, or claude-* for several")
+    for rule in (*terms.aliases, *terms.fallbacks):
+        found = RULE.fullmatch(rule)
+        if not found or (rule in terms.aliases and ">" in rule):
+            raise WrongTerms(f"{rule!r} is no rule: an alias is written name=model, a chain model=next>next")
     for name, value in asdict(terms.limits).items():
         if not 0 <= value < 1e15:
             raise WrongTerms(f"the limit {name} is {value:g}, but must be a number from 0 (no limit) up")

@@ -1,4 +1,7 @@
-"""Where the Kiro tools and Codex CLI keep their logins, on each system. Looks at nothing. Source: kiro 1.7, 1.8; codex 2.8."""
+"""Where the Kiro tools and Codex CLI keep their logins, on each system. Looks at nothing.
+
+Source: kiro 1.7, 1.8; codex 2.8.
+"""
 
 from __future__ import annotations
 

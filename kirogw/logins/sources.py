@@ -1,5 +1,5 @@
-"""Where logins lie, and how renewed tokens go back there: the IDE's file, the command line's database, the settings, and
-what is found of Codex CLI (`codexfile.py`).
+"""Where logins lie, and how renewed tokens go back there: the IDE's file, the command line's database, the settings,
+and what is found of Codex CLI (`codexfile.py`).
 
 A foreign file or row is read anew before it is written, keeps every member that is not ours to change, and is left
 alone when somebody else has changed it since. Source: kiro 1.6-1.9.

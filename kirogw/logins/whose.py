@@ -1,5 +1,5 @@
-"""Whose a new login is, and whether it serves at all: its quota is asked for, which names the owner; where a login knows of
-none, its models are.
+"""Whose a new login is, and whether it serves at all: its quota is asked for, which names the owner; where none can be
+asked for, its models are.
 
 Before an account has a place: so this looks for the profile itself, and keeps nothing.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from pathlib import Path
@@ -15,17 +16,19 @@ from kirogw.auth import Account, Logins
 from kirogw.budgets import Budgets
 from kirogw.desk import Desk, quotas_of
 from kirogw.gateway import Gateway
+from kirogw.kept import Kept
 from kirogw.logins import keys
 from kirogw.logins.flows import Flows
 from kirogw.logins.named import Keys
-from kirogw.logins.sealed import Safe
+from kirogw.logins.sealed import Safe, Unsealable
 from kirogw.pool import Pool
 from kirogw.settings import Settings, load
 from kirogw.store import Conflict, Store, open_store
 from kirogw.store.sync import Sync
 from kirogw.transport import Transport
+from kirogw.underway import Underway
 from kirogw.usage import Usage
-from kirogw.web import admin, api, failures
+from kirogw.web import admin, api, failures, responses
 from kirogw.web.state import State
 
 LOOK: Final = 2.0  # seconds between two looks at how the logins are
@@ -43,6 +46,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions["kirogw"] = assembled(settings)
     api.add_routes(app)
+    responses.add_routes(app)
     admin.add_routes(app)
     failures.add_handlers(app)
     return app
@@ -61,13 +65,15 @@ def assembled(settings: Settings) -> State:
     secret = _secret(settings, home, store, logins.safe)
     gateway = Gateway(settings, transport, logins, pool, sync, secret, quotas.wanted, quotas.told)
     usage = Usage(sync, store)
+    kept = Kept(settings, sync, logins.safe.seal, functools.partial(_opened, logins.safe))
     jobs = background.standard(settings, store, logins=logins, pool=pool, quotas=quotas, catalog=gateway.catalog,
-                               usage=usage)  # fmt: skip
+                               usage=usage, kept=kept)  # fmt: skip
     return State(
         settings=settings, store=store, sync=sync, logins=logins, pool=pool, quotas=quotas, gateway=gateway,
         usage=usage, background=background.Background(store, jobs),
-        flows=Flows(settings, transport.post, store, logins.safe, logins.add),
+        flows=Flows(settings, transport.post, store, logins.safe, logins.add, known=logins.known),
         keys=_keys(settings, store, sync, home), budgets=Budgets(sync, store),
+        kept=kept, underway=Underway(sync),
         desk=Desk(settings, store, sync, logins, pool, quotas, usage), demo=settings.demo, pid=os.getpid(),
     )  # fmt: skip
 
@@ -83,6 +89,13 @@ def _secret(settings: Settings, home: Path, store: Store, safe: Safe) -> bytes:
         store.put(*SECRET, {"sealed": safe.seal(own)}, if_version=0)
     doc = store.get(*SECRET)
     return safe.open(doc.value["sealed"]) if doc else own
+
+
+def _opened(safe: Safe, text: str) -> bytes | None:
+    try:
+        return safe.open(text)
+    except Unsealable:
+        return None
 
 
 def _keys(settings: Settings, store: Store, sync: Sync, home: Path) -> Keys:

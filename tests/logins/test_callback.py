@@ -11,6 +11,7 @@ import requests
 from kirogw.errors import BadRequest
 from kirogw.logins import callback
 from kirogw.logins.callback import Listener, PortTaken, Said
+from kirogw.logins.walk import PATHS
 from tests.system.running import free_port
 
 
@@ -27,7 +28,7 @@ def port():
 
 
 def listening(port, arrived=lambda url: Said("Done", url), wanted=lambda: True):
-    return Listener(port, arrived, wanted)
+    return Listener(port, arrived, wanted, PATHS)
 
 
 def is_free(port):

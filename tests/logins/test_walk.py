@@ -6,7 +6,9 @@ import pytest
 import requests
 
 from kirogw.errors import BadRequest, UpstreamFailed
-from kirogw.logins.walk import KINDS, Flow, Walk
+from kirogw.logins.walk import Walk
+from kirogw.logins.way import Flow
+from kirogw.logins.ways.kiro import Kiro
 from kirogw.store import StoreFailed
 from kirogw.twin import Twin
 from tests.logins import support
@@ -346,7 +348,7 @@ def test_cancelled(stand, kind):
     assert stand.walk.cancelled(flow) is flow
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", Kiro.kinds)
 def test_a_flow_survives_its_journey_and_shows_no_secret(stand, kind):
     flow = stand.start(kind)
     assert Flow.of(json.loads(json.dumps(flow.as_json()))) == flow

@@ -28,8 +28,8 @@ def is_auth_file(members: Mapping[str, Any]) -> bool:
 
 
 def unfit(members: Mapping[str, Any]) -> str:
-    """Why an auth.json holds no ChatGPT login, "" when it does. As Codex CLI decides: what it says of itself, else a key
-    that is there, else ChatGPT.
+    """Why an auth.json holds no ChatGPT login, "" when it does. As Codex CLI decides: what it says of itself, else a
+    key that is there, else ChatGPT.
     """
     said = text(members, "auth_mode").lower().replace("_", "")
     mode = said or ("apikey" if text(members, "OPENAI_API_KEY") else "")

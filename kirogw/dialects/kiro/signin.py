@@ -9,12 +9,9 @@ Source: kiro 1.3, 1.4.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from kirogw.dialects.credential import Credential, moment
@@ -29,6 +26,7 @@ from kirogw.dialects.kiro.login import (
     json_object,
     life_of,
 )
+from kirogw.dialects.signin import Callback, Device, NotACallback, Outcome, Unable, challenge, is_page, words
 from kirogw.settings import ARN, REGION, Settings
 from kirogw.wire import Json, Reply, Request
 
@@ -43,17 +41,11 @@ SOCIAL: Final[Mapping[str, str]] = {"google": "Google", "github": "Github"}  # a
 PORT: Final = 3128  # where the web page sends the browser; it takes no other
 APP_URI: Final = "kiro://kiro.kiroAgent/authenticate-success"
 INTERVAL: Final = 5.0  # seconds between two polls, where the service names none
-SLOWER: Final = 5.0  # seconds more after each "slow down", for good
 DEVICE_LIFE: Final = 300.0  # seconds, where the service names none
 LONGEST_DEVICE_LIFE: Final = 1800.0
 SOCIAL_LIFE: Final = 28800.0  # seconds: the device flow's answer does not say
 MOST: Final = 1e9  # no number in an answer is larger
 CODE: Final = 4096  # characters: no code is longer
-
-Outcome: TypeAlias = Literal["pending", "slower", "expired", "denied", "failed", "later"]
-"""Of a poll or an exchange without tokens: the user has not decided; so, and ask less often; too late; the user said
-no; it can not work; it may work if the same is sent later."""
-
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -62,46 +54,6 @@ class Client:
     id: str
     secret: str = field(repr=False)
     ends: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A login that waits for its user. `uri` is where to type `user_code`; `link` has it filled in. Seconds."""
-
-    code: str = field(repr=False)
-    user_code: str
-    uri: str
-    link: str
-    interval: float
-    life: float
-
-
-@dataclass(frozen=True, slots=True)
-class Unable:
-    """No tokens, no client, no device. `reason` is for people; `wait` in seconds where the service says how long."""
-
-    outcome: Outcome
-    reason: str
-    wait: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """What the browser came back with. `state` must be ours. With `code` it is to be exchanged, naming `uri`; with
-    `start_url` the user chose Builder ID or Identity Center; with `error` nothing came of it.
-    """
-
-    state: str = field(repr=False)
-    code: str = field(default="", repr=False)
-    uri: str = ""
-    provider: str = ""
-    start_url: str = ""
-    region: str = ""
-    error: str = ""
-
-
-class NotACallback(Exception):
-    """One line that says what the address lacks."""
 
 
 # AWS SSO OIDC
@@ -191,16 +143,10 @@ def read_device(reply: Reply) -> Device | Unable:
     link = text(body, "verificationUriComplete") or uri
     if reply.status != 200 or not (code and shown and link):
         return _unable(reply, body)
-    if not (_is_page(link) and _is_page(uri or link) and shown.isprintable() and len(shown) < 64):
+    if not (is_page(link) and is_page(uri or link) and shown.isprintable() and len(shown) < 64):
         return Unable("failed", "the service named a page that can not be opened")
     interval, life = _seconds(body, "interval", INTERVAL), _seconds(body, "expiresIn", DEVICE_LIFE)
     return Device(code, shown, uri or link, link, max(1.0, interval), min(life, LONGEST_DEVICE_LIFE))
-
-
-def _is_page(url: str) -> bool:
-    """Whether a browser may be sent there: it is shown, and opened, as it came."""
-    good = url.startswith(("https://", "http://127.0.0.1:")) and len(url) < 2000
-    return good and url.isprintable() and " " not in url
 
 
 def _seconds(body: Json, name: str, default: float) -> float:
@@ -267,11 +213,6 @@ def _unable(reply: Reply, body: Json) -> Unable:
 # the web page
 
 
-def challenge(verifier: str) -> str:
-    """S256, as PKCE calls it."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-
-
 def portal_url(settings: Settings, state: str, verifier: str, provider: str = "", port: int = PORT) -> str:
     """Where the user signs in; without `provider` the page asks."""
     query = {
@@ -309,7 +250,7 @@ def read_callback(url: str, port: int = PORT) -> Callback:
     if not state:
         raise NotACallback("the address has no `state`; paste the whole address that the browser ended at")
     if error := query.get("error"):
-        return Callback(state, error=_words(error))
+        return Callback(state, error=words(error))
     if query.get("login_option") in CHOICES:
         return _chosen(state, query)
     if not 0 < len(query.get("code", "")) <= CODE:
@@ -336,16 +277,6 @@ def _uri(scheme: str, query: Mapping[str, str], port: int) -> str:
         return APP_URI
     option = query.get("login_option", "")
     return f"{home_uri(port)}/oauth/callback" + (f"?{urlencode({'login_option': option})}" if option else "")
-
-
-def _words(error: str) -> str:
-    """An error code from an address that anybody may have made."""
-    return "".join(letter for letter in error if letter.isalnum() or letter in " _-.")[:60]
-
-
-def same(one: str, other: str) -> bool:
-    """Whether two secrets are equal, in a time that tells nothing about them."""
-    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
 
 
 def wrong_idc(start_url: str, region: str) -> str:
