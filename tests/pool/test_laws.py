@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from kirogw.dialects.dialect import Bucket, Quota
 from kirogw.dialects.codex import faults as codex
+from kirogw.dialects.dialect import Bucket, Quota
 from kirogw.dialects.kiro import faults as kiro
 from kirogw.dialects.said import Fault
 from kirogw.pool import Account, Place, Pool, Want
