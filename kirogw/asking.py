@@ -53,7 +53,7 @@ class Asking:
     """
 
     def __init__(self, settings: Settings, providers: Providers, transport: Transport, logins: Logins, pool: Pool,
-                 catalog: Catalog, secret: bytes, exhausted: Callable[[str], None],
+                 catalog: Catalog, router: Router, secret: bytes, exhausted: Callable[[str], None],
                  told: Callable[[str, Quota], None]) -> None:  # fmt: skip
         self._settings, self._transport, self._logins, self._secret = settings, transport, logins, secret
         self._providers, self._pool, self._catalog, self._exhausted = providers, pool, catalog, exhausted

@@ -21,6 +21,7 @@ from kirogw.auth import Logins
 from kirogw.catalog import Catalog
 from kirogw.dialects.dialect import Verdict
 from kirogw.errors import GatewayError, NeedsLogin, UpstreamFailed
+from kirogw.kept import Kept
 from kirogw.pool import Pool
 from kirogw.quotas import Quotas
 from kirogw.settings import Settings
@@ -164,7 +165,7 @@ def _between(ends: tuple[float, float]) -> float:
 
 
 def standard(settings: Settings, store: Store, *, logins: Logins, pool: Pool, quotas: Quotas, catalog: Catalog,
-             usage: Usage, now: Callable[[], float] = time.time) -> list[Job]:  # fmt: skip
+             usage: Usage, kept: Kept, now: Callable[[], float] = time.time) -> list[Job]:  # fmt: skip
     """The jobs of the gateway."""
 
     def tokens(leads: Leads) -> None:
@@ -178,7 +179,7 @@ def standard(settings: Settings, store: Store, *, logins: Logins, pool: Pool, qu
     def catalogues(leads: Leads) -> None:
         for account in pool.all():
             if leads() and account.state not in ("disabled", "suspended", "login"):
-                catalog.keep_fresh(account.id, functools.partial(logins.fresh, account.id))
+                catalog.keep_fresh(account.id, functools.partial(logins.fresh, account.id), account.kind)
 
     def probes(leads: Leads) -> None:
         for account in pool.probe_due(now()):
@@ -189,6 +190,7 @@ def standard(settings: Settings, store: Store, *, logins: Logins, pool: Pool, qu
         usage.prune(now(), settings.usage_days)
         store.prune("events", keep=EVENTS_KEPT)
         quotas.prune(now())
+        kept.prune(now())
 
     every = settings.background_refresh_interval
     return [

@@ -8,13 +8,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Container, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from kirogw import log
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Login, Model, Provider, Target
+from kirogw.dialects.dialect import Login, Model, Provider
 from kirogw.settings import Settings
 from kirogw.store import StoreFailed
 from kirogw.store.sync import Sync
@@ -29,6 +29,7 @@ AHEAD: Final = 0.8  # part of a list's life after which the background reads it 
 
 @dataclass(slots=True)
 class _Kept:
+    provider: str
     models: tuple[Model, ...]
     until: float  # monotonic
     live: bool
@@ -43,28 +44,30 @@ class Catalog:
         self._settings, self._providers, self._call, self._sync = settings, providers, call, sync
         self._kept: dict[str, _Kept] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self.version = 0  # another one whenever a list is another
         if sync:
             sync.watch(KIND, self.look)
 
-    def models(self, account: str, login: Callable[[], Login]) -> Sequence[Model]:
+    def models(self, account: str, login: Callable[[], Login], kind: str = "") -> Sequence[Model]:
         """The account's models. Waits for the upstream only the first time; later a stale list serves until the new
-        one is here. A failure never loses a list."""
+        one is here. A failure never loses a list. `kind`: of its login, for when there is none.
+        """
         kept = self._kept.get(account)
         if kept is None:
             with self._locks[account]:
-                return (self._kept.get(account) or self._shared(account) or self._read(account, login)).models
+                return (self._kept.get(account) or self._shared(account) or self._read(account, login, kind)).models
         if time.monotonic() >= kept.until:
             kept.until = time.monotonic() + AGAIN
-            threading.Thread(target=self._read, args=(account, login), daemon=True, name="catalog").start()
+            threading.Thread(target=self._read, args=(account, login, kind), daemon=True, name="catalog").start()
         return kept.models
 
-    def keep_fresh(self, account: str, login: Callable[[], Login]) -> None:
+    def keep_fresh(self, account: str, login: Callable[[], Login], kind: str = "") -> None:
         """Read the account's list anew if it will be old soon; in the background."""
         kept = self._kept.get(account)
         if not kept or time.monotonic() >= kept.until - (1 - AHEAD) * self._settings.model_cache_seconds * kept.live:
             with self._locks[account]:
                 if self._kept.get(account) is kept:
-                    self._read(account, login)
+                    self._read(account, login, kind)
 
     def look(self) -> None:
         """Take over what other processes have read. Raises StoreFailed."""
@@ -83,42 +86,49 @@ class Catalog:
         old = self._kept.get(account)
         try:
             models, at = tuple(_model(**row) for row in value["models"]), float(value["at"])
+            provider = self._providers.all[value["provider"]].name
         except (TypeError, ValueError, KeyError):  # another version wrote it
             return old
         if not old or at > old.at:
             left = self._settings.model_cache_seconds - max(0.0, time.time() - at)
-            old = self._kept[account] = _Kept(models, time.monotonic() + left, True, at)
+            old = self._keep(account, _Kept(provider, models, time.monotonic() + left, True, at))
         return old
 
-    def known(self) -> list[Model]:
-        """All models of all accounts that were read so far, each once; the built-in table before."""
+    def _keep(self, account: str, kept: _Kept) -> _Kept:
+        old = self._kept.get(account)
+        self._kept[account] = kept
+        if old is None or old.models != kept.models:
+            self.version += 1
+        return kept
+
+    def known(self, provider: str, accounts: Container[str]) -> Sequence[Model]:
+        """All models of these accounts of a provider that were read so far, each once; the built-in table before."""
+        mine = [kept for id, kept in list(self._kept.items()) if kept.provider == provider and id in accounts]
         merged: dict[str, Model] = {}
-        for kept in list(self._kept.values()):
-            for model in kept.models:
+        for kept in mine:
+            for model in kept.models if kept.at else ():
                 merged.setdefault(model.id, model)
-        return list(merged.values()) or list(self._providers.of("").fallback)
+        return tuple(merged.values()) or self._providers.all[provider].fallback
 
-    def resolve(self, name: str, models: Sequence[Model]) -> Target:
-        return self._providers.of("").resolve(name, models)
-
-    def _read(self, account: str, login: Callable[[], Login]) -> _Kept:
-        now = time.monotonic()
+    def _read(self, account: str, login: Callable[[], Login], kind: str) -> _Kept:
+        now, provider = time.monotonic(), self._providers.of(kind)
         try:
-            models = self._fetch(login())
-            kept = _Kept(tuple(models), now + self._settings.model_cache_seconds, True, time.time())
+            fresh = login()
+            provider = self._providers.of(fresh.kind)
+            models = self._fetch(provider, fresh)
+            kept = _Kept(provider.name, tuple(models), now + self._settings.model_cache_seconds, True, time.time())
             if self._sync:
-                self._sync.put(KIND, account, {"models": [asdict(model) for model in models], "at": kept.at})
+                rows = [asdict(model) for model in models]
+                self._sync.put(KIND, account, {"provider": provider.name, "models": rows, "at": kept.at})
         except Exception as error:
             log.logger.warning("the list of models could not be read, an older one serves: %s", error)
             old = self._kept.get(account)
-            models_ = old.models if old else self._providers.of("").fallback
-            kept = _Kept(models_, now + AGAIN, False, old.at if old else 0.0)
-        self._kept[account] = kept
-        return kept
+            before = old or _Kept(provider.name, provider.fallback, 0.0, False)
+            kept = replace(before, until=now + AGAIN, live=False)
+        return self._keep(account, kept)
 
-    def _fetch(self, login: Login) -> list[Model]:
+    def _fetch(self, provider: Provider, login: Login) -> list[Model]:
         failure: Exception | None = None
-        provider = self._providers.of(login.kind)
         for host in provider.list_hosts(login):
             try:
                 return self._pages(provider, login, host)

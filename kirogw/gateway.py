@@ -15,17 +15,18 @@ from kirogw.auth import Logins
 from kirogw.catalog import Catalog
 from kirogw.conversation import Conversation
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Ask, Login, Model, Quota
+from kirogw.dialects.dialect import Ask, Documents, Login, Quota
 from kirogw.dialects.kiro import faults
 from kirogw.dialects.kiro import search as kiro_search
 from kirogw.dialects.kiro.shape import Shape
+from kirogw.dialects.listing import Listed
 from kirogw.fetch import Fetcher
 from kirogw.flow.limit import Limit, OneCall
 from kirogw.flow.stops import Stops
 from kirogw.observed import observed
 from kirogw.pins import pinned
 from kirogw.pool import Pool
-from kirogw.router import Listed, Router
+from kirogw.router import Router
 from kirogw.routing import Route, Rules
 from kirogw.settings import Settings
 from kirogw.store.sync import Sync
@@ -55,26 +56,35 @@ class Gateway:
         self.providers = Providers(settings)
         self.catalog = Catalog(settings, self.providers, transport.call, sync)
         self.pool = pool
-        self._asking = Asking(settings, self.providers, transport, logins, pool, self.catalog, secret, exhausted, told)
+        self.router = Router(settings, self.providers, self.catalog, pool)
+        self._asking = Asking(
+            settings, self.providers, transport, logins, pool, self.catalog, self.router, secret, exhausted, told
+        )
 
     def pinned(self, name: str, allowed: Collection[str]) -> Set[str] | None:
         """Which accounts may serve: see pins.pinned."""
         return pinned(name, allowed, self.pool.all()) if name or allowed else None
 
-    def open(self, ask: Ask, entry: log.Entry, only: Set[str] | None = None) -> tuple[Source, int]:
+    def open(self, ask: Ask, entry: log.Entry, only: Set[str] | None = None,
+             routes: tuple[Route, ...] | None = None) -> tuple[Source, int]:  # fmt: skip
         """The answer as it comes, and the estimate of its input tokens. Both may raise GatewayError. Nothing is sent
-        before the first batch is asked for. `only`: ids of the accounts that may serve.
+        before the first batch is asked for. `only`: ids of the accounts that may serve; `routes`: what the model's name
+        means to who asks, None: to everybody.
         """
-        conversation = attachments.resolve(ask.conversation, self._fetcher, self.providers.of("").documents)
+        routes = self.router.routes(ask.conversation.model) if routes is None else routes
+        whose = self.router.serving(routes)
+        conversation = attachments.resolve(ask.conversation, self._fetcher, _common(one.documents for one in whose))
         if conversation.search and not self._settings.web_search:
-            conversation = _without_search(conversation)
+            conversation = search.without(conversation)
+        searched = bool(conversation.search) and not all(one.searches for one in self.router.serving(routes[:1]))
+        formed = bool(conversation.format) and not all(one.formats for one in whose)
         estimate = tokens.count_conversation(conversation)
-        terms = Terms(entry, estimate, not ask.stream or conversation.format is not None, only)
+        terms = Terms(entry, routes, estimate, not ask.stream or formed, only)
         model: Callable[[Conversation], Source] = functools.partial(self._asking.answer, terms=terms)
         ask_model = model
-        if conversation.format:
+        if formed:
             ask_model = functools.partial(_structured, stream=model, param=FORMATS[entry.face])
-        if conversation.search:
+        if searched:
             beat = self._settings.heartbeat
             source = search.searching(conversation, ask_model, self._searcher(terms), beat=beat)
         else:
@@ -83,11 +93,6 @@ class Gateway:
             source = filtered(source, filters)
         plain = not (formed or searched)  # one question, one answer
         return observed(source, entry, conversation.model if plain else "", estimate), estimate
-
-    def _all(self, routes: Iterable[Route], able: str) -> bool:
-        """Whether all providers that may serve these can do it by themselves."""
-        whose = [name for route in routes for name in self.router.serves(route)]
-        return bool(whose) and all(getattr(self.providers.all[name], able) for name in whose)
 
     def count(self, conversation: Conversation) -> int:
         """The estimate of the input's tokens, as an answer's first event would tell it."""
@@ -155,6 +160,14 @@ class Gateway:
             return self._transport.call(outgoing, seconds)
         except Lost as error:
             raise faults.lost(error.kind).error from error
+
+
+def _common(documents: Iterable[Documents]) -> Documents:
+    """What all of them take."""
+    first, *rest = documents
+    for one in rest:
+        first = Documents(first.media & one.media, min(first.size, one.size), min(first.count, one.count))
+    return first
 
 
 def _structured(conversation: Conversation, *, stream: Callable[[Conversation], Source], param: str) -> Source:

@@ -45,6 +45,7 @@ class Entry:
     cached: int = 0  # tokens of the input
     generates: bool = False  # it asks for an answer
     done: bool = False  # its end has been noted
+    asked: str = ""  # the model as the client named it
 
     def fields(self, now: float) -> dict[str, Any]:
         line: dict[str, Any] = {
@@ -53,6 +54,8 @@ class Entry:
             "first_ms": None if self.first is None else round((self.first - self.began) * 1000, 1),
             "events": self.events, "tries": self.tries, "outcome": self.outcome,
         }  # fmt: skip
+        if self.asked != self.model and self.asked:
+            line["asked"] = clean(self.asked)
         if self.upstream:
             line["upstream"] = self.upstream
         return {**line, **self.usage}

@@ -82,6 +82,14 @@ def side_request(conversation: Conversation) -> str | None:
     return query if query and len(query) <= QUERY else None
 
 
+def without(conversation: Conversation) -> Conversation:
+    """Where there is no search: the server tool is left out, the model is told so, and need not use it."""
+    choice = conversation.choice
+    if choice.mode == "named" and all(tool.name != choice.name for tool in conversation.tools):
+        choice = Choice(parallel=choice.parallel)
+    return replace(conversation, search=None, choice=choice, left_out=(*conversation.left_out, NAMES[0]))
+
+
 def searching(conversation: Conversation, stream: Stream, find: Find, *, beat: float = 10.0) -> Source:
     """The answer to a conversation with `search`. `stream` asks the model; `beat` is the longest silence in seconds."""
     searcher = _Searcher(conversation.search or Search(), find, beat)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import random
 import uuid
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from kirogw import log
@@ -12,6 +14,7 @@ from kirogw.conversation import Conversation
 from kirogw.dialects.dialect import Again, Prepared, Verdict
 from kirogw.errors import GatewayError
 from kirogw.pool import Place, Want
+from kirogw.routing import Route
 
 
 def _invocation() -> str:
@@ -28,13 +31,16 @@ class Tries:
 
     entry: log.Entry
     conversation: Conversation | None  # None once it can not be asked again: a long one should not outlive its use
-    model: str  # as the client named it
+    routes: tuple[Route, ...]  # what is asked, in this order; none: any account will do, for no model
     deadline: float
     pace: float = 1.0
     hold: bool = False  # nothing is shown before the answer is whole
     session: str = ""
     begins: bool = False
+    allowed: Set[str] | None = None
     only: Set[str] | None = None
+    at: int = 0  # the route that is being tried
+    links: list[tuple[Route, GatewayError]] = field(default_factory=list)  # routes that are given up, and why
     shown: bool = False
     place: Place | None = None  # at the account that is being tried
     error: GatewayError | None = None  # of the account that was tried last
@@ -46,8 +52,17 @@ class Tries:
     plain: bool = False
     failed: dict[str, GatewayError] = field(default_factory=dict)  # accounts that are given up, in order
     counts: dict[str, int] = field(default_factory=dict)
-    prepared: tuple[tuple[str, str, bool, bool], Prepared] | None = None  # the last payload, and for what
+    prepared: tuple[tuple[int, str, str, bool, bool], Prepared] | None = None  # the last payload, and for what
     invocation: str = field(default_factory=_invocation)
+
+    @property
+    def route(self) -> Route | None:
+        return self.routes[self.at] if self.routes else None
+
+    @property
+    def model(self) -> str:
+        """What the accounts' marks are kept by."""
+        return self.routes[self.at].model if self.routes else ""
 
     def want(self, waited: float) -> Want:
         return Want(self.model, self.session, self.only, self.failed.keys(), waited, self.begins)
@@ -79,6 +94,21 @@ class Tries:
         self.give_up(verdict.error)
         return 0.0
 
+    def follow(self, error: GatewayError) -> bool:
+        """Nobody can serve the route, for this reason. Whether there is a next one, which is tried now: an account that
+        has failed may serve another model.
+        """
+        if self.route:
+            self.links.append((self.route, error))
+        if self.at + 1 >= len(self.routes):
+            return False
+        self.at += 1
+        self.failed, self.prepared = {}, None
+        self.error, self.again, self.host, self.unsealed, self.plain = None, "", 0, False, False
+        self.invocation = _invocation()
+        self.counts.clear()
+        return True
+
     def give_up(self, error: GatewayError) -> None:
         """The next try asks another account."""
         if self.place:
@@ -86,3 +116,23 @@ class Tries:
         self.error, self.again, self.host = error, "", 0
         self.invocation = _invocation()
         self.counts.clear()
+
+
+def broken(links: Sequence[tuple[Route, GatewayError]], last: GatewayError) -> GatewayError:
+    """What a client hears when no link of a chain can serve: of all of them why, as the error of the one that can serve
+    first. `last`: where there is but one, its own.
+    """
+    if len(links) < 2:
+        return last
+    first = min((error for _, error in links), key=_order)
+    told = copy.copy(first)
+    told.args = (" ".join(f"{route.model}: {_sentence(str(error))}" for route, error in links),)
+    return told
+
+
+def _order(error: GatewayError) -> tuple[bool, float]:
+    return not error.passes, math.inf if error.wait is None else error.wait
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."

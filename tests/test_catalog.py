@@ -16,6 +16,7 @@ from kirogw.store.sync import Sync
 from kirogw.wire import Reply
 
 LOGIN = Login("key", "ksk_x")
+ACCOUNTS = {"one"}
 
 
 def page(*names, after=""):
@@ -31,7 +32,7 @@ def test_all_pages_are_read_once():
     replies = [page("a", after="t"), page("b")]
     catalog = Catalog(Settings(), Providers(Settings()), lambda request, seconds: replies.pop(0))
     assert [ids(catalog.models("one", lambda: LOGIN)) for _ in range(2)] == [["a", "b"]] * 2
-    assert ids(catalog.known()) == ["a", "b"]
+    assert ids(catalog.known("kiro", ACCOUNTS)) == ["a", "b"]
 
 
 @pytest.mark.parametrize("reply", [Reply(500, {}, b""), page(), Reply(200, {}, b"{")], ids=["failure", "empty", "no JSON"])
@@ -59,9 +60,9 @@ def test_a_list_that_has_grown_old_serves_until_the_new_one_is_here():
     assert ids(catalog.models("one", lambda: LOGIN)) == ["old"]
     fresh.set()
     deadline = time.monotonic() + 5
-    while ids(catalog.known()) != ["new"] and time.monotonic() < deadline:
+    while ids(catalog.known("kiro", ACCOUNTS)) != ["new"] and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert ids(catalog.known()) == ["new"]
+    assert ids(catalog.known("kiro", ACCOUNTS)) == ["new"]
 
 
 def test_nobody_waits_for_another_accounts_list():
@@ -115,7 +116,7 @@ def test_what_one_process_has_read_all_know(worker):
     assert two.models("one", lambda: LOGIN) == listed
     three, _ = worker(nobody)
     three.look()
-    assert ids(three.known()) == ["a", "b"]
+    assert ids(three.known("kiro", ACCOUNTS)) == ["a", "b"]
 
 
 def test_a_newer_list_of_another_process_takes_the_place_of_ours(worker):
@@ -129,7 +130,7 @@ def test_a_newer_list_of_another_process_takes_the_place_of_ours(worker):
     assert ids(one.models("one", lambda: LOGIN)) == ["new"]
     sync.flush()  # writes the old one late
     two.look()
-    assert ids(two.known()) == ["new"]
+    assert ids(two.known("kiro", ACCOUNTS)) == ["new"]
 
 
 def test_the_background_reads_a_list_before_it_is_old(worker):
@@ -150,7 +151,9 @@ def test_a_failure_is_not_shared(worker):
     assert sync.store.all("catalogue") == {}
 
 
-@pytest.mark.parametrize("value", [{}, {"models": [{"name": "x"}], "at": 1}, {"models": 5, "at": 1}, {"models": [{"id": "a", "new": 1}], "at": 1}])
+@pytest.mark.parametrize("value", [
+    {}, {"models": [{"name": "x"}], "at": 1}, {"models": 5, "at": 1}, {"provider": "kiro", "models": [{"id": "a", "new": 1}], "at": 1},
+    {"provider": "another", "models": [{"id": "b"}], "at": 1}])  # fmt: skip
 def test_what_another_version_wrote_is_read_anew(worker, value):
     one, sync = worker(lambda request, seconds: page("a"))
     sync.store.put("catalogue", "one", value)

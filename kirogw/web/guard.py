@@ -13,6 +13,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from kirogw.errors import BadRequest, NotAllowed, WrongKey
 from kirogw.logins.named import Caller
 from kirogw.redact import clean
+from kirogw.routing import Route
 from kirogw.web.state import state
 from kirogw.wire import Json
 
@@ -45,14 +46,22 @@ def caller(scope: str = "api") -> Caller:
     raise WrongKey("an API key is needed: send it as `Authorization: Bearer KEY` or as `x-api-key: KEY`")
 
 
-def check_model(who: Caller, name: str) -> None:
-    """Whether `who` may use the model that a client calls `name`. Raises NotAllowed, which names those it may."""
-    if who.models:
-        catalog = state().gateway.catalog
-        model = catalog.resolve(name, catalog.known()).model.id
-        if not who.may_use(model):
-            allowed = ", ".join(who.models)
-            raise NotAllowed(f"the key {who.name!r} may not use {clean(name)!r}; it may use: {allowed}", param="model")
+def routes(who: Caller, name: str) -> tuple[Route, ...]:
+    """What the name means to `who`, and after it those links of its chain that the key may use. Raises NotAllowed,
+    which names the models that it may.
+    """
+    found = state().gateway.router.routes(name, who.rules)
+    if not who.models:
+        return found
+    if not may_use(who, found[0]):
+        allowed = ", ".join(who.models)
+        raise NotAllowed(f"the key {who.name!r} may not use {clean(name)!r}; it may use: {allowed}", param="model")
+    return tuple(route for route in found if may_use(who, route))
+
+
+def may_use(who: Caller, route: Route) -> bool:
+    """Whether the key covers the model, whichever provider serves it."""
+    return all(map(who.may_use, route.ids))
 
 
 def _bearer(header: str) -> str:

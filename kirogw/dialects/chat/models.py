@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kirogw.dialects.clients import CREATED
-from kirogw.dialects.dialect import Model
+from kirogw.dialects.listing import Listed, limits
 from kirogw.wire import Json
 
 
-def openai_model(model: Model, created: int = CREATED) -> Json:
-    """`context_window` and `max_output_tokens` are not OpenAI's: other gateways have them, and clients read them."""
+def openai_model(row: Listed, created: int = CREATED) -> Json:
+    """What follows `owned_by` is not OpenAI's."""
+    model = row.model
     return {
         "id": model.id,
         "object": "model",
         "created": created,
-        "owned_by": "kiro",
+        "owned_by": row.owner,
         "name": model.name or model.id,
-        "context_window": model.window,
-        "max_output_tokens": model.max_output,
+        **limits(model),
     }
 
 
-def openai_models(models: Sequence[Model], created: int = CREATED) -> Json:
-    return {"object": "list", "data": [openai_model(model, created) for model in models]}
+def openai_models(rows: Sequence[Listed], created: int = CREATED) -> Json:
+    return {"object": "list", "data": [openai_model(row, created) for row in rows]}

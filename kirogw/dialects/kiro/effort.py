@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from kirogw.conversation import Thinking
 from kirogw.dialects.dialect import Model
+from kirogw.dialects.efforts import budget_of, level_of, nearest
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.wire import Json
 
-LEVELS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-BUDGETS: Final = ((4_000, "low"), (16_000, "medium"), (64_000, "high"))  # tokens up to which a budget means that level
+USUAL: Final = 4096  # tokens of thinking, where the client names neither level nor budget
 SHARES: Final = {"minimal": 0.25, "low": 0.5, "medium": 1.0, "high": 1.5, "xhigh": 2.0, "max": 2.5}
 """Of the usual budget of emulated thinking, where the client names a level and no budget."""
 
@@ -68,7 +68,8 @@ def _mode(thinking: Thinking, schema: Any) -> Json:
         shown = {"display": display} if display in _options(schema, "display") else {}
         return {"type": "adaptive", **shown}
     if "enabled" in kinds and (budget := _members(schema).get("budget_tokens")):
-        return {"type": "enabled", "budget_tokens": _within(thinking.budget or 4_000, budget)}
+        wish = thinking.budget or budget_of(thinking.effort) or USUAL
+        return {"type": "enabled", "budget_tokens": _within(wish, budget)}
     return {}
 
 
@@ -79,21 +80,8 @@ def _within(value: int, schema: Any) -> int:
 
 
 def _level(thinking: Thinking, levels: list[str]) -> str:
-    """The nearest level that the model knows: the next higher, else the next lower. "" when the client names none."""
-    wish = "none" if unwanted(thinking) else thinking.effort or _budgeted(thinking.budget)
-    if wish in levels:
-        return wish
-    known = [level for level in LEVELS if level in levels and (level != "none" or wish == "none")]
-    if wish not in LEVELS or not known:
-        return ""
-    place = LEVELS.index(wish)
-    return next((level for level in known if LEVELS.index(level) > place), known[-1])
-
-
-def _budgeted(budget: int | None) -> str:
-    if budget is None:
-        return ""
-    return next((level for limit, level in BUDGETS if budget <= limit), "xhigh")
+    """The nearest level that the model knows, "" when the client names none."""
+    return nearest("none" if unwanted(thinking) else thinking.effort or level_of(thinking.budget), levels)
 
 
 def _properties(schema: Any) -> Json:

@@ -1,4 +1,4 @@
-"""Kiro's models: reading its catalogue, finding the model that a client's name means, and what /v1/models lists.
+"""Kiro's models: reading its catalogue, and finding the model that a name means.
 
 Source: kiro 2.2 (ListAvailableModels), 6.1 (the table), 6.2 (names).
 """
@@ -6,8 +6,7 @@ Source: kiro 2.2 (ListAvailableModels), 6.1 (the table), 6.2 (names).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import orjson
@@ -132,42 +131,31 @@ FALLBACK: Final[tuple[Model, ...]] = (
 
 # Names
 
-_PREFIXES: Final = ("kiro/", "anthropic/", "kr/", "openai/")
-_WISHES: Final = re.compile(r"(?P<big>\[1m\]|-1m)$|\[200k\]$|(?P<thinking>-thinking)$")
+_WINDOW: Final = re.compile(r"(?P<big>\[1m\]|-1m)$|\[200k\]$")
 _AGE: Final = re.compile(r"-latest$|[-@]20\d{6}$")
 _DASHED: Final = re.compile(r"(claude-[a-z]+-\d+)-(\d{1,2})$")
-_OLD_ORDER: Final = re.compile(r"claude-(\d+)[-.](\d{1,2})-([a-z]+)(-[a-z]+)*$")
+_OLD_ORDER: Final = re.compile(r"claude-(\d+)[-.](\d{1,2})-([a-z]+)$")
 _ANY_DASH: Final = re.compile(r"(\d)-(\d)")
 
 
-def resolve(name: str, models: Sequence[Model], aliases: Mapping[str, str]) -> Target:
-    """The model that a client's name means; a name that means none is passed on, for the upstream knows best.
+def resolve(name: str, models: Sequence[Model]) -> Target:
+    """The model that a name means; one that means none is passed on, for the upstream knows best. Aliases, prefixes and
+    wishes for thinking are `routing`'s.
 
     Never another version than the name says: `claude-opus-5-1m` is opus 5 with a big window, not 5.1.
     """
     catalogue = {model.id.lower(): model for model in models}
-    known = {alias.lower(): model for alias, model in aliases.items()}
-    plain, thinking, big = _bare(name), False, False
-    while plain not in catalogue and plain not in known and (wish := _WISHES.search(plain)):
-        thinking |= wish["thinking"] is not None
-        big |= wish["big"] is not None
-        plain = plain[: wish.start()]
-    if plain not in catalogue and plain in known:
-        meant = resolve(known[plain], models, {})
-        return replace(meant, thinking=meant.thinking or thinking, big=meant.big or big)
+    plain, big = name.strip().lower(), False
+    if plain not in catalogue and (window := _WINDOW.search(plain)):
+        plain, big = plain[: window.start()], window["big"] is not None
     spellings = list(_spellings(plain))
     if big:
         spellings = [f"{spelling}-1m" for spelling in spellings] + spellings
     for spelling in spellings:
         if spelling in catalogue:
-            return Target(catalogue[spelling], True, thinking, big)
+            return Target(catalogue[spelling], True, big=big)
     id_ = _unknown(name, plain)
-    return Target(Model(id_, id_, MILLION if big else 200_000), False, thinking, big)
-
-
-def _bare(name: str) -> str:
-    name = name.strip().lower()
-    return next((name[len(prefix) :] for prefix in _PREFIXES if name.startswith(prefix)), name)
+    return Target(Model(id_, id_, MILLION if big else 200_000), False, big=big)
 
 
 def _spellings(name: str) -> Iterator[str]:
@@ -182,30 +170,6 @@ def _spellings(name: str) -> Iterator[str]:
 def _unknown(name: str, plain: str) -> str:
     """Kiro's spelling of a Claude that is not listed (hidden or new), any other name as the client wrote it."""
     if not plain.startswith("claude-"):
-        start = name.strip().lower().find(plain)
-        return name.strip()[start : start + len(plain)]
+        return name.strip()[: len(plain)]
     plain = _AGE.sub("", plain)
     return _DASHED.sub(r"\1.\2", re.sub(r"^claude-(\d+)-(\d{1,2})-", r"claude-\1.\2-", plain))
-
-
-def listed(models: Iterable[Model], hidden: Collection[str] = ()) -> list[Model]:
-    """The models for /v1/models, once for each name under which they work.
-
-    Beside Kiro's id stand, for Claude, the same with dashes, under which Claude Code and Anthropic's SDKs know it, and
-    with `[1m]` where the window is that big: Claude Code believes in no more than 200,000 tokens without it.
-    """
-    rows: dict[str, Model] = {}
-    for model in models:
-        if model.id not in hidden:
-            for name in _names(model):
-                rows.setdefault(name, model if name == model.id else replace(model, id=name))
-    return list(rows.values())
-
-
-def _names(model: Model) -> Iterator[str]:
-    yield model.id
-    if model.id.startswith("claude-"):
-        dashed = model.id.replace(".", "-")
-        yield dashed
-        if model.window >= MILLION:
-            yield f"{dashed}[1m]"

@@ -70,7 +70,7 @@ class Kiro:
     # what it offers
 
     def resolve(self, name: str, known: Sequence[Model]) -> Target:
-        return models.resolve(name, known, self._settings.aliases)
+        return models.resolve(name, known)
 
     def list_hosts(self, login: Login) -> tuple[str, ...]:
         return tuple(template.format(region=login.region) for template in self._settings.kiro_control_urls)

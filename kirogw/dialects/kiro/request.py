@@ -7,12 +7,12 @@ writing the payload anew. Source: kiro 2.2 to 2.4 and 3.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
-from kirogw.conversation import Call, Conversation, Document, Image, Result, Text, Thinking, Thought, Tool, Turn
+from kirogw.conversation import Call, Conversation, Document, Image, Result, Text, Thought, Tool, Turn
 from kirogw.dialects import clean, dialect, names
 from kirogw.dialects.dialect import Login, Prepared, Target
 from kirogw.dialects.kiro import effort, media
@@ -52,8 +52,6 @@ def prepare(conversation: Conversation, target: Target, shape: Shape, terms: dia
     what is surely too much.
     """
     model = target.model
-    if target.thinking and conversation.thinking == Thinking():
-        conversation = replace(conversation, thinking=Thinking("on"))
     emulation = Emulation(
         thinking_tags=effort.emulated(conversation.thinking, model, shape),
         names={made: name for name, made in names.table(conversation).items()},

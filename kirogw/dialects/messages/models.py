@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from kirogw.dialects.clients import CREATED
-from kirogw.dialects.dialect import Model
+from kirogw.dialects.listing import Listed, limits
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
@@ -15,8 +15,9 @@ PAGE: Final = 20
 MOST: Final = 1000  # Claude Code asks for all at once
 
 
-def anthropic_model(model: Model, created: int = CREATED) -> Json:
-    """`context_window` and `max_output_tokens` are not Anthropic's: other gateways have them, and clients read them."""
+def anthropic_model(row: Listed, created: int = CREATED) -> Json:
+    """What follows `max_tokens` is not Anthropic's."""
+    model = row.model
     return {
         "type": "model",
         "id": model.id,
@@ -25,26 +26,25 @@ def anthropic_model(model: Model, created: int = CREATED) -> Json:
         "lifecycle": "active",
         "max_input_tokens": model.window,
         "max_tokens": model.max_output,
-        "context_window": model.window,
-        "max_output_tokens": model.max_output,
+        **limits(model),
     }
 
 
-def anthropic_models(models: Sequence[Model], query: Mapping[str, str] | None = None, created: int = CREATED) -> Json:
+def anthropic_models(rows: Sequence[Listed], query: Mapping[str, str] | None = None, created: int = CREATED) -> Json:
     """One page of the list. `query` may hold limit, after_id and before_id, as they stand in the URL."""
     query = query or {}
-    limit, ids = _limit(query.get("limit")), [model.id for model in models]
+    limit, ids = _limit(query.get("limit")), [row.model.id for row in rows]
     first, last = 0, len(ids)
     if after := query.get("after_id"):
         first = _place(ids, after, "after_id") + 1
     if before := query.get("before_id"):
         last = _place(ids, before, "before_id")
-    between = models[first:last]
+    between = rows[first:last]
     page = between[-limit:] if before else between[:limit]  # the page that ends before it, or the first one
     return {
-        "data": [anthropic_model(model, created) for model in page],
-        "first_id": page[0].id if page else None,
-        "last_id": page[-1].id if page else None,
+        "data": [anthropic_model(row, created) for row in page],
+        "first_id": page[0].model.id if page else None,
+        "last_id": page[-1].model.id if page else None,
         "has_more": len(page) < len(between),
     }
 

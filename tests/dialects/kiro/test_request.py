@@ -14,7 +14,6 @@ from kirogw.conversation import Choice, Image, Thinking, Thought, Tool
 from kirogw.dialects import clean
 from kirogw.dialects.chat.request import read as read_chat
 from kirogw.dialects.dialect import Login, Terms
-from kirogw.dialects.kiro import effort
 from kirogw.dialects.kiro.models import FALLBACK, resolve
 from kirogw.dialects.kiro.request import Emulation, address, prepare
 from kirogw.dialects.kiro.rules import RULES
@@ -64,7 +63,7 @@ def test_golden(path):
     """UPDATE_GOLDEN=1 writes what Kiro gets; then read the diff."""
     case = json.loads(path.read_text())
     conversation = READERS[case["face"]](case["sent"], {}).conversation
-    meant = resolve(conversation.model, FALLBACK, {})
+    meant = resolve(conversation.model, FALLBACK)
     made = prepare(conversation, meant, SHAPE, TERMS)
     got = {"body": json.loads(made.body), "names": dict(made.state.names), "thinking_tags": made.state.thinking_tags,
            "rules": list(made.notes)}  # fmt: skip
@@ -207,17 +206,6 @@ def test_plain_leaves_the_fields_out():
     sent = talk(user("a"), thinking=Thinking("on"))
     assert "additionalModelRequestFields" in payload(sent)
     assert "additionalModelRequestFields" not in payload(sent, plain=True)
-
-
-def test_thinking_by_the_name_of_the_model():
-    sent = talk(user("a"))
-    native = prepare(sent, target(thinking=True), SHAPE, TERMS)
-    assert orjson.loads(native.body)["additionalModelRequestFields"]["thinking"]["type"] == "adaptive"
-    emulated = prepare(sent, target(HAIKU, thinking=True), SHAPE, TERMS)
-    content = orjson.loads(emulated.body)["conversationState"]["currentMessage"]["userInputMessage"]["content"]
-    assert emulated.state.thinking_tags
-    assert content == effort.tags(Thinking("on"), SHAPE) + "\n\na"
-    assert prepare(replace(sent, thinking=Thinking("off")), target(HAIKU, thinking=True), SHAPE, TERMS).state == Emulation()
 
 
 def test_emulated_thinking_can_be_switched_off():

@@ -2,17 +2,19 @@ import pytest
 from anthropic.types import ModelInfo
 
 from kirogw.dialects.dialect import Model
+from kirogw.dialects.listing import Listed
 from kirogw.dialects.messages.models import anthropic_model, anthropic_models, token_count
 from kirogw.errors import BadRequest
 
-MODELS = [Model(f"m{n}", f"Model {n}", 200_000, 64_000) for n in range(5)]
+ROWS = [Listed(Model(f"m{n}", f"Model {n}", 200_000, 64_000), "kiro") for n in range(5)]
 
 
 def test_model():
-    body = anthropic_model(Model("m", "", 1_000_000, None), 1_767_225_600)
+    body = anthropic_model(Listed(Model("m", "", 1_000_000, None), "kiro"), 1_767_225_600)
     assert body == {
         "type": "model", "id": "m", "display_name": "m", "created_at": "2026-01-01T00:00:00Z", "lifecycle": "active",
-        "max_input_tokens": 1_000_000, "max_tokens": None, "context_window": 1_000_000, "max_output_tokens": None,
+        "max_input_tokens": 1_000_000, "max_tokens": None, "context_window": 1_000_000, "context_length": 1_000_000,
+        "max_model_len": 1_000_000, "max_output_tokens": None,
     }  # fmt: skip
     ModelInfo.model_validate(body)
 
@@ -33,7 +35,7 @@ PAGES = [
 
 @pytest.mark.parametrize(("query", "ids", "more"), PAGES)
 def test_pages(query, ids, more):
-    page = anthropic_models(MODELS, query)
+    page = anthropic_models(ROWS, query)
     names = [f"m{n}" for n in ids]
     assert [model["id"] for model in page["data"]] == names
     assert (page["first_id"], page["last_id"], page["has_more"]) == (
@@ -48,7 +50,7 @@ def test_pages(query, ids, more):
 )
 def test_wrong_pages(query, param):
     with pytest.raises(BadRequest) as refusal:
-        anthropic_models(MODELS, query)
+        anthropic_models(ROWS, query)
     assert refusal.value.param == param
 
 
