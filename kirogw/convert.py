@@ -10,13 +10,14 @@ from typing import Final
 
 from kirogw.dialects import chat, completions, messages, responses
 from kirogw.dialects.dialect import Face, Provider
+from kirogw.dialects.codex.provider import Codex
 from kirogw.dialects.kiro.provider import Kiro
 from kirogw.settings import Settings
 
 FACES: Final[dict[str, Face]] = {
     face.name: face for face in (chat.FACE, messages.FACE, responses.FACE, completions.FACE)
 }
-PROVIDERS: Final[tuple[Callable[[Settings], Provider], ...]] = (Kiro,)
+PROVIDERS: Final[tuple[Callable[[Settings], Provider], ...]] = (Kiro, Codex)
 
 
 class Providers:

@@ -28,15 +28,20 @@ def table(conversation: Conversation) -> dict[str, str]:
     A made name never meets a name that the client uses, nor another made one.
     """
     names = dict.fromkeys(_used(conversation))
-    if all(map(_NAME, names)):
-        return {}
-    taken = set(filter(_NAME, names))
-    made: dict[str, str] = {}
-    for name in names:
-        if not _NAME(name):
-            made[name] = next(new for new in _candidates(name) if new not in taken)
-            taken.add(made[name])
-    return made
+    return {} if all(map(_NAME, names)) else made((name for name in names if not _NAME(name)), filter(_NAME, names))
+
+
+def fits(name: str) -> bool:
+    return _NAME(name) is not None
+
+
+def made(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
+    """A name that fits for each of `names`, none of them among those in `taken`."""
+    used, table = set(taken), {}
+    for name in dict.fromkeys(names):
+        table[name] = next(new for new in _candidates(name) if new not in used)
+        used.add(table[name])
+    return table
 
 
 def _used(conversation: Conversation) -> Iterator[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from kirogw.conversation import Conversation
+from kirogw.dialects import calls
 from kirogw.dialects.kiro import media, pairs, prompt, tools, turns
 from kirogw.dialects.kiro.shape import Terms
 
@@ -34,9 +35,9 @@ RULES: Final[tuple[Rule, ...]] = (
     media.there_are_ten_pictures_at_most,
     # calls and results; first what looks at the client's own ids and names
     turns.cut_answers_are_told,
-    pairs.arguments_are_objects,
-    pairs.ids_are_plain,
-    pairs.ids_are_unique,
+    calls.arguments_are_objects,
+    calls.ids_are_plain,
+    calls.ids_are_unique,
     pairs.failed_results_say_so,
     pairs.every_result_says_something,
     pairs.results_stand_behind_their_calls,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
-import orjson
-
 from kirogw.conversation import Call, Conversation, Document, Image, Native, Part, Result, Text, Thought, Turn
-from kirogw.dialects import clean, cuts, touch
+from kirogw.dialects import clean, cuts, speakers, touch
 from kirogw.dialects.kiro.shape import Terms
 from kirogw.dialects.seals import unseal
 
@@ -70,36 +67,8 @@ def _clean_document(part: Document) -> Document:
 
 
 def parts_stand_with_who_may_say_them(conversation: Conversation, terms: Terms) -> Conversation:
-    """A model's message has no slot for pictures, documents and results, a user's none for calls. (kiro 3.3, 3.4)
-
-    What a model turn may not hold goes into a user turn behind it. A call in a user turn is told in words.
-    """
-    fine = all(
-        _OF_THE_MODEL.issuperset(map(type, turn.parts)) if turn.role == "model"
-        else _OF_THE_USER.issuperset(map(type, turn.parts))
-        for turn in conversation.turns
-    )  # fmt: skip
-    return conversation if fine else touch.with_turns(conversation, list(_sorted_turns(conversation.turns)))
-
-
-def _sorted_turns(turns: Iterable[Turn]) -> Iterator[Turn]:
-    for turn in turns:
-        if turn.role != "model":
-            yield touch.parts(turn, _in_words)
-            continue
-        yield touch.with_parts(turn, [part for part in turn.parts if type(part) in _OF_THE_MODEL])
-        if strange := tuple(part for part in turn.parts if type(part) not in _OF_THE_MODEL):
-            yield Turn("user", strange)
-
-
-def _in_words(part: Part) -> Part:
-    if isinstance(part, Call):
-        return Text(f"The tool {clean.text(part.name)} was called with {arguments(part)}")
-    return Text(part.text) if isinstance(part, Thought) else part
-
-
-def arguments(call: Call) -> str:
-    return call.raw if call.raw is not None else orjson.dumps(call.input).decode()
+    """A model's message has no slot for pictures, documents and results, a user's none for calls. (kiro 3.3, 3.4)"""
+    return speakers.sorted_out(conversation, _OF_THE_MODEL, _OF_THE_USER)
 
 
 def cut_answers_are_told(conversation: Conversation, terms: Terms) -> Conversation:

@@ -20,7 +20,7 @@ from kirogw.conversation import (
     Tool,
     Turn,
 )
-from kirogw.dialects import cuts
+from kirogw.dialects import calls, cuts
 from kirogw.dialects.kiro import effort, media, pairs, prompt, tools, turns
 from kirogw.dialects.kiro.rules import RULES, obey
 from kirogw.dialects.kiro.shape import Terms
@@ -183,22 +183,22 @@ ROWS = [
     row(turns.cut_answers_are_told, talk(model("half an ", "answer"), user("go on")),
         talk(model("half an ", "answer"), user(cuts.CUT_TEXT, "go on")), "a text", terms(cut={cuts.key("half an answer")})),
 
-    same(pairs.arguments_are_objects, talk(model(call())), "an object"),
-    row(pairs.arguments_are_objects, talk(model(call(input={}, raw='{"path": "/tm'))),
+    same(calls.arguments_are_objects, talk(model(call())), "an object"),
+    row(calls.arguments_are_objects, talk(model(call(input={}, raw='{"path": "/tm'))),
         talk(model(call(input={"unparsed_arguments": '{"path": "/tm'}))), "a stump"),
 
-    same(pairs.ids_are_plain, talk(model(call("toolu_01-A")), user(result("toolu_01-A"))), "plain"),
-    row(pairs.ids_are_plain, talk(model(call("call_1|fc_2")), user(result("call_1|fc_2"))),
+    same(calls.ids_are_plain, talk(model(call("toolu_01-A")), user(result("toolu_01-A"))), "plain"),
+    row(calls.ids_are_plain, talk(model(call("call_1|fc_2")), user(result("call_1|fc_2"))),
         talk(model(call("call_1_fc_2_4c8ac5e5ca00e553")), user(result("call_1_fc_2_4c8ac5e5ca00e553"))), "a bar"),
-    row(pairs.ids_are_plain, talk(model(call("x" * 65)), user(result("x" * 65))),
+    row(calls.ids_are_plain, talk(model(call("x" * 65)), user(result("x" * 65))),
         talk(model(call("x" * 47 + "_9537c5fdf120482f")), user(result("x" * 47 + "_9537c5fdf120482f"))), "long"),
 
-    same(pairs.ids_are_unique, talk(model(call("a"), call("b")), user(result("a"), result("b"))), "unique"),
-    row(pairs.ids_are_unique, talk(model(call("a")), user(result("a")), model(call("a")), user(result("a", "again"))),
+    same(calls.ids_are_unique, talk(model(call("a"), call("b")), user(result("a"), result("b"))), "unique"),
+    row(calls.ids_are_unique, talk(model(call("a")), user(result("a")), model(call("a")), user(result("a", "again"))),
         talk(model(call("a")), user(result("a")), model(call("a_2")), user(result("a_2", "again"))), "compacted"),
-    row(pairs.ids_are_unique, talk(model(call("a"), call("a"), call("a_2")), user(result("a", "1"), result("a", "2"))),
+    row(calls.ids_are_unique, talk(model(call("a"), call("a"), call("a_2")), user(result("a", "1"), result("a", "2"))),
         talk(model(call("a"), call("a_2"), call("a_2_2")), user(result("a", "1"), result("a_2", "2"))), "in one turn"),
-    row(pairs.ids_are_unique, talk(model(call("a")), user("stop"), model(call("a")), user(result("a"))),
+    row(calls.ids_are_unique, talk(model(call("a")), user("stop"), model(call("a")), user(result("a"))),
         talk(model(call("a")), user("stop"), model(call("a_2")), user(result("a_2"))), "the later call was answered"),
 
     same(pairs.failed_results_say_so, talk(user(result("a", failed=False))), "it did not fail"),

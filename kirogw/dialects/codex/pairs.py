@@ -1,0 +1,54 @@
+"""Rules about calls and their results: every call is answered, once, behind it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kirogw.conversation import Call, Conversation, Part, Result, Text, Turn
+from kirogw.dialects import touch
+from kirogw.dialects.codex.shape import Terms
+
+NOT_RUN: Final = Text("The tool call did not run, or its result was lost.")
+
+
+def results_follow_their_calls(conversation: Conversation, terms: Terms) -> Conversation:
+    """An output whose call does not stand before it is refused, as is a second one. They become text. (codex 5.3)"""
+    waiting: set[str] = set()
+    answered: set[str] = set()
+    fresh = []
+    for turn in conversation.turns:
+        parts: list[Part] = []
+        for part in turn.parts:
+            if type(part) is Call:
+                waiting.add(part.id)
+            if type(part) is not Result:
+                parts.append(part)
+            elif part.call in waiting:
+                waiting.remove(part.call)
+                answered.add(part.call)
+                parts.append(part)
+            else:
+                parts += (_stray(part.call, part.call in answered), *part.parts)
+        fresh.append(touch.with_parts(turn, parts))
+    return touch.with_turns(conversation, fresh)
+
+
+def _stray(call: str, again: bool) -> Text:
+    if again:
+        return Text(f"Another result of the tool call {call}:")
+    return Text(f"Result of the tool call {call}, which is not part of this conversation:")
+
+
+def every_call_is_answered(conversation: Conversation, terms: Terms) -> Conversation:
+    """A call without an output is refused. (codex 5.3)
+
+    A client that was interrupted sends such histories. The call stays, with an answer that says it did not run.
+    """
+    answered = {part.call for turn in conversation.turns for part in turn.parts if type(part) is Result}
+    fresh: list[Turn] = []
+    for turn in conversation.turns:
+        fresh.append(turn)
+        missing = [part.id for part in turn.parts if type(part) is Call and part.id not in answered]
+        if missing:
+            fresh.append(Turn("user", tuple(Result(id_, (NOT_RUN,), True) for id_ in missing)))
+    return touch.with_turns(conversation, fresh)

@@ -1,0 +1,57 @@
+"""Rules about what the model is told beside the conversation.
+
+What the gateway has to tell stands behind the client's own system text, and changes only with the client's wishes: so
+the beginning of the conversation stays the same, and ChatGPT's cache keeps it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from kirogw.conversation import Choice, Conversation, Text, Turn
+from kirogw.dialects.codex.shape import Terms
+
+JSON: Final = "Answer with one JSON object."
+
+
+def missing_server_tools_are_told(conversation: Conversation, terms: Terms) -> Conversation:
+    """A server tool that the client asked for and nobody here has: a model that is not told makes its results up."""
+    if not conversation.left_out:
+        return conversation
+    return _saying(conversation, f"These tools are not available in this session: {', '.join(conversation.left_out)}.",
+                   left_out=())  # fmt: skip
+
+
+def the_choice_is_told(conversation: Conversation, terms: Terms) -> Conversation:
+    """Responses Lite takes no other choice than `auto`, so the model is asked. (codex 6)"""
+    choice = conversation.choice
+    if terms.form != "lite" or choice.mode == "auto":
+        return conversation
+    if choice.mode == "none":
+        return replace(conversation, choice=Choice())
+    return _saying(conversation, "Your next answer must call at least one tool.", choice=Choice())
+
+
+def blocked_pages_are_told(conversation: Conversation, terms: Terms) -> Conversation:
+    """The web search has no list of pages that it must leave out."""
+    search = conversation.search
+    if search is None or not search.blocked_domains:
+        return conversation
+    words = f"Do not use pages of these sites: {', '.join(search.blocked_domains)}."
+    return _saying(conversation, words, search=replace(search, blocked_domains=()))
+
+
+def json_is_spoken_of(conversation: Conversation, terms: Terms) -> Conversation:
+    """A request for any JSON object is refused unless a message says the word. (codex 16.8)"""
+    form = conversation.format
+    if form is None or form.schema is not None:
+        return conversation
+    said = (part.text for turn in conversation.turns for part in turn.parts if type(part) is Text)
+    if any("json" in text.lower() for text in said):
+        return conversation
+    return replace(conversation, turns=(Turn("system", (Text(JSON),)), *conversation.turns))
+
+
+def _saying(conversation: Conversation, words: str, **changes: object) -> Conversation:
+    return replace(conversation, system=(*conversation.system, words), **changes)  # type: ignore[arg-type]

@@ -1,0 +1,126 @@
+"""Rules about turns: who says what, what goes into a part, and which thoughts go back."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Final
+
+from kirogw.conversation import Call, Conversation, Document, Image, Native, Part, Result, Text, Thought, Turn
+from kirogw.dialects import billing, cuts, speakers, touch
+from kirogw.dialects.codex.shape import Terms
+from kirogw.dialects.pictures import kind_of
+from kirogw.dialects.seals import unseal
+
+GO_ON: Final = "Continue"
+"""What the user says where the client sent no word at all."""
+_OF_THE_MODEL: Final = frozenset({Text, Thought, Call, Native})
+_OF_OTHERS: Final = frozenset({Text, Image, Document, Result, Native})
+
+
+def the_system_text_is_stable(conversation: Conversation, terms: Terms) -> Conversation:
+    """Claude Code's billing line changes with each request. (see billing)"""
+    return billing.without(conversation)
+
+
+def pictures_are_what_they_say(conversation: Conversation, terms: Terms) -> Conversation:
+    """The bytes decide what a picture is, for clients often guess it; to a model that can not see it becomes text."""
+    if not any(type(part) is Image or type(part) is Result for turn in conversation.turns for part in turn.parts):
+        return conversation
+
+    def change(part: Part) -> Part:
+        if type(part) is Result:
+            return touch.within(part, change)
+        return _picture(part, terms) if type(part) is Image else part
+
+    return touch.turns(conversation, lambda turn: touch.parts(turn, change))
+
+
+def _picture(image: Image, terms: Terms) -> Part:
+    if not terms.model.images:
+        return Text(f"[An image. The model {terms.model.id} takes no images.]")
+    try:
+        kind = kind_of(binascii.a2b_base64(image.data[:64]))
+    except ValueError:
+        kind = ""
+    media = f"image/{kind}"
+    return image if not kind or image.media == media else replace(image, media=media)
+
+
+def parts_stand_with_who_may_say_them(conversation: Conversation, terms: Terms) -> Conversation:
+    """The assistant's messages may not hold pictures and files, and nobody else can call a tool. (codex 5.3)"""
+    return speakers.sorted_out(conversation, _OF_THE_MODEL, _OF_OTHERS)
+
+
+def the_models_turns_are_whole(conversation: Conversation, terms: Terms) -> Conversation:
+    """Neighbours of the model's become one turn: a thought may stand in one and what it made in the next."""
+    turns = conversation.turns
+    if not any(one.role == other.role == "model" for one, other in pairwise(turns)):
+        return conversation
+    merged: list[Turn] = []
+    for turn in turns:
+        if merged and turn.role == merged[-1].role == "model":
+            merged[-1] = Turn("model", merged[-1].parts + turn.parts)
+        else:
+            merged.append(turn)
+    return replace(conversation, turns=tuple(merged))
+
+
+def thoughts_are_sealed_by_this_account(conversation: Conversation, terms: Terms) -> Conversation:
+    """A thought goes back only with ChatGPT's own seal, to the account that thought it: else the request is refused
+    with invalid_encrypted_content. (codex 5.5)
+
+    It can not become text: models imitate what their turns say. The same holds for other items that are sealed, where
+    ChatGPT did not believe one.
+    """
+    return touch.turns(conversation, lambda turn: touch.with_parts(turn, list(_believed(turn, terms))))
+
+
+def _believed(turn: Turn, terms: Terms) -> Iterator[Part]:
+    for part in turn.parts:
+        if isinstance(part, Thought):
+            found = None if terms.unsealed else unseal(part.seal)
+            if found and found.kind == "c" and (not found.mark or not terms.mark or found.mark == terms.mark):
+                yield part
+        elif not (isinstance(part, Native) and terms.unsealed and "encrypted_content" in part.item):
+            yield part
+
+
+def thoughts_stand_before_what_they_made(conversation: Conversation, terms: Terms) -> Conversation:
+    """A reasoning item without the item that it produced behind it is refused. (codex 5.3)"""
+    return touch.turns(conversation, lambda turn: touch.with_parts(turn, _followed(turn.parts)))
+
+
+def _followed(parts: tuple[Part, ...]) -> list[Part]:
+    end = len(parts)
+    while end and type(parts[end - 1]) is Thought:
+        end -= 1
+    return list(parts[:end])
+
+
+def native_items_have_no_ids(conversation: Conversation, terms: Terms) -> Conversation:
+    """Nothing is stored, so an id names nothing; and its form is checked. (codex 5.3)"""
+    return touch.turns(conversation, lambda turn: touch.parts(turn, _nameless))
+
+
+def _nameless(part: Part) -> Part:
+    if type(part) is not Native or "id" not in part.item:
+        return part
+    return Native({name: value for name, value in part.item.items() if name != "id"})
+
+
+def cut_answers_are_told(conversation: Conversation, terms: Terms) -> Conversation:
+    """A model that does not hear that its answer was cut off does the same again. (see cuts)"""
+    return cuts.told(conversation, terms.cut)
+
+
+def no_part_is_empty(conversation: Conversation, terms: Terms) -> Conversation:
+    """An empty text says nothing, and a turn of nothing else is none. Somebody must say something."""
+    kept = []
+    for turn in conversation.turns:
+        fresh = touch.with_parts(turn, [part for part in turn.parts if type(part) is not Text or part.text])
+        if fresh.parts:
+            kept.append(fresh)
+    return touch.with_turns(conversation, kept or [Turn("user", (Text(GO_ON),))])
