@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from kirogw.dialects import chat, completions, messages, responses
-from kirogw.dialects.dialect import Face, Provider
 from kirogw.dialects.codex.provider import Codex
+from kirogw.dialects.dialect import Face, Provider
 from kirogw.dialects.kiro.provider import Kiro
 from kirogw.settings import Settings
 
