@@ -97,6 +97,7 @@ class Settings:
     hidden_models: tuple[str, ...] = _setting((), "models that are not listed (they still work)", group="models")
     model_cache_seconds: float = _setting(3600.0, "how long the list of models counts as fresh", group="models", low=0)
     response_store_days: float = _setting(7.0, "days for which answers of the Responses API can be continued by their id; 0: none is kept", group="models", low=0, high=365)
+    response_store_bytes: int = _setting(1024 * 1024 * 1024, "most that kept answers may take in the store; the oldest go first", group="models", low=1024 * 1024)
     fetch_image_urls: bool = _setting(True, "fetch images and documents that a client names by URL (public addresses only)", group="models")
     fetch_max_bytes: int = _setting(10 * 1024 * 1024, "largest image or document to fetch", group="models", low=1024)
     fetch_timeout: float = _setting(15.0, "time limit for one fetch", group="models", low=0.1, high=300)

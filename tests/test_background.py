@@ -251,11 +251,11 @@ def check(rows, killed):
 
 def test_the_jobs_of_the_gateway(store):
     settings = load({}, {}, None)
-    names = {job.name: job for job in standard(settings, store, logins=None, pool=None, quotas=Nothing(), catalog=None, usage=None)}
+    names = {job.name: job for job in standard(settings, store, logins=None, pool=None, quotas=Nothing(), catalog=None, usage=None, kept=None)}
     assert set(names) == {"tokens", "catalogues", "quotas", "probes", "errands", "pruning"}
     assert [name for name, job in names.items() if not job.alone] == ["errands"]
     quiet = load({"QUOTA_INTERVAL": "0", "BACKGROUND_REFRESH_INTERVAL": "0"}, {}, None)
-    idle = {job.name for job in standard(quiet, store, logins=None, pool=None, quotas=Nothing(), catalog=None, usage=None) if not job.seconds}
+    idle = {job.name for job in standard(quiet, store, logins=None, pool=None, quotas=Nothing(), catalog=None, usage=None, kept=None) if not job.seconds}
     assert idle == {"tokens", "catalogues", "quotas"}
 
 

@@ -11,26 +11,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-import orjson
 from flask import Flask, Response, current_app, g, request
 
-from kirogw import __version__, log, pins
+from kirogw import __version__, log, pins, routing
 from kirogw.answer import BEAT, collect
 from kirogw.convert import FACES
 from kirogw.debug import Record
-from kirogw.dialects.chat.models import openai_model, openai_models
-from kirogw.dialects.dialect import Ask, Face, Heading, Model
-from kirogw.dialects.kiro import models as kiro_models
-from kirogw.dialects.messages.models import anthropic_model, anthropic_models, token_count
-from kirogw.errors import GatewayError, NotAllowed, UnknownModel, WrongKey
+from kirogw.dialects.dialect import Ask, Face, Heading
+from kirogw.dialects.messages.models import token_count
+from kirogw.errors import Cancelled, GatewayError
 from kirogw.settings import Settings
 from kirogw.stream import Source, events, written
 from kirogw.usage import UsageRecord
-from kirogw.web import guard
+from kirogw.web import guard, models
 from kirogw.web.cork import Cork
 from kirogw.web.failures import face_of_request, unexpected
+from kirogw.web.keeping import KINDS, Passing
 from kirogw.web.state import State, state
-from kirogw.wire import Json
+from kirogw.web.views import as_json, behind_key, client_headers
 
 _ALPHABET: Final = (string.ascii_letters + string.digits).encode()
 LETTERS: Final = bytes(_ALPHABET[n % len(_ALPHABET)] for n in range(256))  # what each random byte becomes
@@ -47,13 +45,15 @@ def add_routes(app: Flask) -> None:
         ("/", home, ["GET"]),
         ("/health", health, ["GET"]),
         ("/ready", ready, ["GET"]),
-        ("/v1/models", models, ["GET"]),
-        ("/v1/models/<path:name>", model, ["GET"]),
+        ("/v1/models", models.listed, ["GET"]),
+        ("/v1/models/<path:name>", models.one, ["GET"]),
         ("/v1/messages", functools.partial(generate, here, FACES["messages"]), ["POST"]),
         ("/v1/messages/count_tokens", count_tokens, ["POST"]),
         ("/v1/chat/completions", functools.partial(generate, here, FACES["chat"]), ["POST"]),
+        ("/v1/responses", functools.partial(generate, here, FACES["responses"]), ["POST"]),
+        ("/v1/completions", functools.partial(generate, here, FACES["completions"]), ["POST"]),
     ):
-        behind = _public(view) if path in PUBLIC else _kept(view)
+        behind = _public(view) if path in PUBLIC else behind_key(view)
         app.add_url_rule(path, path, behind, methods=methods, provide_automatic_options=False)
 
 
@@ -73,6 +73,8 @@ def _end(here: State, response: Response) -> Response:
     if entry:
         if entry.shown:
             response.headers[pins.HEADER] = entry.shown
+        if entry.shown and (serves := routing.another(entry.asked, entry.model)):
+            response.headers[routing.HEADER] = serves
         if not response.is_streamed:
             entry.outcome = entry.outcome or str(response.status_code)
             _done(here, entry, response.get_data())
@@ -121,33 +123,22 @@ def _used(entry: log.Entry, now: float) -> UsageRecord:
     )  # fmt: skip
 
 
-def _kept(view: Callable[..., Response]) -> Callable[..., Response]:
-    """`view` behind the key. The body is read before anything is answered, a refusal too."""
-
-    def behind(**values: str) -> Response:
-        try:
-            g.caller = guard.caller()
-        except (WrongKey, NotAllowed):
-            guard.drain()
-            raise
-        g.entry.key = g.caller.name
-        return view(guard.body(), **values)
-
-    return behind
-
-
 def generate(here: State, face: Face, data: bytes) -> Response:
     """A request for an answer, streamed or not, in any face."""
-    entry, headers = g.entry, _headers()
+    entry, headers = g.entry, client_headers()
     entry.record, entry.generates = _record(here.settings, data), True
-    ask = face.read(guard.parsed(data), headers)
-    entry.model, entry.stream = ask.conversation.model, ask.stream
-    source, estimate = _opened(here, ask, entry, headers.get(pins.HEADER, ""))
-    heading = Heading(identifier(), ask.conversation.model, int(time.time()), estimate)
+    id_ = identifier()
+    keeping = KINDS.get(face.name, Passing)(here, g.caller, guard.parsed(data), id_)
+    with keeping.placed():
+        ask = face.read(keeping.body, headers)
+        entry.model = entry.asked = ask.conversation.model
+        entry.stream = ask.stream
+        source, estimate = _opened(here, ask, entry, headers.get(pins.HEADER, ""))
+    heading = Heading(id_, ask.conversation.model, int(time.time()), estimate)
     if ask.stream:
-        return _streamed(here, face, ask, heading, source, entry)
+        return _streamed(here, face, ask, heading, keeping.watched(source), entry, keeping)
     answer = collect(events(_watched(source, here.settings.heartbeat)))
-    response = _json(face.whole(answer, heading, ask))
+    response = as_json(keeping.whole(face, answer, heading, ask))
     response.headers[FIGURES] = answer.usage.source
     return response
 
@@ -157,9 +148,9 @@ def _opened(here: State, ask: Ask, entry: log.Entry, account: str) -> tuple[Sour
     that the client names, or "".
     """
     caller = g.caller
-    guard.check_model(caller, ask.conversation.model)
+    routes = guard.routes(caller, ask.conversation.model)
     only = here.gateway.pinned(account, caller.accounts or ())
-    source, estimate = here.gateway.open(ask, entry, only)
+    source, estimate = here.gateway.open(ask, entry, only, routes)
     return here.budgets.metered(source, caller, estimate, ask.conversation, lambda: entry.usage), estimate
 
 
@@ -174,17 +165,20 @@ def _watched(source: Source, beat: float) -> Source:
             yield batch
 
 
-def _streamed(here: State, face: Face, ask: Ask, heading: Heading, source: Source, entry: log.Entry) -> Response:
+def _streamed(here: State, face: Face, ask: Ask, heading: Heading, source: Source, entry: log.Entry,
+              keeping: Passing) -> Response:  # fmt: skip
     """The first event or the first beat decides the status; what fails before has one of its own."""
-    writer, beat, since = face.writer(heading, ask), here.settings.heartbeat, time.monotonic()
+    beat, since = here.settings.heartbeat, time.monotonic()
     first = next(source, BEAT)
     while not first:  # what comes may be held back, and the client should hear that we live
         first = next(source, BEAT) if time.monotonic() - since < beat else BEAT
+    writer = keeping.writer(face.writer(heading, ask))
     chunks = written(source, first, writer, beat=beat, clock=time.monotonic, lost=_told(entry))
     cork = Cork(request.environ.get("gunicorn.socket"))
     body = _logged(_packed(chunks, entry, cork), entry, here)
     response = Response(body, mimetype="text/event-stream", headers=STREAM_HEADERS)
     response.call_on_close(source.close)
+    response.call_on_close(keeping.left)
     response.call_on_close(functools.partial(_ended, entry, here))  # a body that nobody has read has no end
     response.call_on_close(cork.release)
     return response
@@ -204,6 +198,8 @@ def _packed(chunks: Iterator[bytes], entry: log.Entry, cork: Cork) -> Iterator[b
 def _told(entry: log.Entry) -> Callable[[Exception], GatewayError]:
     def told(error: Exception) -> GatewayError:
         entry.outcome, entry.failed = f"{type(error).__name__} in-band", True
+        if isinstance(error, Cancelled):
+            entry.outcome, entry.failed = "client left", False
         return unexpected(error, entry.id)
 
     return told
@@ -228,38 +224,14 @@ def _ended(entry: log.Entry, here: State) -> None:
 
 
 def count_tokens(data: bytes) -> Response:
-    ask = FACES["messages"].read(guard.parsed(data), _headers())
-    response = _json(token_count(state().gateway.count(ask.conversation)))
+    ask = FACES["messages"].read(guard.parsed(data), client_headers())
+    response = as_json(token_count(state().gateway.count(ask.conversation)))
     response.headers[FIGURES] = "estimated"
     return response
 
 
-def models(data: bytes) -> Response:
-    listed = _listed()
-    if "anthropic-version" in request.headers:
-        return _json(anthropic_models(listed, request.args))
-    return _json(openai_models(listed))
-
-
-def model(data: bytes, name: str) -> Response:
-    anthropic = "anthropic-version" in request.headers
-    for one in _listed():
-        if one.id == name:
-            return _json(anthropic_model(one) if anthropic else openai_model(one))
-    target = state().gateway.catalog.resolve(name, state().gateway.catalog.known())
-    if not target.known or not g.caller.may_use(target.model.id):
-        raise UnknownModel(f"there is no model {name!r}; GET /v1/models lists those that work")
-    return _json(anthropic_model(target.model) if anthropic else openai_model(target.model))
-
-
-def _listed() -> list[Model]:
-    """Those that the caller's key may use."""
-    models = [model for model in state().gateway.models() if g.caller.may_use(model.id)]
-    return list(kiro_models.listed(models, state().settings.hidden_models))
-
-
 def home() -> Response:
-    return _json({
+    return as_json({
         "name": "kirogw", "version": __version__, "demo": state().demo,
         "endpoints": sorted({rule.rule for rule in current_app.url_map.iter_rules()}),
     })  # fmt: skip
@@ -269,7 +241,7 @@ def health() -> Response:
     """Liveness with detail, open to all: so numbers and states, and no name of an account."""
     now = time.time()
     accounts = state().gateway.pool.all()
-    return _json({
+    return as_json({
         "status": "ok", "version": __version__, "demo": state().demo, "uptime_seconds": round(now - state().began),
         "worker": state().pid, "answers_running": state().gateway.busy(),
         "accounts": [{"kind": a.kind, "state": a.state, "ready": a.ready(now)} for a in accounts],
@@ -278,15 +250,4 @@ def health() -> Response:
 
 def ready() -> Response:
     able = any(account.ready(time.time()) for account in state().gateway.pool.all())
-    return _json({"status": "ready" if able else "no account is ready"}, 200 if able else 503)
-
-
-def _headers() -> dict[str, str]:
-    """The client's own headers, their names in lower case."""
-    return {
-        name[5:].lower().replace("_", "-"): value for name, value in request.environ.items() if name[:5] == "HTTP_"
-    }  # fmt: skip
-
-
-def _json(body: Json, status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status, mimetype="application/json")
+    return as_json({"status": "ready" if able else "no account is ready"}, 200 if able else 503)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Final
 
 import orjson
 from flask import Flask, Response, g, request
@@ -23,14 +24,28 @@ def add_handlers(app: Flask) -> None:
     app.register_error_handler(Exception, any_error)
 
 
+CODEX_USAGE: Final = ("/api/codex/usage", "/v1/api/codex/usage", "/backend-api/wham/usage", "/backend-api/codex/usage")
+"""Where Codex CLI asks what is left, by its base URL."""
+PLACES: Final = (
+    # what a path begins with, the face that is spoken there
+    *((path, "responses") for path in ("/v1/responses", *CODEX_USAGE)),
+    ("/v1/messages", "messages"),
+    ("/v1/completions", "completions"),
+)
+
+
 def face_of_request() -> Face:
     """The face whose words the caller understands: by path, and by header where a path serves both."""
-    anthropic = request.path.startswith("/v1/messages") or "anthropic-version" in request.headers
-    return FACES["messages" if anthropic else "chat"]
+    path = request.path
+    for begin, face in PLACES:
+        if path.startswith(begin):
+            return FACES[face]
+    return FACES["messages" if "anthropic-version" in request.headers else "chat"]
 
 
 def gateway_error(error: GatewayError) -> Response:
-    response = fault.reply(error, g.request_id) if request.path.startswith("/api/") else _in_the_words_of_a_face(error)
+    admin = request.path.startswith("/api/") and request.path not in CODEX_USAGE
+    response = fault.reply(error, g.request_id) if admin else _in_the_words_of_a_face(error)
     if entry := g.get("entry"):
         entry.outcome, entry.failed = f"{type(error).__name__} {response.status_code}", True
     return response

@@ -12,6 +12,7 @@ from typing import Final
 from kirogw import __version__
 from kirogw.web.admin.route import Route
 from kirogw.web.admin.shape import named
+from kirogw.web.failures import CODEX_USAGE
 from kirogw.wire import Json
 
 PATH: Final = "/api/openapi.json"
@@ -36,6 +37,15 @@ OTHERS: Final = (  # method, path, what it is
     ("POST", "/v1/messages", "Anthropic Messages"),
     ("POST", "/v1/messages/count_tokens", "Anthropic's count of tokens"),
     ("POST", "/v1/chat/completions", "OpenAI Chat Completions"),
+    ("POST", "/v1/completions", "OpenAI Completions, the legacy API"),
+    ("POST", "/v1/responses", "OpenAI Responses"),
+    ("GET", "/v1/responses", "A WebSocket is not to be had: 426; needs no key"),
+    ("POST", "/v1/responses/input_tokens", "A count of the input's tokens"),
+    ("GET", "/v1/responses/{id}", "A response that is kept"),
+    ("DELETE", "/v1/responses/{id}", "It is not kept any more"),
+    ("GET", "/v1/responses/{id}/input_items", "What it was made from, by pages"),
+    ("POST", "/v1/responses/{id}/cancel", "The end of one that is on its way"),
+    *(("GET", path, "What is left, as Codex CLI asks") for path in CODEX_USAGE),
 )
 ABOUT: Final = (
     "Accounts, sign-ins, keys, quotas, usage and backups of this gateway. Every unsafe method needs "

@@ -16,6 +16,7 @@ from kirogw.background import Background
 from kirogw.budgets import Budgets
 from kirogw.desk import Desk
 from kirogw.gateway import Gateway
+from kirogw.kept import Kept
 from kirogw.logins.flows import Flows
 from kirogw.logins.named import Keys
 from kirogw.pool import Pool
@@ -23,6 +24,7 @@ from kirogw.quotas import Quotas
 from kirogw.settings import Settings
 from kirogw.store import Store
 from kirogw.store.sync import Sync
+from kirogw.underway import Underway
 from kirogw.usage import Usage
 
 
@@ -42,6 +44,8 @@ class State:
     flows: Flows
     keys: Keys
     budgets: Budgets
+    kept: Kept
+    underway: Underway
     desk: Desk
     demo: bool
     pid: int
@@ -78,6 +82,7 @@ class State:
             self.flows.close()
             self.background.stop()
             self.budgets.close()
+            self.kept.close()
             self.sync.close()
             self.store.close()
 

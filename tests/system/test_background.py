@@ -11,6 +11,7 @@ from kirogw.background import Background, standard
 from kirogw.catalog import Catalog
 from kirogw.convert import Providers
 from kirogw.dialects.kiro import faults
+from kirogw.kept import Kept
 from kirogw.pool import Pool
 from kirogw.quotas import Quotas
 from kirogw.settings import load
@@ -46,8 +47,9 @@ class Process:
             locked=lambda id, verdict: self.pool.failed(id, verdict, "", self.now()), now=self.now)
         self.catalog = Catalog(self.settings, Providers(self.settings), transport.call, self.sync)
         self.usage = Usage(self.sync, self.store)
+        self.kept = Kept(self.settings, self.sync, self.logins.safe.seal, self.logins.safe.open)
         self.jobs = standard(self.settings, self.store, logins=self.logins, pool=self.pool, quotas=self.quotas,
-                             catalog=self.catalog, usage=self.usage, now=self.now)  # fmt: skip
+                             catalog=self.catalog, usage=self.usage, kept=self.kept, now=self.now)  # fmt: skip
         self.background = Background(self.store, self.jobs, tick=0.02)
 
     def now(self) -> float:

@@ -1,0 +1,38 @@
+"""What the views of clients have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+from flask import Response, g, request
+
+from kirogw.errors import NotAllowed, WrongKey
+from kirogw.web import guard
+from kirogw.wire import Json
+
+
+def behind_key(view: Callable[..., Response]) -> Callable[..., Response]:
+    """`view` behind the key. The body is read before anything is answered, a refusal too."""
+
+    def behind(**values: str) -> Response:
+        try:
+            g.caller = guard.caller()
+        except (WrongKey, NotAllowed):
+            guard.drain()
+            raise
+        g.entry.key = g.caller.name
+        return view(guard.body(), **values)
+
+    return behind
+
+
+def client_headers() -> dict[str, str]:
+    """The client's own headers, their names in lower case."""
+    return {
+        name[5:].lower().replace("_", "-"): value for name, value in request.environ.items() if name[:5] == "HTTP_"
+    }  # fmt: skip
+
+
+def as_json(body: Json, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, mimetype="application/json")
