@@ -9,6 +9,7 @@ import pytest
 import kirogw
 
 TOP = Path(kirogw.__file__).parent
+HOME = TOP.parent
 FLOORS = [
     # from low to high; a module may import from floors below its own, and from its own room
     {"wire", "settings", "redact"},
@@ -54,7 +55,7 @@ def imports(tree):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative import"
-            if (TOP.parent / node.module.replace(".", "/")).is_dir():  # of a package: which of its modules
+            if (HOME / node.module.replace(".", "/")).is_dir():  # of a package: which of its modules
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
             else:
                 yield node.module
