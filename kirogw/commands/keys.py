@@ -25,6 +25,7 @@ NUMBER: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kM]?)")
 SCALES: Final = {"": 1, "k": 1000, "M": 1_000_000}
 EVENTS: Final = "events"
 DONE: Final = {"add": "key added", "set": "key changed", "rotate": "key rotated", "revoke": "key revoked"}
+RULES: Final = ("aliases", "fallbacks")
 COLUMNS: Final = {"name": "KEY", "state": "STATE", "scopes": "SCOPES", "models": "MODELS", "accounts": "ACCOUNTS",
                   "limits": "LIMITS", "day": "TODAY", "month": "THIS MONTH", "expires": "EXPIRES",
                   "note": "NOTE"}  # fmt: skip
@@ -83,6 +84,10 @@ def _act(acts: Any, name: str, text: str, *, of_one: bool = True) -> argparse.Ar
 def _terms_form(act: argparse.ArgumentParser) -> None:
     act.add_argument("--models", type=_list, metavar="A,B*", help="models it may use, `*` for any letters; empty: all")
     act.add_argument("--accounts", type=_list, metavar="A,B", help="accounts by id or label; empty: all")
+    act.add_argument("--alias", dest="aliases", action="append", type=_list, metavar="NAME=MODEL",
+                     help="its own name for a model, `*` at its end for any letters; may be given again; empty: none")
+    act.add_argument("--fallback", dest="fallbacks", action="append", type=_list, metavar="MODEL=NEXT>NEXT",
+                     help="what it gets when no account can serve a model; may be given again; empty: none")
     act.add_argument("--scopes", type=_list, metavar="api,admin", help="what it opens: the APIs (api), /api/ (admin)")
     act.add_argument("--expires", dest="expires_at", type=_moment, metavar="WHEN",
                      help="2026-12-31 (its last day, UTC), 2026-12-31T12:00Z, 30d from now, or never")  # fmt: skip
@@ -135,6 +140,8 @@ def _terms(args: argparse.Namespace, before: Terms) -> dict[str, Any]:
     terms = {name: given[name] for name in ("models", "accounts", "scopes", "note") if given[name] is not None}
     if args.expires_at is not None:
         terms["expires_at"] = None if args.expires_at == float("inf") else args.expires_at
+    rules = {name: tuple(rule for rules in given[name] for rule in rules) for name in RULES if given[name] is not None}
+    terms.update(rules)
     limits = {name: given[name] for name in LIMITS if given[name] is not None}
     if limits:
         terms["limits"] = replace(before.limits, **limits)
@@ -194,7 +201,8 @@ def _print(record: Record, args: argparse.Namespace, store: Store) -> None:
         return
     row = _row(described)
     secrets = (f"{one['hint']}{', ends ' + when(one['until']) if one['until'] else ''}" for one in described["secrets"])
-    lines = {**{heading: row[name] for name, heading in COLUMNS.items()}, "SECRETS": "; ".join(secrets)}
+    rules = {name.upper(): ", ".join(described[name]) for name in RULES if described[name]}
+    lines = {**{heading: row[name] for name, heading in COLUMNS.items()}, **rules, "SECRETS": "; ".join(secrets)}
     for heading, value in lines.items():
         print(f"{heading.lower():<12}{cell(value)}")
 

@@ -27,7 +27,7 @@ KIND: Final = "key"
 SCOPES: Final = ("api", "admin")
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PATTERN: Final = re.compile(r"[A-Za-z0-9._:/*?-]{1,128}")
-RULE: Final = re.compile(r"[^=,>\s][^=,>]{0,127}=(?P<models>[^=,>\s][^=,>]{0,127}(?:>[^=,>]{1,128})*)")
+RULE: Final = re.compile(r"[^=,>\s][^=,>]{0,127}=[^=,>\s][^=,>]{0,127}(?:>[^=,>]{1,128})*")
 LISTS: Final = ("scopes", "models", "accounts", "aliases", "fallbacks")
 TAKEN: Final = frozenset({"main", "admin"})
 OVERLAP: Final = 86400.0  # seconds for which a key that was rotated still works, unless told otherwise

@@ -7,7 +7,7 @@ import pytest
 
 from kirogw import cli
 from kirogw.logins.keys import Key
-from kirogw.logins.named import Keys, Limits, Register
+from kirogw.logins.named import Keys, Limits, Register, Terms
 from kirogw.settings import load
 from kirogw.store import open_store
 from kirogw.store.sync import Sync
@@ -97,6 +97,19 @@ def test_what_is_not_named_stays_and_empty_clears(run, store):
     assert "nothing to change" in run("set", "ci", code=1)
 
 
+def test_a_key_has_names_and_chains_of_its_own(run, store):
+    run("add", "ci", "--alias", "claude-haiku-*=gpt-5.6-luna,best=gpt-5.6-sol-xhigh", "--alias", "small=glm-5",
+        "--fallback", "claude-sonnet-5=gpt-5.6-terra>glm-5")  # fmt: skip
+    told = run("show", "ci")
+    assert "claude-haiku-*=gpt-5.6-luna, best=gpt-5.6-sol-xhigh, small=glm-5" in told and "gpt-5.6-terra>glm-5" in told
+    run("set", "ci", "--alias", "a=b")
+    terms = Register(store).find("ci").terms
+    assert (terms.aliases, terms.fallbacks) == (("a=b",), ("claude-sonnet-5=gpt-5.6-terra>glm-5",))
+    run("set", "ci", "--alias", "", "--fallback", "")
+    assert Register(store).find("ci").terms == Terms()
+    assert "aliases" not in run("show", "ci")
+
+
 EXPIRES = [
     ("2030-12-31", 1924992000.0), ("2030-12-31T12:00Z", 1924948800.0), ("2030-12-31T12:00+02:00", 1924941600.0),
     ("2030-12-31 12:00", 1924948800.0),
@@ -135,6 +148,7 @@ def test_a_revoked_key_opens_nothing(run, caller):
     (("show", "x"), "there is no key 'x'"), (("revoke", "x"), "there is no key 'x'"), (("rotate", "x"), "there is no key 'x'"),
     (("set", "x", "--rpm", "1"), "there is no key 'x'"), (("add", "a b"), "can not be a key's name"), (("add", "main"), "can not be a key's name"),
     (("add", "x", "--scopes", "root"), "a scope is one of"), (("add", "x", "--models", "[a]"), "is no model"),
+    (("add", "x", "--alias", "a"), "is no rule"), (("add", "x", "--alias", "a=b>c"), "is no rule"), (("add", "x", "--fallback", "=b"), "is no rule"),
 ])  # fmt: skip
 def test_what_can_not_be_is_said_in_a_line(run, words, said):
     told = run(*words, code=1)

@@ -88,6 +88,13 @@ def test_a_named_key_is_known_at_once_and_kept_as_a_hash(keys, register, store):
     assert keys.caller(key[:-1]) is None and keys.caller("ci") is None and keys.caller(record.hashes[0].hash) is None
 
 
+def test_a_key_has_names_of_its_own(register, keys):
+    key, _ = register.add("k", Terms(aliases=("small=glm-5", "claude-*=auto"), fallbacks=("glm-5=auto > glm-4",)))
+    rules = keys.caller(key).rules
+    assert (rules.alias("Small"), rules.starting("claude-opus-5"), rules.chain(["glm-5"])) == ("glm-5", "auto", ("auto", "glm-4"))
+    assert keys.caller(MAIN).rules is None
+
+
 MODELS = [
     # patterns, a model, whether it may be used
     ((), "anything", True),
@@ -116,6 +123,7 @@ WRONG = [
     ("main", Terms()), ("admin", Terms()), ("", Terms()), ("a b", Terms()), ("a|b", Terms()), ("-a", Terms()), ("a" * 65, Terms()),
     ("a", Terms(scopes=())), ("a", Terms(scopes=("api", "root"))), ("a", Terms(models=("[a-z]",))), ("a", Terms(models=("",))),
     ("a", Terms(limits=Limits(minute=-1))), ("a", Terms(limits=Limits(day_credits=float("nan")))),
+    ("a", Terms(aliases=("a",))), ("a", Terms(aliases=("a=b>c",))), ("a", Terms(fallbacks=("a=",))), ("a", Terms(aliases=("a=b,c=d",))),
     ("a", Terms(limits=Limits(month_tokens=10**16))), ("a", Terms(limits=Limits(minute=100_001))),
 ]
 

@@ -155,7 +155,8 @@ def walk(client, twin):
                  "/api/openapi.json", *ANY_KEY):  # fmt: skip
         yield step("GET", path, 200)
     yield step("GET", "/api/accounts/{id}", 200, id=id)
-    yield step("POST", "/api/keys", 201, {"name": "friend", "models": ["claude-*"], "limits": {"minute": 9}, "note": "n"})
+    yield step("POST", "/api/keys", 201, {"name": "friend", "models": ["claude-*"], "limits": {"minute": 9}, "note": "n",
+                                             "aliases": ["small=glm-5"], "fallbacks": ["auto=glm-5>auto"]})
     yield step("PATCH", "/api/keys/{name}", 200, {"limits": {"day_tokens": 5}, "expires_at": 4e9}, keep="key", name="friend")
     assert said["key"]["limits"]["minute"] == 9, "what is not named stays"
     yield step("POST", "/api/keys/{name}/rotate", 200, {"overlap_seconds": 5}, name="friend")

@@ -48,6 +48,9 @@ TERMS: Final[Json] = {
     "accounts": many(text(minLength=1, maxLength=200), "ids or labels; empty: all", maxItems=100),
     "expires_at": maybe(number("epoch seconds; null: never", minimum=0, maximum=1e11)),
     "limits": record({}, _LIMITS, about="0: no limit; days and months are UTC's"), "note": text(maxLength=500),
+    "aliases": many(text(minLength=3, maxLength=300), "its own names for models: name=model", maxItems=100),
+    "fallbacks": many(text(minLength=3, maxLength=2000), "what it gets when no account can serve: model=next>next",
+                      maxItems=100),
 }  # fmt: skip
 
 SCHEMAS: Final[Json] = {
