@@ -45,6 +45,7 @@ HTTP**: `panel.py`; **what is refused**: `refusals.ROWS` and `identity.DENIALS`.
 """
 
 from kirogw.twin.accounts import Account, as_ide_file
-from kirogw.twin.upstream import Twin, main
+from kirogw.twin.program import main
+from kirogw.twin.upstream import Twin
 
 __all__ = ["Account", "Twin", "as_ide_file", "main"]

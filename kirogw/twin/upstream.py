@@ -1,16 +1,14 @@
-"""The twin as an object, and as a program."""
+"""The twin as an object."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
 from kirogw.twin import panel, replies
-from kirogw.twin.accounts import KINDS, Account, Accounts
+from kirogw.twin.accounts import Account, Accounts
 from kirogw.twin.auth import Auth
 from kirogw.twin.faults import Faults
 from kirogw.twin.server import Answer, Server
@@ -158,32 +156,3 @@ class Twin:
     def ledger(self) -> Ledger:
         with self.service.journal.lock:
             return Ledger(self.service.journal.ledger)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run alone until interrupted; prints one line with the URL and a token that works."""
-    parser = argparse.ArgumentParser(prog="kirogw.py twin", description="Run kirogw's own simulator of Kiro.")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 (the default): any that is free")
-    parser.add_argument("--script", metavar="FILE", help="a script in JSON, or 'agent' for the built-in agent's loop")
-    parser.add_argument("--accounts", default="social", metavar="KINDS", help=f"comma separated, of {', '.join(KINDS)}")
-    parser.add_argument("--rotation", default="strict", choices=("strict", "grace", "none"))
-    parser.add_argument("--pace", type=float, default=0.02, help="seconds between two pieces of a text")
-    parser.add_argument("--keep", type=int, default=10, help="requests that GET /_twin/state shows whole")
-    parser.add_argument("--until-eof", action="store_true", help="stop when standard input ends")
-    parser.add_argument("--open", action="store_true", help="take any bearer token")
-    given = parser.parse_args(argv)
-    twin = Twin(host=given.host, port=given.port, accounts=given.accounts.split(","), script=given.script,
-                rotation=given.rotation, pace=given.pace, open=given.open, keep=given.keep)  # fmt: skip
-    with twin:
-        account = twin.account
-        print(f"twin {twin.url} token {account.api_key or account.access_token} "
-              f"refresh {account.refresh_token or '-'} profile {account.profile_arn or '-'}", flush=True)  # fmt: skip
-        try:
-            while not given.until_eof or sys.stdin.read(1):
-                time.sleep(0 if given.until_eof else 3600)
-        except KeyboardInterrupt:
-            pass
-    return 0
-
-

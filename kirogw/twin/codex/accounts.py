@@ -58,7 +58,7 @@ class Account:
     credits: Json = field(default_factory=lambda: {"has_credits": False, "unlimited": False, "balance": "0"})
     reached: str = ""  # rate_limit_reached_type where a window is full
     fedramp: bool = False
-    suspended: str = ""  # the code that it hears on every call, such as account_deactivated
+    suspended: str = ""  # what it hears on every call: account_deactivated, deactivated_workspace, not_eligible, ...
     banned: bool = False  # its refresh tokens are taken no more
     claims: Json = field(default_factory=dict)  # further members of the auth claim
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kirogw.twin import ask
 from kirogw.twin.ask import IMAGE_TOKENS, Turn, dumped, estimate, obj, rows, text
@@ -20,6 +20,14 @@ OUTPUTS: Final = tuple(call + "_output" for call in CALLS)
 FREEFORM: Final = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 SHELL: Final = {"type": "object", "properties": {"command": {"type": "array", "items": {"type": "string"}}},
                 "required": ["command"]}  # fmt: skip
+
+
+class Declared(NamedTuple):
+    """A definition of a tool, where it stands, and the type of the item that holds it ("" for the body's own)."""
+
+    at: str
+    holder: str
+    tool: Json
 
 
 class Ask(ask.Ask):
@@ -42,15 +50,16 @@ class Ask(ask.Ask):
     @cached_property
     def tools(self) -> list[Json]:
         """All that the client can be called with, each `{name, description, inputSchema, kind, namespace}`."""
-        return [tool for _, given in self.declared for tool in _flat(given, "")]
+        return [tool for given in self.declared for tool in _flat(given.tool, "")]
 
     @cached_property
-    def declared(self) -> list[tuple[str, Json]]:
-        """The definitions as they came, each with its place: tools, input[0].tools, ..."""
-        found = [("tools", obj(tool)) for tool in rows(self.payload.get("tools"))]
+    def declared(self) -> list[Declared]:
+        """The definitions as they came."""
+        found = [Declared(f"tools[{n}]", "", obj(tool)) for n, tool in enumerate(rows(self.payload.get("tools")))]
         for n, item in enumerate(self.input):
-            if item.get("type") in ("additional_tools", "tool_search_output"):
-                found += [(f"input[{n}].tools", obj(tool)) for tool in rows(item.get("tools"))]
+            if (kind := item.get("type")) in ("additional_tools", "tool_search_output"):
+                found += [Declared(f"input[{n}].tools[{k}]", kind, obj(tool))
+                          for k, tool in enumerate(rows(item.get("tools")))]  # fmt: skip
         return found
 
     def tool(self, name: str) -> Json | None:
@@ -88,7 +97,7 @@ class Ask(ask.Ask):
             yield turn.content
             yield turn.result_text
             yield from (dumped(use.get("input")) for use in turn.uses)
-        yield from (dumped(tool) for _, tool in self.declared)
+        yield from (dumped(given.tool) for given in self.declared)
 
 
 def kind_of(item: Json) -> str:

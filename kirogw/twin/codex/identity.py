@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from kirogw.twin.codex import mishaps
-from kirogw.twin.codex.accounts import Account, Accounts
-from kirogw.twin.codex.state import Options
+from kirogw.twin.codex.accounts import DIRECT, Account, Accounts
 from kirogw.twin.state import Incoming
 from kirogw.wire import Json
 
@@ -19,8 +18,6 @@ class Caller:
 
     incoming: Incoming
     door: str  # codex, siwc
-    operation: str
-    options: Options
     account: Account | None
     alive: bool  # the token has not run out
 
@@ -31,9 +28,6 @@ class Caller:
             raise LookupError("nobody")
         return self.account
 
-    def header(self, name: str) -> str:
-        return self.incoming.headers.get(name, "")
-
 
 @dataclass(frozen=True)
 class Denial:
@@ -43,31 +37,45 @@ class Denial:
     body: Json
 
 
-def _error(code: str, message: str, kind: str = "invalid_request_error") -> Json:
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
-
-
-def _of(name: str) -> tuple[int, Json]:
+def body_of(name: str) -> tuple[int, Json]:
     """Status and body of a fault by its name."""
     fault = mishaps.NAMED[name]
-    return fault["status"], _error(fault["code"], fault["message"], fault["type"])
+    if "detail" in fault:
+        return fault["status"], {"detail": fault["detail"]}
+    error = {"message": fault["message"], "type": fault["type"], "param": None, "code": fault["code"]}
+    return fault["status"], {"error": {**error, **fault.get("more", {})}}
+
+
+def _suspended(name: str) -> Denial:
+    return Denial(name, lambda caller: caller.own.suspended == name, *body_of(name))
+
+
+def _foreign_workspace(caller: Caller) -> bool:
+    return caller.door == "codex" and caller.incoming.headers.get("chatgpt-account-id") != caller.own.workspace
+
+
+def _no_consent(caller: Caller) -> bool:
+    return caller.door == "siwc" and DIRECT not in caller.own.scope.split()
 
 
 DENIALS: Final = (
-    Denial("no_bearer", lambda c: not c.incoming.bearer, 401, {"detail": "Unauthorized"}),
-    Denial("unknown_bearer", lambda c: c.account is None, 401,
-           _error("token_invalidated", "Your authentication token has been invalidated. Please try signing in again.")),
-    Denial("foreign_door", lambda c: c.own.kind != c.door, 401,
-           _error("", "You have insufficient permissions for this operation. Missing scopes: api.responses.write.")),
-    Denial("expired", lambda c: not c.alive, *_of("token_expired")),
+    Denial("no_bearer", lambda c: not c.incoming.bearer, *body_of("unauthorized")),
+    Denial("unknown_bearer", lambda c: c.account is None, *body_of("token_invalidated")),
+    Denial("expired", lambda c: not c.alive, *body_of("token_expired")),
+    Denial("codex_at_siwc", lambda c: c.door == "siwc" and c.own.kind == "codex", *body_of("missing_scopes")),
+    Denial("siwc_at_codex", lambda c: c.door == "codex" and c.own.kind == "siwc", *body_of("route_not_supported")),
+    Denial("no_consent", _no_consent, *body_of("scope_not_authorized")),
+    *map(_suspended, ("account_deactivated", "deactivated_workspace", "usage_not_included", "not_eligible",
+                      "invalid_user", "admission")),
+    Denial("foreign_workspace", _foreign_workspace, *body_of("invalid_workspace")),
 )  # fmt: skip
 
 
-def identify(incoming: Incoming, door: str, operation: str, accounts: Accounts) -> tuple[Any, Denial | None]:
+def identify(incoming: Incoming, door: str, accounts: Accounts) -> tuple[Account | None, Denial | None]:
     """The account and the row that denies it, if one does; without such a row there is an account."""
     known = accounts.bearer(incoming.bearer)
     account, alive = known or (None, False)
-    if accounts.options.open and account is None:
-        return next(one for one in accounts.all.values() if one.kind == door), None
-    caller = Caller(incoming, door, operation, accounts.options, account, alive)
+    if accounts.options.open:
+        return account or next(one for one in accounts.all.values() if one.kind == door), None
+    caller = Caller(incoming, door, account, alive)
     return account, next((row for row in DENIALS if row.holds(caller)), None)

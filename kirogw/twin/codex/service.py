@@ -12,8 +12,9 @@ from kirogw.twin.ask import text
 from kirogw.twin.codex import auth, demo, limits, mishaps, models, pages, refusals
 from kirogw.twin.codex.accounts import Account, Accounts
 from kirogw.twin.codex.ask import Ask
+from kirogw.twin.codex.case import Case
 from kirogw.twin.codex.faults import Fault
-from kirogw.twin.codex.identity import identify
+from kirogw.twin.codex.identity import DENIALS, identify
 from kirogw.twin.codex.play import Player
 from kirogw.twin.codex.state import Options
 from kirogw.twin.refusals import UNREAD, parse
@@ -93,9 +94,10 @@ class Service:
             return issue(incoming, seen)
         if not operation:
             return replies.plain(404, {"detail": "Not Found"})
-        account, denial = identify(incoming, door, operation, self.accounts)
-        if denial is not None:
-            return self._no(self.journal.denials, denial.name, denial.status, denial.body, seen)
+        account, denial = identify(incoming, door, self.accounts)
+        if denial is not None or account is None:
+            row = denial or DENIALS[0]
+            return self._no(self.journal.denials, row.name, row.status, row.body, seen)
         if operation == "generate":
             return self._generate(incoming, account, seen)
         if operation == "usage":
@@ -129,7 +131,7 @@ class Service:
         payload = parse(incoming.body)
         ask = Ask(None if payload is UNREAD else payload, incoming.body)
         ask.model = next((entry for entry in self.catalogue if entry["slug"] == ask.model_id), {})
-        if verdict := refusals.refused(refusals.Case(ask, account, incoming, self.options, payload is not UNREAD)):
+        if verdict := refusals.refused(Case(ask, account, incoming, self.options, payload is not UNREAD)):
             return self._no(self.journal.refusals, *verdict, seen)
         if full := limits.is_full(account):
             error = {"error": limits.exceeded(account, full)}

@@ -21,6 +21,7 @@ class Options(Common):
     device_login: bool = True  # False: 404, as for an account that has it switched off
     consent: str = "at once"  # page: the user clicks on a page; deny: goes back with access_denied
     plan_use: bool = True  # a first Sign in with ChatGPT is granted chatgpt.tokens.use.direct
+    demand_lite: bool = False  # the classic body is refused for models of Responses Lite, as some have met
     check_identity: bool = True  # refuse an originator that is not the user agent's product
     empty_output: bool = True  # response.completed holds no output, as the real one often does
     limit_headers: bool = True  # x-codex-* in the heads of answers
