@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from tests.system.talk import events
 
-CLEAN = {"end_turn", "stop", "tool_use", "tool_calls"}  # how an answer ends that is all that was to be said
+CLEAN = {"end_turn", "stop", "tool_use", "tool_calls", "completed"}  # how an answer ends that is all that was to be said
 
 
 @dataclass(frozen=True)
@@ -108,5 +108,33 @@ def _chat_whole(seen, body):
     return replace(seen, text=message["content"] or "", arguments="".join(calls), stop=body["choices"][0]["finish_reason"])
 
 
-STREAMS = {"messages": _messages_stream, "chat": _chat_stream}
-WHOLES = {"messages": _messages_whole, "chat": _chat_whole}
+ENDS = ("response.completed", "response.incomplete", "response.failed")
+
+
+def _responses_stream(seen, data):
+    told = events(data)
+    kinds = [event["type"] for event in told]
+    deltas = {kind: "".join(event["delta"] for event in told if event["type"] == kind) for kind in set(kinds) if kind.endswith(".delta")}
+    seen = replace(
+        seen, beats=kinds.count("keepalive"), text=deltas.get("response.output_text.delta", ""),
+        arguments=deltas.get("response.function_call_arguments.delta", ""),
+    )  # fmt: skip
+    assert sum(kind in ENDS for kind in kinds) == 1, "a stream ends once"
+    assert kinds[-1] in ENDS
+    assert [event["sequence_number"] for event in told] == list(range(len(told)))
+    last = told[-1]["response"]
+    return _failed(seen, {"type": "", **last["error"]}) if kinds[-1] == "response.failed" else replace(seen, stop=_status(last))
+
+
+def _status(response):
+    return response["incomplete_details"]["reason"] if response["status"] == "incomplete" else response["status"]
+
+
+def _responses_whole(seen, body):
+    texts = [part["text"] for item in body["output"] if item["type"] == "message" for part in item["content"]]
+    calls = [item["arguments"] for item in body["output"] if item["type"] == "function_call"]
+    return replace(seen, text="".join(texts), arguments="".join(calls), stop=_status(body))
+
+
+STREAMS = {"messages": _messages_stream, "chat": _chat_stream, "responses": _responses_stream}
+WHOLES = {"messages": _messages_whole, "chat": _chat_whole, "responses": _responses_whole}

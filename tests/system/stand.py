@@ -4,6 +4,7 @@ So an account that rests in one case is fresh in the next, and hundreds of cases
 """
 
 import contextlib
+import itertools
 import logging
 import tempfile
 import threading
@@ -17,11 +18,15 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from kirogw import create_app, log
 from kirogw.settings import load
+from kirogw.dialects.codex import login as codex
+from kirogw.dialects.credential import Credential
 from kirogw.twin import Twin
+from kirogw.twin.codex import CodexTwin
 from tests.system import heard
 from tests.system.running import KEY, environment
 from tests.system.talk import MODEL, PATHS
 
+PLACES = {**PATHS, "responses": "/v1/responses"}
 USUAL = {"RETRY_PACE": 0.001, "LOG_LEVEL": "debug"}
 MAKING = threading.Lock()  # werkzeug compiles its routes, and Python 3.11's ast module is not fit for two threads
 LIMIT = 30  # seconds without a byte: the client calls that a hang
@@ -29,6 +34,7 @@ PARAMETERS = {"type": "object", "properties": {"path": {"type": "string"}, "cont
 TOOLS = {
     "messages": [{"name": "write", "description": "Write a file.", "input_schema": PARAMETERS}],
     "chat": [{"type": "function", "function": {"name": "write", "description": "Write a file.", "parameters": PARAMETERS}}],
+    "responses": [{"type": "function", "name": "write", "description": "Write a file.", "parameters": PARAMETERS}],
 }
 
 
@@ -62,15 +68,37 @@ class Verdicts(logging.Handler):
             log.logger.setLevel(level)
 
 
-class Stand:
-    """One gateway and one twin. `login` and `more` give settings, from the twin and the folder that is the home."""
+def credential(account):
+    """The login of a twin's account, as the gateway would keep it."""
+    if account.kind == "api_key":
+        return Credential("key", access=account.api_key)
+    if account.kind in ("codex", "siwc"):
+        tokens = {"access_token": account.access_token, "refresh_token": account.refresh_token, "id_token": account.id_token}
+        return codex.with_tokens(Credential(account.kind, client_id=account.client_id), tokens, time.time())
+    return Credential(account.kind, refresh=account.refresh_token)
 
-    def __init__(self, verdicts, twin, home, login, more):
-        self.verdicts, self.twin = verdicts, twin
-        given = {**twin.settings(), **USUAL, **login(twin, home), **more(twin)}
+
+def brought_in(*_):
+    """A login: all accounts of all twins lie in the gateway's store, in their order."""
+    return {}
+
+
+class Stand:
+    """One gateway before one twin or more. `login` and `more` give settings, from the first twin and the folder that is
+    the home.
+    """
+
+    def __init__(self, verdicts, twin, home, login, more, *others):
+        self.verdicts, self.twin, self.twins = verdicts, twin, (twin, *others)
+        given = {name: value for one in self.twins for name, value in one.settings().items()}
+        given |= {**USUAL, **login(twin, home), **more(twin)}
         with MAKING:
             app = create_app(load(environ=environment(home, given), env_file=None))
         self.state = app.extensions["kirogw"]
+        if login is brought_in:
+            for one in self.twins:
+                for account in one.accounts.all.values():
+                    self.state.logins.add(credential(account))
         self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
@@ -82,29 +110,42 @@ class Stand:
         self._thread.join(5)
         self.state.close()
 
-    def ask(self, face, stream, agent="", tools=False):
+    def ask(self, face, stream, agent="", tools=False, model=MODEL):
         """One question, and what its client hears. Raises requests.Timeout for a hang."""
-        before, began = len(self.twin.seen()), time.monotonic()
-        seen = ask(self.url, face, stream, agent, tools)
+        before, began = len(self.seen()), time.monotonic()
+        seen = ask(self.url, face, stream, agent, tools, model)
         rules = tuple(self.verdicts.met[seen.headers["request-id"]])
         unheard = rules.count("connect") + rules.count("proxy")
-        tries = len(self.twin.seen()) - before + unheard
+        tries = len(self.seen()) - before + unheard
         return replace(seen, seconds=time.monotonic() - began, tries=tries, rules=rules)
 
+    def seen(self):
+        """The questions that came to any twin, in the order in which they did."""
+        return sorted(itertools.chain(*(twin.seen() for twin in self.twins)), key=lambda seen: seen.at)
 
-def ask(url, face, stream, agent="", tools=False):
-    body = {"model": MODEL, "max_tokens": 1000, "stream": stream, "messages": [{"role": "user", "content": "Count."}]}
+
+def ask(url, face, stream, agent="", tools=False, model=MODEL):
+    question = {"role": "user", "content": "Count."}
+    body = {"model": model, "stream": stream}
+    body |= {"max_output_tokens": 1000, "input": [question]} if face == "responses" else {"max_tokens": 1000, "messages": [question]}
     headers = {"x-api-key": KEY, "User-Agent": agent or "tests"}
     body |= {"tools": TOOLS[face]} if tools else {}
-    with requests.post(url + PATHS[face], json=body, headers=headers, stream=True, timeout=LIMIT) as reply:
+    with requests.post(url + PLACES[face], json=body, headers=headers, stream=True, timeout=LIMIT) as reply:
         return heard.read(face, reply, reply.content)
+
+
+def kind_of(account):
+    return account["kind"] if isinstance(account, dict) else account
 
 
 @contextlib.contextmanager
 def standing(verdicts, accounts, options, login, more):
-    with tempfile.TemporaryDirectory(prefix="kirogw-test-") as folder, Twin(accounts=accounts, **options) as twin:
-        stand = Stand(verdicts, twin, Path(folder), login, more)
-        try:
-            yield stand
-        finally:
-            stand.close()
+    """`accounts` decide which twins there are, and in which order. `options` are those of the first."""
+    twins = []
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kirogw-test-"))
+        for kind, group in itertools.groupby(accounts, key=lambda account: CodexTwin if kind_of(account) in ("codex", "siwc") else Twin):
+            twins.append(stack.enter_context(kind(accounts=group, **({} if twins else options))))
+        stand = Stand(verdicts, twins[0], Path(folder), login, more, *twins[1:])
+        stack.callback(stand.close)
+        yield stand
