@@ -19,6 +19,7 @@ from kirogw.store import open_store
 from kirogw.store.sync import Sync
 from kirogw.transport import Transport
 from kirogw.twin import Twin
+from kirogw.twin.codex import CodexTwin
 
 KINDS = {"api_key": "key"}
 SOON = 2000000000.0
@@ -32,6 +33,8 @@ class Bearers:
 
     def fresh(self, name):
         account = self.twin.accounts.all[name]
+        if account.kind in ("codex", "siwc"):
+            return Login(account.kind, self.spent.get(name) or account.access_token, machine="m" * 64, workspace=account.workspace)
         token = self.spent.get(name) or account.api_key or account.access_token
         profile = "" if account.kind == "api_key" else account.profile_arn
         return Login(KINDS.get(account.kind, account.kind), token, profile, account.region, "m" * 64)
@@ -42,7 +45,7 @@ class Bearers:
         return self.fresh(name)
 
     def profile(self, name):
-        return self.twin.accounts.all[name].own_arn
+        return getattr(self.twin.accounts.all[name], "own_arn", "")
 
 
 class Account(NamedTuple):
@@ -59,7 +62,8 @@ class Process:
         self.store = open_store(self.settings)
         self.sync = Sync(self.store)
         self.logins = Bearers(twin)
-        self.states, self.kinds = dict.fromkeys(twin.accounts.all, "ready"), {}
+        self.states = dict.fromkeys(twin.accounts.all, "ready")
+        self.kinds = {name: KINDS.get(account.kind, account.kind) for name, account in twin.accounts.all.items()}
         self.told, self.locked = [], []
         transport = Transport(self.settings)
         self.quotas = Quotas(
@@ -374,6 +378,66 @@ def test_what_another_version_wrote_breaks_nothing(kept, member, value):
     found = loaded({**dumped(kept), member: value})
     viewed(found, 1.8e9)
     next_time(found, 300.0, lambda: 0.5)
+
+
+# ChatGPT
+
+
+@pytest.fixture
+def chatgpt():
+    with CodexTwin(accounts=["codex", "siwc"]) as running:
+        yield running
+
+
+def test_windows_are_read_by_their_length(chatgpt, tmp_path):
+    """Whatever slot they stand in; an account may have one only."""
+    account, one = chatgpt.account, Process(chatgpt, tmp_path)
+    ends = time.time() + 3000
+    try:
+        account.primary, account.secondary = {"used": 60.0, "seconds": 604_800, "resets_at": ends}, {}
+        quota = one.quotas.refresh(account.name)
+        assert [(b.name, b.used, b.limit, b.seconds) for b in quota.buckets] == [("week", 60.0, 100.0, 604_800.0)]
+        assert (quota.plan, quota.left, quota.exhausted, quota.windows) == ("plus", 40.0, False, True)
+        account.primary, account.secondary = {"used": 100.0, "seconds": 18_000, "resets_at": ends}, account.primary
+        quota = one.quotas.refresh(account.name)
+        assert ([b.name for b in quota.buckets], quota.exhausted) == (["5 hours", "week"], True)
+        assert quota.opens_at == pytest.approx(ends, abs=3)
+        assert one.quotas.snapshot(account.name).points == ()
+        assert [told.exhausted for _, told in one.told] == [False, True]
+        one.quotas.refresh(account.name)
+        account.credits["has_credits"] = True
+        assert not one.quotas.refresh(account.name).exhausted
+    finally:
+        one.close()
+
+
+def test_a_login_of_which_nobody_tells_is_asked_for_by_nobody(chatgpt, tmp_path):
+    one, now = Process(chatgpt, tmp_path), time.time()
+    one.states = {"siwc-2": "ready"}
+    try:
+        one.quotas.wanted("siwc-2")
+        one.quotas.errands()
+        assert (one.quotas.due(now + 1e6), one.quotas.refresh_all(force=True), one.quotas.has_errands()) == ([], {}, False)
+        assert one.quotas.refresh("siwc-2").left is None
+        assert (chatgpt.seen("usage"), one.told) == ([], [])
+        view = one.quotas.view("siwc-2", now)
+        assert (view["known"], view["error"]) == (False, "ChatGPT tells no program what such a login has left; see chatgpt.com/settings/usage")
+    finally:
+        one.close()
+
+
+@pytest.mark.parametrize(("fault", "error", "locked"), [
+    ("token_invalidated", NeedsLogin, []), ("account_deactivated", Forbidden, [("codex-1", "suspended")]), ("server_error", GatewayError, []),
+])  # fmt: skip
+def test_what_chatgpt_refuses(chatgpt, tmp_path, fault, error, locked):
+    one = Process(chatgpt, tmp_path)
+    chatgpt.faults.add(fault, operation="usage", count=None)
+    try:
+        with pytest.raises(error):
+            one.quotas.refresh("codex-1")
+        assert (one.locked, one.told, len(one.logins.renewed)) == (locked, [], fault == "token_invalidated")
+    finally:
+        one.close()
 
 
 # What heads of answers tell

@@ -17,9 +17,9 @@ import requests
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from kirogw import create_app, log
-from kirogw.settings import load
 from kirogw.dialects.codex import login as codex
 from kirogw.dialects.credential import Credential
+from kirogw.settings import load
 from kirogw.twin import Twin
 from kirogw.twin.codex import CodexTwin
 from tests.system import heard
