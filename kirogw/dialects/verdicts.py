@@ -41,7 +41,7 @@ class Sign:
     def fits(self, fault: Fault) -> bool:
         alone = self.rank == 3
         return (
-            (not self.reasons or any(_named(fault.reason, reason) for reason in self.reasons))
+            (not self.reasons or any(named(fault.reason, reason) for reason in self.reasons))
             and (not self.words or any(part in fault.said for part in self.words))
             and (not self.page or fault.page)
             and (not self.types or fault.type in self.types)
@@ -49,7 +49,7 @@ class Sign:
         )
 
 
-def _named(reason: str, pattern: str) -> bool:
+def named(reason: str, pattern: str) -> bool:
     return reason.startswith(pattern[:-1]) if pattern.endswith("*") else reason == pattern
 
 

@@ -17,7 +17,7 @@ import orjson
 
 from kirogw.dialects.dialect import Verdict
 from kirogw.dialects.said import Fault, is_page, seconds, until
-from kirogw.dialects.verdicts import SOON, Row, Sign, Table, losses
+from kirogw.dialects.verdicts import SOON, Row, Sign, Table, losses, named
 from kirogw.errors import (
     BadRequest,
     Busy,
@@ -88,11 +88,13 @@ TABLE: Final[tuple[Row, ...]] = (
     ), Overloaded, "ChatGPT has no capacity for this model just now", "Try again later, or with another model",
         again="same", tries=1, waits=(2.0, 5.0), elsewhere=True),
     Row("overloaded", (
-        Sign(reasons=("server_is_overloaded", "slow_down", "overloaded_error", "subscription_sharing_*_unavailable")),
+        Sign(reasons=("server_is_overloaded", "slow_down", "overloaded_error", "subscription_sharing_usage_unavailable",
+                      "subscription_sharing_user_unavailable")),
     ), Overloaded, "ChatGPT is overloaded", "Try again later",
         again="same", tries=2, waits=(2.0, 5.0), elsewhere=True),
     Row("rate", (
-        Sign(reasons=("rate_limit_exceeded", "rate_limit_error", "rate_limit_reached", "too_many_requests")),
+        Sign(reasons=("rate_limit_exceeded", "rate_limit_reached", "too_many_requests")),
+        Sign(types=("rate_limit_error",)),
         Sign(status=(429,)),
     ), Busy, "ChatGPT limits the requests of this account", SOON,
         again="same", tries=1, waits=(8.0, 8.0), elsewhere=True, fate="slow", wait=8.0),
@@ -115,6 +117,7 @@ TABLE: Final[tuple[Row, ...]] = (
     ), BadRequest, "ChatGPT does not serve this address to the account's login", REPORT),
     Row("image", (
         Sign(reasons=("invalid_image*", "image_*", "unsupported_image*", "empty_image*", "failed_to_download_image")),
+        Sign(words=("does not represent a valid image", "unsupported image"), status=(400,)),
     ), BadRequest, "ChatGPT refused an image", "Send fewer or smaller ones, as PNG, JPEG, GIF or WebP"),
     Row("content", (
         Sign(reasons=("invalid_prompt", "cyber_policy", "content_policy*", "policy_violation", "bio_policy")),
@@ -130,10 +133,9 @@ TABLE: Final[tuple[Row, ...]] = (
     ), Forbidden, "An edge in front of ChatGPT refused this machine's address", "Try another network, or VPN_PROXY_URL",
         host=True, elsewhere=True),
     Row("invalid", (
-        Sign(reasons=("invalid_request_error", "invalid_value", "invalid_type", "unsupported_value",
-                      "invalid_function_parameters", "missing_required_parameter"), status=(400, 404, 409, 422)),
-        Sign(reasons=("invalid_value", "invalid_type", "unsupported_value", "invalid_function_parameters",
-                      "missing_required_parameter", "invalid_json_schema")),
+        Sign(types=("invalid_value", "invalid_type", "unsupported_value", "invalid_function_parameters",
+                    "missing_required_parameter", "invalid_json_schema")),
+        Sign(types=("invalid_request_error",), status=(400, 409, 422)),
         Sign(status=(400, 409, 422)),
     ), BadRequest, "ChatGPT refused the request", "Change what it names; the same request will be refused again"),
     Row("wrong host", (
@@ -148,7 +150,7 @@ TABLE: Final[tuple[Row, ...]] = (
     ), Overloaded, "ChatGPT is overloaded or down", "Try again later",
         again="same", tries=2, waits=(2.0, 5.0), host=True, elsewhere=True),
     Row("server", (
-        Sign(reasons=("server_error", "internal_error", "internal_server_error", "timeout", "vector_store_timeout")),
+        Sign(types=("server_error", "internal_error", "internal_server_error", "timeout")),
         Sign(status=(408, *range(500, 600))),
     ), UpstreamFailed, "ChatGPT failed", SOON, again="same", tries=3, waits=(1.0, 4.0), elsewhere=True),
 )  # fmt: skip
@@ -202,19 +204,20 @@ def _fault(status: int, headers: Mapping[str, str], said: Json, page: bool = Fal
     codes = [code for box in boxes for name in ("code", "type") if (code := _word(box.get(name)))]
     if headers.get("cf-mitigated"):
         codes, page = ["cf_challenge"], True
-    known = [code for code in codes if any(_knows(sign, code) for sign in _SIGNS)]
     message = next((text for box in boxes for name in ("message", "detail") if (text := _word(box.get(name)))), "")
     return Fault(
-        status, "", next(iter(known or codes), ""), message, message.lower(), page, _hint(headers, boxes, message),
+        status, next((code for code in codes if code in _TYPES), ""), next(filter(_is_reason, codes), ""), message,
+        message.lower(), page, _hint(headers, boxes, message),
         headers.get("x-request-id") or headers.get("x-oai-request-id") or headers.get("cf-ray", ""),
     )  # fmt: skip
 
 
-_SIGNS: Final = tuple(reason for row in TABLE for sign in row.signs for reason in sign.reasons)
+_REASONS: Final = [reason for row in TABLE for sign in row.signs for reason in sign.reasons]
+_TYPES: Final = frozenset(type for row in TABLE for sign in row.signs for type in sign.types)
 
 
-def _knows(pattern: str, code: str) -> bool:
-    return code.startswith(pattern[:-1]) if pattern.endswith("*") else code == pattern
+def _is_reason(code: str) -> bool:
+    return any(named(code, reason) for reason in _REASONS)
 
 
 def _boxes(said: Any) -> Iterator[Json]:
