@@ -103,6 +103,25 @@ def chat(story: Story, ask: str) -> Json:
     return {**body, "tools": [{"type": "function", "function": f} for f in functions]} if functions else body
 
 
+def _items(story: Story, ask: str) -> list[Json]:
+    """The conversation as items of the Responses API, without the system prompt."""
+    items: list[Json] = [{"role": "user", "content": story.opening}] if story.steps else []
+    for step in story.steps:
+        items.append({"role": "assistant", "content": step["say"]})
+        items.append({"type": "function_call", "call_id": step["id"], "name": step["name"],
+                      "arguments": json.dumps(step["input"])})  # fmt: skip
+        items.append({"type": "function_call_output", "call_id": step["id"], "output": step["result"]})
+    return [*items, {"role": "user", "content": ask}]
+
+
+def responses(story: Story, ask: str) -> Json:
+    body: Json = {"model": MODEL, "stream": True, "store": False, "instructions": story.system,
+                  "input": _items(story, ask)}  # fmt: skip
+    functions = [{"type": "function", "name": t["name"], "description": t["description"], "parameters": t["schema"],
+                  "strict": False} for t in story.tools]  # fmt: skip
+    return {**body, "tools": functions} if functions else body
+
+
 def kiro(story: Story, ask: str) -> Json:
     """What a gateway would make of it, for those that only pass it on. (kiro 3.11)"""
     turns: list[Json] = []
@@ -134,6 +153,7 @@ def _spoken(said: str, context: Json) -> Json:
 FACES: Final[dict[str, tuple[str, dict[str, str], Callable[[Story, str], Json]]]] = {
     "messages": ("/v1/messages", {"x-api-key": KEY, "anthropic-version": "2023-06-01"}, messages),
     "chat": ("/v1/chat/completions", {"Authorization": f"Bearer {KEY}"}, chat),
+    "responses": ("/v1/responses", {"Authorization": f"Bearer {KEY}"}, responses),
     "kiro": ("/generateAssistantResponse", {"Authorization": f"Bearer {KEY}"}, kiro),
 }
 SIZES: Final = ("small", "large")

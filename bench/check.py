@@ -44,7 +44,8 @@ def ask(port: int, face: str, size: str, script: Script) -> bytes:
 def check(port: int, face: str, size: str, script: Script) -> None:
     """Raises WrongAnswer unless the answer says what the script says, and properly ends."""
     said = READERS[face](ask(port, face, size, script))
-    reason = {"messages": ("end_turn", "tool_use"), "chat": ("stop", "tool_calls"), "kiro": ("END_TURN", "TOOL_USE")}
+    reason = {"messages": ("end_turn", "tool_use"), "chat": ("stop", "tool_calls"), "kiro": ("END_TURN", "TOOL_USE"),
+              "responses": ("completed", "completed")}  # fmt: skip
     wanted = (scripts.text(script), scripts.calls(script), reason[face][bool(script.tools)])
     for what, got, want in zip(("text", "calls", "end"), said, wanted, strict=True):
         if got != want:
@@ -102,6 +103,26 @@ def _chat(body: bytes) -> Said:
     return _unsent(text), [json.loads(_unsent(call)) for call in calls.values()], end
 
 
+def _responses(body: bytes) -> Said:
+    """By its pieces, which must come to what the items say when they are done."""
+    events = [json.loads(data) for data in _events(body)]
+    if [event["sequence_number"] for event in events] != list(range(len(events))):
+        raise WrongAnswer("the events are not numbered in order")
+    pieces: dict[str, str] = {}
+    done: dict[str, Any] = {}
+    for event in events:
+        if event["type"] in ("response.output_text.delta", "response.function_call_arguments.delta"):
+            pieces[event["item_id"]] = pieces.get(event["item_id"], "") + event["delta"]
+        elif event["type"] == "response.output_item.done":
+            done[event["item"]["id"]] = event["item"]
+    whole = {item: one["arguments"] if "arguments" in one else one["content"][0]["text"] for item, one in done.items()}
+    if pieces != whole or events[-1]["response"]["output"] != list(done.values()):
+        raise WrongAnswer(f"the pieces come to {str(pieces)[:300]}, the items to {str(whole)[:300]}")
+    calls = [json.loads(_unsent(one["arguments"])) for one in done.values() if one["type"] == "function_call"]
+    spoken = "".join(whole[item] for item, one in done.items() if one["type"] == "message")
+    return _unsent(spoken), calls, events[-1]["response"]["status"]
+
+
 def _kiro(body: bytes) -> Said:
     text, end = "", ""
     calls: dict[str, str] = {}
@@ -116,4 +137,4 @@ def _kiro(body: bytes) -> Said:
     return _unsent(text), [json.loads(_unsent(call)) for call in calls.values()], end
 
 
-READERS: Final = {"messages": _messages, "chat": _chat, "kiro": _kiro}
+READERS: Final = {"messages": _messages, "chat": _chat, "responses": _responses, "kiro": _kiro}

@@ -27,7 +27,9 @@ from script import MARK, Script
 READ: Final = 262_144
 # A mark or an ending may lie across two chunks; no ending is longer than this.
 KEPT: Final = 512
-ENDINGS: Final = {"messages": b"message_stop", "chat": b"data: [DONE]", "kiro": b"meteringEvent"}
+ENDINGS: Final = {"messages": b"message_stop", "chat": b"data: [DONE]", "kiro": b"meteringEvent",
+                  "responses": b'"type":"response.completed"'}  # fmt: skip
+REPEATS: Final = frozenset({"responses"})  # what was said in pieces is said again whole, the marks with it
 
 
 class Answer:
@@ -111,7 +113,7 @@ class Tally:
 class Listening:
     """One answer being heard: its marks, in order; when the first came; how it ended."""
 
-    __slots__ = ("_ending", "_kept", "_want", "answer", "asked", "heard", "tally", "wrong")
+    __slots__ = ("_ended", "_ending", "_kept", "_repeats", "_want", "answer", "asked", "heard", "tally", "wrong")
 
     def __init__(self, face: str, want: int, tally: Tally) -> None:
         self.answer = Answer()
@@ -120,6 +122,8 @@ class Listening:
         self.wrong = ""
         self.tally = tally
         self._ending = ENDINGS[face]
+        self._ended = False
+        self._repeats = face in REPEATS
         self._kept = b""
         self._want = want
 
@@ -127,7 +131,11 @@ class Listening:
         body = self._kept + self.answer.feed(data)
         end = 0
         for mark in MARK.finditer(body):
-            if int(mark[1]) != self.heard:
+            number = int(mark[1])
+            if self._repeats and number < self.heard:
+                end = mark.end()
+                continue
+            if number != self.heard:
                 self.wrong = "marks out of order"
             if not self.heard:
                 self.tally.first.append(now - self.asked)
@@ -136,6 +144,8 @@ class Listening:
             if sent:
                 self.tally.lag.append(now - sent)
             end = mark.end()
+        if self._repeats:  # the last event is long
+            self._ended = self._ended or self._ending in body
         self._kept = body[max(end, len(body) - KEPT) :]
 
     def verdict(self) -> str:
@@ -146,7 +156,7 @@ class Listening:
             return "cut"
         if self.heard != self._want:
             return f"{self.heard} marks of {self._want}"
-        return self.wrong or ("" if self._ending in self._kept else "no ending")
+        return self.wrong or ("" if self._ended or self._ending in self._kept else "no ending")
 
 
 class Lane:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import datetime
+import json
 import os
 import shutil
 import subprocess
@@ -33,6 +36,8 @@ class Running:
 
 # The upstream's port and a folder for its files -> the contender while the block runs.
 Start = Callable[[int, Path], AbstractContextManager[Running]]
+# The upstream's address, a folder for files and how many -> settings of kirogw.
+Account = Callable[[str, Path, int], dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,36 +138,55 @@ def naive(upstream: int, home: Path) -> Iterator[Running]:
         yield Running(port, process.pid)
 
 
-def _kirogw_settings(upstream: int, home: Path, port: int, workers: int, accounts: int) -> dict[str, str]:
-    """Without a limit of answers at once: what is measured is the gateway, not its patience."""
+def _kiro_account(url: str, home: Path, accounts: int) -> dict[str, str]:
     keys = ",".join(f"ksk_bench0123456789{n}" for n in range(accounts))
-    url = f"http://127.0.0.1:{upstream}"
+    return {"KIRO_API_KEY": keys, "KIRO_RUNTIME_URLS": url, "KIRO_CONTROL_URLS": url, "KIRO_AUTH_URL": url}
+
+
+def _codex_account(url: str, home: Path, accounts: int) -> dict[str, str]:
+    """As Codex CLI keeps its login, with tokens that last."""
+    owner = {"chatgpt_account_id": "bench", "chatgpt_plan_type": "pro", "chatgpt_user_id": "user-bench"}
+    told = {"exp": 4102444800, "email": "bench@example.com", "https://api.openai.com/auth": owner}
+    token = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+                     for part in ({"alg": "none"}, told, "bench"))  # fmt: skip
+    tokens = {"id_token": token, "access_token": token, "refresh_token": "rt_bench", "account_id": "bench"}
+    login = home / "auth.json"
+    made = {"auth_mode": "chatgpt", "tokens": tokens, "last_refresh": datetime.datetime.now(datetime.UTC).isoformat()}
+    login.write_text(json.dumps(made))
+    return {"CODEX_AUTH_FILE": str(login), "CODEX_API_URL": url, "CODEX_AUTH_URL": url, "OPENAI_API_URL": url}
+
+
+def _kirogw_settings(home: Path, port: int, workers: int) -> dict[str, str]:
+    """Without a limit of answers at once: what is measured is the gateway, not its patience."""
     return {
         "SERVER_HOST": "127.0.0.1", "SERVER_PORT": str(port), "SERVER_WORKERS": str(workers),
-        "PROXY_API_KEY": bodies.KEY, "KIROGW_HOME": str(home), "HOME": str(home), "KIRO_API_KEY": keys,
-        "KIRO_RUNTIME_URLS": url, "KIRO_CONTROL_URLS": url, "KIRO_AUTH_URL": url, "ACCOUNT_CONCURRENCY": "0",
+        "PROXY_API_KEY": bodies.KEY, "KIROGW_HOME": str(home), "HOME": str(home), "ACCOUNT_CONCURRENCY": "0",
     }
 
 
 @contextlib.contextmanager
-def kirogw(upstream: int, home: Path, workers: int = 1, accounts: int = 1, root: Path = ROOT) -> Iterator[Running]:
-    """`root` is the checkout to run."""
+def kirogw(upstream: int, home: Path, workers: int = 1, accounts: int = 1, root: Path = ROOT,
+           account: Account = _kiro_account) -> Iterator[Running]:  # fmt: skip
+    """`root` is the checkout to run; `account` gives the settings of what it is to use."""
     port = procs.free_port()
     command = [str(_BIN / "gunicorn"), "-c", "gunicorn.conf.py", "kirogw:create_app()"]
-    env = {**os.environ, **_kirogw_settings(upstream, home, port, workers, accounts)}
+    own = account(f"http://127.0.0.1:{upstream}", home, accounts)
+    env = {**os.environ, **_kirogw_settings(home, port, workers), **own}
     with procs.running(command, OUT / "kirogw.log", cwd=root, env=env) as process:
         procs.wait_for(port, process)
         yield Running(port, process.pid)
 
 
 BOTH: Final = ("messages", "chat")
+ALL: Final = (*BOTH, "responses")
 CONTENDERS: Final = (
     Contender("direct", ("kiro",), direct),
     Contender("nginx", ("kiro",), nginx),
     Contender("naive", BOTH, naive),
-    Contender("kirogw", BOTH, kirogw),
+    Contender("kirogw", ALL, kirogw),
+    Contender("codex", ALL, partial(kirogw, account=_codex_account)),  # kirogw again, with a ChatGPT account
 )
-TWO_WORKERS: Final = Contender("kirogw, 2 workers", BOTH, partial(kirogw, workers=2), 2)
+TWO_WORKERS: Final = Contender("kirogw, 2 workers", ALL, partial(kirogw, workers=2), 2)
 
 
 def available(names: list[str]) -> tuple[list[Contender], list[str]]:
@@ -184,5 +208,5 @@ def _look(name: str) -> None:
     """Raises Missing for a contender that is not here."""
     if name == "nginx":
         nginx_program()
-    if name == "kirogw" and not (ROOT / "gunicorn.conf.py").exists():
+    if name in ("kirogw", "codex") and not (ROOT / "gunicorn.conf.py").exists():
         raise Missing("kirogw: gunicorn.conf.py is not there")

@@ -82,9 +82,9 @@ def table(stacks: Path, top: int, lines: bool) -> str:
 def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     watched = {row.key: row for row in (*rows.LOADS, *rows.HELD)}
-    gateways = {who.name: who for who in contenders.CONTENDERS if who.faces == contenders.BOTH}
+    gateways = {who.name: who for who in contenders.CONTENDERS if "chat" in who.faces}
     parser.add_argument("--row", choices=watched, default="frames")
-    parser.add_argument("--face", choices=contenders.BOTH, default="messages")
+    parser.add_argument("--face", choices=contenders.ALL, default="messages")
     parser.add_argument("--contender", choices=gateways, default="kirogw")
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--top", type=int, default=25)

@@ -36,6 +36,7 @@ from rows import Outcome, Row
 
 ROUNDS: Final = 5
 QUICK: Final = 2
+TITLES: Final = {"codex": "kirogw to Codex"}
 
 
 class Bench:
@@ -69,8 +70,9 @@ class Bench:
             outcome = self.load(at.port, row, faces, row.requests)
             time.sleep(0.03)  # what a server does after its last byte belongs to the request
         spent = procs.cpu(at.pid) - before if at.pid else 0
-        for face, one in outcome.items():
-            one.update(cpu=spent / len(faces), pss=memory.bytes, asked=row.requests // len(faces))
+        for number, (face, one) in enumerate(outcome.items()):
+            asked = len(range(number, row.requests, len(faces)))
+            one.update(cpu=spent / len(faces), pss=memory.bytes, asked=asked)
             self.outcomes[row.key, who.name, face].append(one)
             for reason, count in one["wrong"].items():
                 self.faults[f"{who.name}, {face}, {row.key}: {reason}"] += count
@@ -135,7 +137,8 @@ def _rotated(items: list[Any], by: int) -> list[Any]:
 def table(bench: Bench, chosen: list[Contender]) -> str:
     """Markdown: a column for each contender and face, a row for each that was taken."""
     columns = [(who.name, face) for who in chosen for face in who.faces]
-    titles = ["one worker each", *(name if face == "kiro" else f"{name}, {face}" for name, face in columns), "we want"]
+    named = [name if face == "kiro" else f"{TITLES.get(name, name)}, {face}" for name, face in columns]
+    titles = ["one worker each", *named, "we want"]
     cells = [[row.title, *(_cell(bench, row, *column) for column in columns), row.want] for row in rows.LOADS]
     cells.append([rows.PEAK_TITLE, *(_peak(bench, *column) for column in columns), rows.PEAK_WANT])
     for row in (rows.HELD[0], rows.TWO, rows.HELD[1]):

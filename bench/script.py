@@ -59,32 +59,32 @@ def asked(body: bytes) -> Script | None:
     return Script(int(said["frames"]), int(said.get("tools", 0)), float(said.get("pause", 0)))
 
 
-def _marked(number: int) -> str:
+def marked(number: int) -> str:
     return f"#{number:06d}:{UNSENT};{_PIECES[number % len(_PIECES)]}"
 
 
 def text(script: Script) -> str:
     """The whole text of the answer, as yet unsent (all times 0)."""
-    return "".join(map(_marked, range(script.frames)))
+    return "".join(map(marked, range(script.frames)))
 
 
-def _pieces(call: int, script: Script) -> list[str]:
+def pieces(call: int, script: Script) -> list[str]:
     """The arguments of one call, as the JSON text that Kiro sends piece by piece."""
     marks = PARTS_PER_CALL - 4
     first = script.frames + call * marks
-    inside = [json.dumps(_marked(number), ensure_ascii=False)[1:-1] for number in range(first, first + marks)]
+    inside = [json.dumps(marked(number), ensure_ascii=False)[1:-1] for number in range(first, first + marks)]
     return ['{"path":"src/main.py","content":"', *inside, '"}']
 
 
 def calls(script: Script) -> list[dict[str, Any]]:
     """The arguments of each call, whole and as yet unsent."""
-    return [json.loads("".join(_pieces(call, script))) for call in range(script.tools // PARTS_PER_CALL)]
+    return [json.loads("".join(pieces(call, script))) for call in range(script.tools // PARTS_PER_CALL)]
 
 
 def _call_payloads(call: int, script: Script) -> Iterator[dict[str, Any]]:
     this = {"toolUseId": f"tooluse_bench{call:04d}", "name": "write_file"}
     yield this
-    for piece in _pieces(call, script):
+    for piece in pieces(call, script):
         yield {**this, "input": piece}
     yield {**this, "stop": True}
 
@@ -92,7 +92,7 @@ def _call_payloads(call: int, script: Script) -> Iterator[dict[str, Any]]:
 def _events(script: Script) -> Iterator[tuple[str, dict[str, Any]]]:
     """The frames between head and tail: one a script frame or tool part."""
     for number in range(script.frames):
-        yield "assistantResponseEvent", {"content": _marked(number), "modelId": MODEL}
+        yield "assistantResponseEvent", {"content": marked(number), "modelId": MODEL}
     for call in range(script.tools // PARTS_PER_CALL):
         for payload in _call_payloads(call, script):
             yield "toolUseEvent", payload
@@ -140,7 +140,16 @@ class Ready:
         return b"%b%b%b%b\r\n" % (self._before, digits, self._rest, crc.to_bytes(4, "big"))
 
 
-HEAD: Final = chunk(frame("messageMetadataEvent", {"conversationId": "bench", "utteranceId": "bench"}))
+STREAM: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n"
+    b"x-amzn-requestid: bench\r\n\r\n"
+)
+_HEAD: Final = chunk(frame("messageMetadataEvent", {"conversationId": "bench", "utteranceId": "bench"}))
+
+
+def head(script: Script) -> bytes:
+    """What begins every answer."""
+    return _HEAD
 
 
 @lru_cache(maxsize=64)
@@ -162,4 +171,4 @@ def tail(script: Script) -> bytes:
 @lru_cache(maxsize=64)
 def at_once(script: Script) -> bytes:
     """The whole body of an answer without pauses."""
-    return HEAD + b"".join(one.at(0) for one in ready(script)) + tail(script)
+    return _HEAD + b"".join(one.at(0) for one in ready(script)) + tail(script)

@@ -1,10 +1,11 @@
-"""A Kiro upstream that costs next to nothing: one epoll loop, frames encoded beforehand, no parsing of what is sent.
+"""An upstream that costs next to nothing: one epoll loop, frames encoded beforehand, no parsing of what is sent.
 
     python bench/upstream.py        prints its port on the loopback; ends when its standard input does
 
-It speaks the generation call (`POST /generateAssistantResponse`, `POST /` with a target) in HTTP/1.1 chunks over
-connections that stay open, and answers what a gateway asks at its start. bench/script.py says how a request chooses its
-answer. 2,000 streams with a frame each 200 ms take it about a tenth of a core.
+It speaks the generation calls of Kiro (`POST /generateAssistantResponse`, `POST /` with a target) and of ChatGPT's
+Codex backend (`POST /codex/responses`) in HTTP/1.1 chunks over connections that stay open, and answers what a gateway
+asks at its start. bench/script.py says how a request chooses its answer, bench/events.py how the second says it. 2,000
+streams with a frame each 200 ms take it about a tenth of a core.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import select
 import socket
 import sys
 import time
+from types import ModuleType
 from typing import Any, Final
 
+import events
 import script as scripts
 
 BACKLOG: Final = 4096
@@ -26,10 +29,8 @@ READ: Final = 262_144
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TARGET: Final = re.compile(rb"\r\nx-amz-target: *[\w.]*\.(\w+)", re.IGNORECASE)
-_STREAM: Final = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n"
-    b"x-amzn-requestid: bench\r\n\r\n"
-)
+# The calls that generate, each with the module that has its frames.
+WIRES: Final[dict[bytes, ModuleType]] = {b"generateassistantresponse": scripts, b"responses": events}
 
 _ARN: Final = "arn:aws:codewhisperer:us-east-1:111122223333:profile/BENCHBENCH00"
 _MODELS: Final = {
@@ -52,6 +53,23 @@ _USAGE: Final = {
     ],
 }
 
+_CODEX_MODELS: Final = {
+    "models": [
+        {
+            "slug": scripts.MODEL, "display_name": "Bench", "description": "bench", "visibility": "list",
+            "supported_reasoning_levels": [{"effort": "medium", "description": ""}], "priority": 1,
+            "default_reasoning_level": "medium", "context_window": 272_000, "input_modalities": ["text", "image"],
+            "use_responses_lite": False,
+        }
+    ]
+}
+_WINDOW: Final = {"used_percent": 1.0, "limit_window_seconds": 18_000, "reset_after_seconds": 9000,
+                  "reset_at": 4102444800}  # fmt: skip
+_CODEX_USAGE: Final = {
+    "plan_type": "pro", "credits": {"has_credits": False, "unlimited": False, "balance": "0"},
+    "rate_limit": {"allowed": True, "limit_reached": False, "primary_window": _WINDOW, "secondary_window": None},
+}
+
 
 def _json(value: Any, status: bytes = b"200 OK") -> bytes:
     body = json.dumps(value).encode()
@@ -68,6 +86,8 @@ CANNED: Final = {
         {"accessToken": "aoaBench", "refreshToken": "aor" + "b" * 120, "expiresIn": 28_800, "profileArn": _ARN}
     ),
     b"health": _json({"status": "ok"}),
+    b"models": _json(_CODEX_MODELS),
+    b"usage": _json(_CODEX_USAGE),
 }
 _UNKNOWN: Final = _json({"__type": "UnknownOperationException", "message": "not part of the bench"}, b"404 Not Found")
 _UNSCRIPTED: Final = _json({"__type": "ValidationException", "message": "no bench script"}, b"400 Bad Request")
@@ -85,7 +105,7 @@ def operation(head: bytes) -> bytes:
 class Connection:
     """One client's connection: what came, what has yet to leave, and the answer that is being played."""
 
-    __slots__ = ("due", "frames", "gone", "next", "out", "script", "sock", "taken")
+    __slots__ = ("due", "frames", "gone", "next", "out", "script", "sock", "taken", "wire")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -107,18 +127,19 @@ class Connection:
         del self.taken[:whole]
         return head, body
 
-    def play(self, script: scripts.Script, now: float) -> None:
+    def play(self, wire: ModuleType, script: scripts.Script, now: float) -> None:
+        self.wire = wire
         self.script = script
-        self.frames = scripts.ready(script)
+        self.frames = wire.ready(script)
         self.next = 0
         self.due = now
 
     def step(self) -> bytes:
         """The next frame, stamped; with the last one the end of the answer."""
-        data = self.frames[self.next].at(time.monotonic_ns())
+        data: bytes = self.frames[self.next].at(time.monotonic_ns())
         self.next += 1
         self.due += self.script.pause
-        return data + scripts.tail(self.script) if self.next == len(self.frames) else data
+        return data + self.wire.tail(self.script) if self.next == len(self.frames) else data
 
     @property
     def played(self) -> bool:
@@ -142,13 +163,13 @@ class Upstream:
     def run(self) -> None:
         while True:
             wait = max(self._due[0][0] - time.monotonic(), 0.0) if self._due else -1
-            for fd, events in self._epoll.poll(wait):
+            for fd, happened in self._epoll.poll(wait):
                 if fd == self._leash:
                     return
                 if fd == self._listener.fileno():
                     self._accept()
                 else:
-                    self._serve(fd, events)
+                    self._serve(fd, happened)
             self._send_due()
 
     def _accept(self) -> None:
@@ -185,17 +206,17 @@ class Upstream:
 
     def _answer(self, connection: Connection, head: bytes, body: bytes) -> None:
         name = operation(head)
-        if name != b"generateassistantresponse":
+        if (wire := WIRES.get(name)) is None:
             self._write(connection, CANNED.get(name, _UNKNOWN))
             return
         script = scripts.asked(body)
         if script is None:
             self._write(connection, _UNSCRIPTED)
         elif not script.pause:
-            self._write(connection, _STREAM + scripts.at_once(script))
+            self._write(connection, wire.STREAM + wire.at_once(script))
         else:
-            connection.play(script, time.monotonic())
-            self._write(connection, _STREAM + scripts.HEAD + connection.step())
+            connection.play(wire, script, time.monotonic())
+            self._write(connection, wire.STREAM + wire.head(script) + connection.step())
             self._schedule(connection)
 
     def _schedule(self, connection: Connection) -> None:

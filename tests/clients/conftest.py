@@ -5,16 +5,25 @@ These tests run by `make test-clients` only: the programs have to be installed f
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kirogw.twin import Twin, as_ide_file
+from kirogw.twin.codex import CodexTwin, as_codex_file
 from tests.clients.programs import Gate, Place
 from tests.system.running import KEY, running
+
+# Names by which clients ask, so that each of their ways with tools is tried on either account.
+ALIASES = {
+    "kiro": "gpt-5.5=claude-sonnet-4.6,gpt-6.1-sol=claude-sonnet-4.6",
+    "codex": "claude-sonnet-4.6=gpt-6-sol,claude-sonnet-4-6=gpt-6-sol",
+}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -23,25 +32,51 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.fixture
-def twin() -> Iterator[Twin]:
+def account() -> str:
+    """The service that the account is of: kiro, or codex where a test says so."""
+    return "kiro"
+
+
+@pytest.fixture
+def twin(account: str) -> Iterator[Any]:
     """The upstream, which must have nothing to complain of in the end."""
-    with Twin(accounts=["social"]) as twin:
+    with Twin(accounts=["social"]) if account == "kiro" else CodexTwin(accounts=["codex"]) as twin:
         yield twin
         assert twin.refusals == []
         assert twin.ledger.reuses == 0
 
 
 @pytest.fixture
-def gate(twin: Twin, tmp_path: Path) -> Iterator[Gate]:
-    """`python kirogw.py` with the login file of a Kiro IDE, its upstream the twin."""
-    login = tmp_path / "kiro-auth-token.json"
-    expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
-    login.write_text(json.dumps(as_ide_file(twin.account, expires.isoformat().replace("+00:00", "Z"))))
-    with running(twin, KIRO_CREDS_FILE=login, SHUTDOWN_GRACE=2, **twin.settings(hosts=True)) as gateway:
+def gate(twin: Any, account: str, tmp_path: Path) -> Iterator[Gate]:
+    """`python kirogw.py` with the login file of a Kiro IDE or of Codex CLI, its upstream the twin."""
+    with gateway(twin, account, tmp_path) as gate:
+        yield gate
+
+
+@contextlib.contextmanager
+def gateway(twin: Any, account: str, folder: Path, **more: Any) -> Iterator[Gate]:
+    given: Mapping[str, Any] = {**FILES[account](twin, folder), "MODEL_ALIASES": ALIASES[account], **more}
+    with running(None, SHUTDOWN_GRACE=2, **given) as gateway:
         yield Gate(gateway.url, KEY)
         log = gateway.log.read_text()
         print(log)
         assert [secret for secret in (KEY, twin.account.access_token) if secret in log] == []
+
+
+def _kiro(twin: Twin, folder: Path) -> dict[str, Any]:
+    login = folder / "kiro-auth-token.json"
+    expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+    login.write_text(json.dumps(as_ide_file(twin.account, expires.isoformat().replace("+00:00", "Z"))))
+    return {"KIRO_CREDS_FILE": login, **twin.settings(hosts=True)}
+
+
+def _codex(twin: CodexTwin, folder: Path) -> dict[str, Any]:
+    login = folder / "auth.json"
+    login.write_text(json.dumps(as_codex_file(twin.account, datetime.datetime.now(datetime.UTC).isoformat())))
+    return {"CODEX_AUTH_FILE": login, **twin.settings()}
+
+
+FILES = {"kiro": _kiro, "codex": _codex}
 
 
 @pytest.fixture

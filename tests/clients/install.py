@@ -23,13 +23,17 @@ PINNED: Final = {
     "claude": ("@anthropic-ai/claude-code", "2.1.330"),
     "opencode": ("opencode-ai", "1.18.33"),
     "cline": ("cline", "3.0.65"),
+    "codex": ("@openai/codex", "0.169.0"),
 }
+NATIVE: Final = {"codex": "node_modules/@openai/codex-*/vendor/*/bin/codex"}  # its .bin is a script that needs node
 LIMIT: Final = 600  # seconds for one client
 
 
 def program(name: str) -> Path:
     """Where the client's command is once it is installed."""
-    return CLIENTS / name / "node_modules" / ".bin" / name
+    folder = CLIENTS / name
+    native = next(folder.glob(NATIVE[name]), None) if name in NATIVE else None
+    return native or folder / "node_modules" / ".bin" / name
 
 
 def installed(name: str) -> bool:

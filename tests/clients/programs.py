@@ -112,7 +112,7 @@ def _end_all(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _env(place: Place, **more: str) -> dict[str, str]:
+def environment(place: Place, **more: str) -> dict[str, str]:
     home = place.home
     return {
         "PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home), "TERM": "dumb", "LANG": "C.UTF-8",
@@ -121,7 +121,7 @@ def _env(place: Place, **more: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _lines(output: str) -> list[Json]:
+def lines(output: str) -> list[Json]:
     """The lines of the output that are JSON objects."""
     found = []
     for line in output.splitlines():
@@ -137,7 +137,7 @@ def _lines(output: str) -> list[Json]:
 
 
 def _claude(gate: Gate, place: Place, model: str, prompt: str) -> Start:
-    env = _env(
+    env = environment(
         place, CLAUDE_CONFIG_DIR=str(place.home / "claude"), ANTHROPIC_BASE_URL=gate.url, ANTHROPIC_AUTH_TOKEN=gate.key,
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", DISABLE_AUTOUPDATER="1",
         IS_SANDBOX="1",  # root may skip the permission prompts only in a sandbox
@@ -148,7 +148,7 @@ def _claude(gate: Gate, place: Place, model: str, prompt: str) -> Start:
 
 
 def _claude_said(output: str) -> str:
-    results = [line for line in _lines(output) if line.get("type") == "result"]
+    results = [line for line in lines(output) if line.get("type") == "result"]
     return str(results[-1].get("result", "")) if results else ""
 
 
@@ -173,7 +173,7 @@ def _opencode(package: str) -> Callable[[Gate, Place, str, str], Start]:
         }  # fmt: skip
         path = place.home / "opencode.json"
         path.write_text(json.dumps(config))
-        env = _env(
+        env = environment(
             place, OPENCODE_CONFIG=str(path), OPENCODE_DISABLE_AUTOUPDATE="1", OPENCODE_DISABLE_MODELS_FETCH="1",
             OPENCODE_DISABLE_LSP_DOWNLOAD="1", OPENCODE_DISABLE_DEFAULT_PLUGINS="1",
         )  # fmt: skip
@@ -185,7 +185,7 @@ def _opencode(package: str) -> Callable[[Gate, Place, str, str], Start]:
 def _opencode_said(output: str) -> str:
     """The last text, or the words of the error that ended the run."""
     said = ""
-    for line in _lines(output):
+    for line in lines(output):
         if line.get("type") == "text":
             said = line["part"]["text"]
         elif line.get("type") == "error":
@@ -214,14 +214,14 @@ def _cline(provider: str) -> Callable[[Gate, Place, str, str], Start]:
         file.write_text(json.dumps({"version": 1, "lastUsedProvider": provider, "providers": {provider: entry}}))
         argv = [str(program("cline")), "--provider", provider, "--model", model, "--json", "--auto-approve", "true",
                 "--data-dir", str(data), "--cwd", str(place.work), prompt]  # fmt: skip
-        return Start(argv, _env(place, CLINE_NO_AUTO_UPDATE="1"))
+        return Start(argv, environment(place, CLINE_NO_AUTO_UPDATE="1"))
 
     return start
 
 
 def _cline_said(output: str) -> str:
     said = ""
-    for line in _lines(output):
+    for line in lines(output):
         if line.get("type") == "run_result":
             said = str(line.get("text", ""))
         elif line.get("type") == "error":
