@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, str]] = {
     "login": "sign in to Kiro or ChatGPT: by a code, or in the browser",
     "keys": "make, list, change, rotate and revoke clients' API keys",
     "accounts": "list, add, import, export, test and change accounts",
+    "codex-models": "write the list of models for Codex CLI",
     "doctor": "look at everything, and say what to mend",
     "status": "how accounts and gateways stand",
     "backup": "write everything to one file",
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if command in OWN:
             return OWN[command](words)
-        return int(importlib.import_module(f"kirogw.commands.{command}").run(words))
+        return int(importlib.import_module(f"kirogw.commands.{command.replace('-', '_')}").run(words))
     except WrongSetting as error:
         print(f"kirogw: {error}", file=sys.stderr)
         return 2

@@ -98,12 +98,14 @@ class Gateway:
         """The estimate of the input's tokens, as an answer's first event would tell it."""
         return tokens.count_conversation(conversation)
 
-    def models(self, own: Rules | None = None) -> list[Listed]:
-        """All models of all accounts, asked for where they are not known yet. `own`: the rules of the caller's key."""
+    def models(self, own: Rules | None = None, *, spellings: bool = True) -> list[Listed]:
+        """All models of all accounts, asked for where they are not known yet. `own`: the rules of the caller's key;
+        `spellings`: under each name that works.
+        """
         for account in self.pool.all():
             if account.enabled:
                 self.catalog.models(account.id, functools.partial(self._logins.fresh, account.id), account.kind)
-        return self.router.listed(own)
+        return self.router.listed(own, spellings=spellings)
 
     def stop(self, grace: float) -> None:
         """From now on answers have `grace` seconds to end; then the rest are told that the gateway stops."""

@@ -40,7 +40,7 @@ def epilog(commands: Mapping[str, str] | None = None) -> str:
         lines.append(f"  {field.name.upper()}")
         lines += textwrap.wrap(text, 100, initial_indent="      ", subsequent_indent="      ")
     lines += ["", "commands (each has a --help of its own):"]
-    lines += [f"  {name:<10}{text}" for name, text in {**OWN_COMMANDS, **(commands or {})}.items()]
+    lines += [f"  {name:<14}{text}" for name, text in {**OWN_COMMANDS, **(commands or {})}.items()]
     return "\n".join(lines)
 
 

@@ -72,10 +72,10 @@ class Router:
         found = [provider for name, provider in self._providers.all.items() if name in names and name in accounts]
         return found or [self._providers.of("")]
 
-    def listed(self, own: Rules | None = None, *, every: bool = False) -> list[Listed]:
-        """What a list shows; with `every`, what is hidden too."""
+    def listed(self, own: Rules | None = None, *, every: bool = False, spellings: bool = True) -> list[Listed]:
+        """What a list shows; with `every`, what is hidden too. See routing.listed."""
         rules: Sequence[Rules] = (own, self._rules) if own else (self._rules,)
-        return listed(self._now().offers, rules, self._hidden, every=every)
+        return listed(self._now().offers, rules, self._hidden, every=every, spellings=spellings)
 
     def _now(self) -> _Now:
         version = self._pool.version, self._catalog.version

@@ -230,15 +230,16 @@ def another(asked: str, serves: str) -> str:
 
 
 def listed(offers: Offers, rules: Sequence[Rules] = (), hidden: Collection[str] = (), *,
-           every: bool = False) -> list[Listed]:  # fmt: skip
+           every: bool = False, spellings: bool = True) -> list[Listed]:  # fmt: skip
     """The models for a list, once for each name under which they work, each with the first provider that has it; then
     the aliases that stand for one model. `hidden` are ids that are not listed, but with `every`.
+    `spellings` False: each under its own name only.
     """
     rows: dict[str, Listed] = {}
     for provider, offer in offers.items():
         for model in offer.models:
             if every or not (model.hidden or model.id in hidden):
-                for name in _names(model):
+                for name in _names(model) if spellings else (model.id,):
                     rows.setdefault(name, Listed(model if name == model.id else replace(model, id=name), provider))
     for n, rule in enumerate(rules):
         for alias in rule.aliases:

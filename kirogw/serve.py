@@ -93,14 +93,19 @@ def _new_key(settings: Settings) -> bool:
 def announce(settings: Settings, demo: bool, new: bool, host: str, port: int) -> None:
     """What a person should know once we listen. A `new` key is shown, once."""
     key = client_key(settings)
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    base = address(host, port)
     if demo:
         print("DEMO: the answers come from a built-in simulator, no model behind it. For the real one sign in with\n"
               "the Kiro IDE, kiro-cli or Codex CLI, or run `kirogw.py login`, and start again.")  # fmt: skip
     if new:
         print(manual.welcome(base, key, DEMO_MODEL))
     print(f"kirogw listens on {base}", flush=True)
+
+
+def address(host: str, port: int) -> str:
+    """Where this machine's own clients find what listens there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def start_demo() -> subprocess.Popen[str]:

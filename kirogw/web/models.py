@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-import orjson
 from flask import Response, g, request
 
+from kirogw.dialects.catalogue import catalogue
 from kirogw.dialects.chat.models import openai_model, openai_models
 from kirogw.dialects.clients import client_of
 from kirogw.dialects.listing import Listed
@@ -15,21 +15,23 @@ from kirogw.dialects.messages.models import anthropic_model, anthropic_models
 from kirogw.errors import UnknownModel
 from kirogw.web import guard
 from kirogw.web.state import state
-from kirogw.wire import Json
+from kirogw.web.views import as_json
 
 SHOWN: Final = ("claude", "anthropic")
 
 
 def listed(data: bytes) -> Response:
+    if "client_version" in request.args:  # Codex, which knows each model by one name
+        return as_json(catalogue(_allowed(spellings=False)))
     if _anthropic():
-        return _json(anthropic_models(_rows(), request.args))
-    return _json(openai_models(_rows()))
+        return as_json(anthropic_models(_rows(), request.args))
+    return as_json(openai_models(_rows()))
 
 
 def one(data: bytes, name: str) -> Response:
     """By any name that works."""
     row = next((row for row in _rows() if row.model.id == name), None) or _meant(name)
-    return _json(anthropic_model(row) if _anthropic() else openai_model(row))
+    return as_json(anthropic_model(row) if _anthropic() else openai_model(row))
 
 
 def _meant(name: str) -> Listed:
@@ -42,22 +44,24 @@ def _meant(name: str) -> Listed:
 
 
 def _rows() -> list[Listed]:
-    """Those that the caller's key may use. Claude Code's picker shows only names with `claude` or `anthropic` in them,
-    so whatever else there is has one for it.
+    """Claude Code's picker shows only names with `claude` or `anthropic` in them, so whatever else there is has one for
+    it.
     """
-    caller, gateway = g.caller, state().gateway
-    rows = gateway.models(caller.rules)
-    if caller.models:
-        rows = [row for row in rows if guard.may_use(caller, gateway.router.routes(row.model.id, caller.rules)[0])]
+    rows = _allowed()
     if client_of(request.headers.get("User-Agent", "")) == "claude":
         others = [row for row in rows if not any(word in row.model.id.lower() for word in SHOWN)]
         rows += [row._replace(model=replace(row.model, id=f"anthropic/{row.model.id}")) for row in others]
     return rows
 
 
+def _allowed(*, spellings: bool = True) -> list[Listed]:
+    """What the caller's key may use."""
+    caller, gateway = g.caller, state().gateway
+    rows = gateway.models(caller.rules, spellings=spellings)
+    if not caller.models:
+        return rows
+    return [row for row in rows if guard.may_use(caller, gateway.router.routes(row.model.id, caller.rules)[0])]
+
+
 def _anthropic() -> bool:
     return "anthropic-version" in request.headers
-
-
-def _json(body: Json) -> Response:
-    return Response(orjson.dumps(body), mimetype="application/json")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from kirogw.conversation import Thinking
 from kirogw.dialects.dialect import Model
-from kirogw.dialects.efforts import budget_of, level_of, nearest
+from kirogw.dialects.efforts import LEVELS, budget_of, level_of, nearest
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.wire import Json
 
@@ -31,6 +31,16 @@ def unwanted(thinking: Thinking) -> bool:
 
 def native(model: Model) -> bool:
     return any(name in _properties(model.fields) for name in ("thinking", "output_config", "reasoning"))
+
+
+def levels(fields: Json | None) -> tuple[tuple[str, ...], str]:
+    """The levels that a model with this schema takes, the least first, and the one that it has by itself."""
+    for name in ("output_config", "reasoning"):
+        schema = _members(_properties(fields).get(name)).get("effort") or {}
+        if known := [level for level in LEVELS if level in _enum(schema)]:
+            usual = schema.get("default")
+            return tuple(known), usual if usual in known else ""
+    return (), ""
 
 
 def emulated(thinking: Thinking, model: Model, shape: Shape) -> bool:

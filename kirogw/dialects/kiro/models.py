@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
 
 from kirogw.dialects.dialect import Login, Model, Target
+from kirogw.dialects.kiro.effort import levels
 from kirogw.dialects.kiro.login import bearer
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.wire import Json, Request
@@ -51,13 +53,17 @@ def _is_model(row: Any) -> bool:
 def _model(row: Json) -> Model:
     limits, kinds = row.get("tokenLimits"), row.get("supportedInputTypes")
     limits = limits if isinstance(limits, dict) else {}
-    rate = row.get("rateMultiplier")
-    return Model(
+    rate, fields = row.get("rateMultiplier"), _fields(row.get("additionalModelRequestFieldsSchema"))
+    return _leveled(Model(
         row["modelId"], _text(row.get("modelName")), _count(limits.get("maxInputTokens")) or 200_000,
         _count(limits.get("maxOutputTokens")), not isinstance(kinds, list) or "IMAGE" in kinds,
-        _fields(row.get("additionalModelRequestFieldsSchema")),
-        float(rate) if isinstance(rate, int | float) else None, _text(row.get("description")),
-    )  # fmt: skip
+        fields, float(rate) if isinstance(rate, int | float) else None, _text(row.get("description")),
+    ))  # fmt: skip
+
+
+def _leveled(model: Model) -> Model:
+    efforts, effort = levels(model.fields)
+    return replace(model, efforts=efforts, effort=effort) if efforts else model
 
 
 def _text(value: Any) -> str:
@@ -101,7 +107,7 @@ def _closed(**properties: Json) -> Json:
 _FIVE: Final = "low medium high xhigh max"
 _FOUR: Final = "low medium high max"
 
-FALLBACK: Final[tuple[Model, ...]] = (
+FALLBACK: Final[tuple[Model, ...]] = tuple(map(_leveled, (
     # as published between April and October 2026 (kiro 6.1); the live catalogue goes before
     Model("auto", "Auto", MILLION, 64_000, rate=1.0),
     Model("claude-opus-5.5", "Claude Opus 5.5", MILLION, 128_000, True, _claude(_FIVE, "adaptive", "medium"), 2.0),
@@ -127,7 +133,7 @@ FALLBACK: Final[tuple[Model, ...]] = (
     Model("minimax-m2.1", "MiniMax M2.1", 196_000, 64_000, False, None, 0.15),
     Model("glm-5", "GLM 5", 200_000, 64_000, False, None, 0.5),
     Model("qwen3-coder-next", "Qwen3 Coder Next", 256_000, 64_000, False, None, 0.05),
-)
+)))
 
 # Names
 

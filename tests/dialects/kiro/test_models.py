@@ -91,6 +91,16 @@ def test_read_models(changes, model):
     assert read_models({"models": [{**ROW, **changes}]}) == [replace(WHOLE, **model)]
 
 
+@pytest.mark.parametrize(("id", "efforts", "effort"), [
+    ("claude-opus-4.7", "low medium high xhigh max", "xhigh"), ("claude-opus-4.6", "low medium high max", "high"),
+    ("gpt-5.6-sol", "none low medium high xhigh max", "high"), ("claude-opus-4.5", "", ""),
+])  # fmt: skip
+def test_the_levels_that_a_model_takes(id, efforts, effort):
+    assert (BY_ID[id].efforts, BY_ID[id].effort) == (tuple(efforts.split()), effort)
+    live = next(model for model in read_models({"models": twin.catalogue()}) if model.id == id)
+    assert (live.efforts, live.effort) == (tuple(efforts.split()), effort)
+
+
 def test_strange_rows_are_passed_over():
     assert read_models({"models": [None, {}, {"modelId": ""}, {"modelId": 3}, ROW]}) == [WHOLE]
     assert read_models({"models": None}) == read_models({}) == []
