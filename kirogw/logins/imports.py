@@ -4,8 +4,8 @@
 the settings of another gateway, or plain lines of keys and refresh tokens. An entry that can not be used is a Problem
 that names the field; the others are not held up by it. Nothing is asked of any service.
 
-Source: kiro 1.6-1.9; the shapes of kiro-gateway's credentials.json, CLIRO's accounts.json and config.json, kiro.rs and
-the account managers, as their own files show them.
+Source: kiro 1.6-1.9, codex 2.8; the shapes of kiro-gateway's credentials.json, CLIRO's accounts.json and config.json,
+CLIProxyAPI, OpenCode, kiro.rs and the account managers, as their own files show them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from kirogw.dialects.codex import credential as codex
 from kirogw.dialects.credential import KINDS, Credential
 from kirogw.dialects.kiro import credential as kiro
 from kirogw.dialects.kiro.signin import BUILDER_URL
 from kirogw.logins import files
+from kirogw.logins.codexfile import CodexFile
 from kirogw.logins.sources import Database, IdeFile
 from kirogw.logins.stored import HEAVIEST, LONGEST_LABEL, packed, unpacked
 from kirogw.settings import ARN, REGION
@@ -126,7 +128,10 @@ def read_file(path: Path) -> list[Row]:
 def from_disk(kind: str, path: str) -> Credential:
     """Raises files.Unreadable."""
     place = Path(path).expanduser()
-    return (Database("import", place) if kind == "sqlite" else IdeFile("import", place)).read()
+    if kind == "sqlite":
+        return Database("import", place).read()
+    is_codex = codex.is_auth_file(files.read_json(place))
+    return (CodexFile("import", place) if is_codex else IdeFile("import", place)).read()
 
 
 def export(rows: Iterable[Imported], at: float) -> Json:
@@ -181,6 +186,8 @@ def _account(entry: Any, disk: Disk | None) -> Imported:
         return replace(own, weight=_number(entry, "weight", HEAVIEST), limit=_limit(entry))
     if "path" in entry:
         return _terms(entry, _overridden(entry, _named(entry, disk)))
+    if codex.is_account(entry):
+        return _terms(entry, _chatgpt(entry))
     inner = entry.get("credentials")
     members = _spelled({**entry, **inner} if isinstance(inner, dict) else entry)
     _check(members)
@@ -195,6 +202,19 @@ def _own(members: Json) -> Credential:
         raise _Wrong("credential.kind", f"must be one of {', '.join(KINDS)}") from None
     if not (found.refresh or found.access):
         raise _Wrong("credential.refresh", "is missing")
+    return found
+
+
+def _chatgpt(entry: Json) -> Credential:
+    """Codex CLI's own file, or an account of an export."""
+    found, why = codex.account(entry)
+    if found is None:
+        raise _Wrong("auth_mode" if codex.is_auth_file(entry) else "refreshToken", why)
+    for name, token in (("refreshToken", found.refresh), ("accessToken", found.access)):
+        if "..." in token or "…" in token:
+            raise _Wrong(name, "was cut short when it was copied (it holds dots); copy the whole token")
+        if 0 < len(token) < SHORTEST:
+            raise _Wrong(name, "is too short to be a whole one")
     return found
 
 
@@ -249,13 +269,11 @@ def _spelled(entry: Mapping[str, Any]) -> Json:
         ours = KNOWN.get(re.sub(r"[_-]", "", name).lower())
         if ours and value not in (None, "") and not members.get(ours):
             members[ours] = value
-    return _as_cliro(entry, members) if entry.get("provider") in ("kiro", "codex") else members
+    return _as_cliro(entry, members) if entry.get("provider") == "kiro" else members
 
 
 def _as_cliro(entry: Mapping[str, Any], members: Json) -> Json:
     """CLIRO's `provider` is whose gateway it is, its `accountId` the profile, and its idc always Builder ID."""
-    if entry["provider"] == "codex":
-        raise _Wrong("provider", "is codex; accounts of Codex can not be used yet")
     members.pop("provider")
     arn = entry.get("accountId")
     if isinstance(arn, str) and ARN.fullmatch(arn):

@@ -43,6 +43,7 @@ from kirogw.wire import Request
 WAIT: Final = 60.0  # seconds for another process that renews, when nothing serves meanwhile
 ROUNDS: Final = 4  # times that somebody else may change the source while we renew
 AGAIN: Final = 2.0  # seconds between two renewals that are begun beside requests, while others may be at it
+NOTHING_NEW: Final = Failed(Refusal("later", "the answer held no new access token"), False)
 TRIES: Final = 3  # of one request, when nothing serves meanwhile
 
 
@@ -232,7 +233,10 @@ class Keeper(Viewer):
             raise error
         outcome = self._redeem(view, living, lease)
         if isinstance(outcome, Credential):
-            return self._keep(view, outcome)
+            kept = self._keep(view, outcome)
+            if kept.access != view.held.access:
+                return kept
+            raise self._refused(self._view or view, NOTHING_NEW, living)  # the refresh token may be another by now
         with contextlib.suppress(files.Unreadable):
             if self._read().held.refresh != view.held.refresh:
                 raise Changed

@@ -346,5 +346,5 @@ def _database(path: Path, settings: Settings, home: Path, platform: str) -> Data
 def _codex(path: Path, settings: Settings, home: Path) -> CodexFile:
     if path == places.codex_file(home, settings.codex_home):
         return CodexFile("codex-cli", path, settings.write_back)
-    return CodexFile(f"codex-{fingerprint(str(path.absolute()))[:8]}", path, settings.write_back,
+    return CodexFile(f"codex-file-{fingerprint(str(path.absolute()))[:8]}", path, settings.write_back,
                      mend=f"sign in again and renew {path}")  # fmt: skip

@@ -25,6 +25,10 @@ from kirogw.store import Conflict, Delete, Doc, Store, StoreFailed
 from kirogw.wire import Json
 
 ACCOUNT: Final = "account"
+MENDS: Final = {
+    # the beginning of an account's id, which is the kind of the login that it was made with
+    "codex": "sign in again with `kirogw.py login codex`", "siwc": "sign in again with `kirogw.py login chatgpt`",
+}  # fmt: skip
 MEND: Final = "sign in again with `kirogw.py login kiro`"
 TRIES: Final = 50
 WAS: Final = 64  # refresh tokens that are remembered; there is one an hour at most
@@ -97,8 +101,11 @@ class Held:
 
     id: str
     book: Book
-    mend: str = MEND
     private = True  # its tokens lie nowhere in the clear
+
+    @property
+    def mend(self) -> str:
+        return MENDS.get(self.id.partition("-")[0], MEND)
 
     @property
     def place(self) -> str:
@@ -189,11 +196,12 @@ class Book:
         for id, doc in docs.items():
             if seed(credential) in _was(doc.value):
                 return id
-        who = _who(credential)
+        if not (credential.email or credential.user):
+            return ""
         for id, doc in docs.items():
-            if who and "login" in doc.value:
+            if "login" in doc.value:
                 with contextlib.suppress(files.Unreadable):
-                    if _who(self.opened(id, doc)) == who:
+                    if _same_owner(self.opened(id, doc), credential):
                         return id
         return ""
 
@@ -221,10 +229,19 @@ def spent(docs: Mapping[str, Doc]) -> set[str]:
     return {mark for doc in docs.values() if "login" in doc.value for mark in _was(doc.value)}
 
 
-def _who(credential: Credential) -> tuple[str, ...] | None:
-    """Whose login it is, where it says so."""
-    email = credential.email.casefold()
-    return (credential.kind, credential.provider.casefold(), credential.start_url, email) if email else None
+def _same_owner(one: Credential, other: Credential) -> bool:
+    """Whether two logins are of the same person, where they say whose they are. Several people share a workspace of
+    ChatGPT, and one person may be in several.
+    """
+    if _where(one) != _where(other):
+        return False
+    if one.user and other.user:
+        return one.user == other.user
+    return bool(one.email) and one.email.casefold() == other.email.casefold()
+
+
+def _where(credential: Credential) -> tuple[str, ...]:
+    return credential.kind, credential.provider.casefold(), credential.start_url, credential.workspace
 
 
 def checked(label: str | None, enabled: bool | None, weight: float | None, limit: int | None) -> Json:

@@ -16,6 +16,7 @@ from kirogw.errors import UpstreamFailed
 from kirogw.settings import Settings, load
 from kirogw.store import open_store
 from kirogw.twin import Account, Twin, as_ide_file
+from kirogw.twin.codex import CodexTwin
 from kirogw.wire import Reply, Request
 
 PAST = "2020-01-01T00:00:00.000Z"
@@ -104,12 +105,13 @@ def row(path: Path, key: str) -> Any:
         file.close()
 
 
-def settings(twin: Twin, home: Path, hosts: bool = True, **more: Any) -> Settings:
+def settings(twin: Twin | CodexTwin, home: Path, hosts: bool = True, **more: Any) -> Settings:
     texts = {name.upper(): str(value) for name, value in more.items()}
-    return load({}, {**twin.settings(hosts), "KIROGW_HOME": str(home), **texts}, None)
+    point = twin.settings(hosts) if isinstance(twin, Twin) else twin.settings()
+    return load({}, {**point, "KIROGW_HOME": str(home), **texts}, None)
 
 
-def logins(twin: Twin, folder: Path, hosts: bool = True, clock: Any = time.time, **more: Any) -> tuple[Logins, Network]:
+def logins(twin: Twin | CodexTwin, folder: Path, hosts: bool = True, clock: Any = time.time, **more: Any) -> tuple[Logins, Network]:
     """A gateway's logins with their data under `folder`/home, and the network that they use."""
     network, these = Network(), settings(twin, folder / "home", hosts, **more)
     made = Logins(these, network, open_store(these), clock, home=folder / "user", sleep=lambda seconds: None)

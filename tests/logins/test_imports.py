@@ -11,6 +11,7 @@ from kirogw.dialects.credential import Credential
 from kirogw.logins import imports
 from kirogw.logins.imports import Imported, Problem, Setting, read, read_file
 from kirogw.twin.accounts import Account, as_ide_file
+from kirogw.twin.codex import jwt
 from tests.logins import support
 
 ACCESS, REFRESH = "aoa" + "A" * 60, "aor" + "R" * 120
@@ -47,7 +48,23 @@ def test_shapes(value, where):
     assert (row.credential.refresh, row.credential.kind, row.where, row.enabled) == (REFRESH, "social", where, None)
 
 
+ID = jwt.signed({"sub": "auth0|ada", "email": "ada@example.com", "exp": 1, "https://api.openai.com/auth": {
+    "chatgpt_account_id": "ws-1", "chatgpt_user_id": "user-1", "chatgpt_plan_type": "plus"}})
+BEARER = jwt.signed({"exp": 1790763072, "scp": ["openid"]})
+RT = "rt_" + "r" * 60
+CHATGPT = {"kind": "codex", "access": BEARER, "refresh": RT, "workspace": "ws-1", "user": "user-1", "email": "ada@example.com",
+           "plan": "plus", "expires_at": 1790763072.0, "id_token": ID}  # fmt: skip
 ENTRIES = [
+    pytest.param({"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "last_refresh": "2026-11-22T10:00:00Z",
+                  "tokens": {"id_token": ID, "access_token": BEARER, "refresh_token": RT, "account_id": "ws-1"}}, CHATGPT, id="auth.json of Codex CLI"),
+    pytest.param({"id": "u", "provider": "codex", "email": "ada@example.com", "accountId": "ws-1", "planType": "plus", "accessToken": BEARER,
+                  "refreshToken": RT, "idToken": ID, "expiresAt": 5, "healthState": "ready"}, CHATGPT, id="CLIRO, Codex"),
+    pytest.param({"type": "codex", "id_token": ID, "access_token": BEARER, "refresh_token": RT, "account_id": "ws-1",
+                  "email": "ada@example.com", "expired": "2026-09-30T10:11:12Z", "last_refresh": "x"}, CHATGPT, id="CLIProxyAPI, Codex"),
+    pytest.param({"openai": {"type": "oauth", "access": BEARER, "refresh": RT, "expires": 1790763072000, "accountId": "ws-1"}},
+                 {"kind": "codex", "access": BEARER, "refresh": RT, "workspace": "ws-1", "expires_at": 1790763072.0}, id="OpenCode"),
+    pytest.param({"provider": "codex", "refreshToken": RT, "accessToken": "opaque" * 5, "expiresAt": 1790763072, "accountId": "ws-2", "planType": "team"},
+                 {"kind": "codex", "workspace": "ws-2", "plan": "team", "expires_at": 1790763072.0, "user": ""}, id="Codex, opaque tokens"),
     # what the file says, what the login has
     pytest.param({**TOKENS, "expiresAt": "2026-09-30T10:11:12.345Z", "authMethod": "social", "provider": "Github", "profileArn": ARN},
                  {"kind": "social", "provider": "Github", "profile": ARN, "expires_at": 1790763072.345}, id="IDE, social"),
@@ -121,7 +138,10 @@ WRONG = [
     pytest.param([{**TOKENS, "authMethod": "external-idp"}], "[0].tokenEndpoint", "is missing", id="no endpoint"),
     pytest.param([{**TOKENS, "region": "evil.example/"}], "[0].region", "must look like us-east-1", id="region"),
     pytest.param([{**TOKENS, "profileArn": "arn:aws:iam::1:x"}], "[0].profileArn", "must look like arn:", id="ARN"),
-    pytest.param([{**TOKENS, "provider": "codex"}], "[0].provider", "Codex can not be used yet", id="another service"),
+    pytest.param([{"provider": "codex", "email": "a@b"}], "[0].refreshToken", "neither access token nor refresh token", id="CLIRO, Codex without tokens"),
+    pytest.param({"OPENAI_API_KEY": "sk-proj-1", "auth_mode": "apikey", "tokens": None}, "auth_mode", "an API key of OpenAI's platform", id="Codex with a key"),
+    pytest.param([{"provider": "codex", "refresh_token": "rt_abc...xyz" + "x" * 30}], "[0].refreshToken", "cut short", id="Codex, cut"),
+    pytest.param([{"provider": "codex", "refresh_token": "short"}], "[0].refreshToken", "too short", id="Codex, short"),
     pytest.param([{"type": "json", "path": "~/x.json"}], "[0].path", "names a file", id="a file, from afar"),
     pytest.param([{"type": "zip", "path": "x"}], "[0].type", "must be json, sqlite or refresh_token", id="no such type"),
     pytest.param([{"type": "json", "path": ""}], "[0].path", "must be text", id="no path"),

@@ -24,7 +24,9 @@ MODES: Final[Mapping[str, str]] = {
 
 def is_auth_file(members: Mapping[str, Any]) -> bool:
     """Whether this is an auth.json, whatever is in it."""
-    return isinstance(members.get("tokens"), dict) or "OPENAI_API_KEY" in members
+    tokens = members.get("tokens")
+    named = isinstance(tokens, dict) and bool({"id_token", "account_id"} & tokens.keys())
+    return named or "OPENAI_API_KEY" in members or "auth_mode" in members
 
 
 def unfit(members: Mapping[str, Any]) -> str:
@@ -42,7 +44,7 @@ def unfit(members: Mapping[str, Any]) -> str:
 
 def read(members: Mapping[str, Any]) -> Credential:
     """The login in an auth.json that is not `unfit`."""
-    tokens: Json = members["tokens"]
+    tokens: Json = members["tokens"]  # `unfit` has looked at them
     return made(text(tokens, "access_token"), text(tokens, "refresh_token"), text(tokens, "id_token"),
                 text(tokens, "account_id"))  # fmt: skip
 
@@ -73,7 +75,7 @@ def changed(members: Mapping[str, Any], credential: Credential) -> Json:
 def is_account(members: Mapping[str, Any]) -> bool:
     """Whether an account of some export is ChatGPT's."""
     said = {text(members, name).lower() for name in ("provider", "type", "platform")}
-    return bool(said & NAMES) or (is_auth_file(members) and not said & {"kiro"}) or _is_opencode(members)
+    return bool(said & NAMES) or is_auth_file(members) or _is_opencode(members)
 
 
 NAMES: Final = frozenset({"codex", "chatgpt", "openai"})

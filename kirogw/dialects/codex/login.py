@@ -16,8 +16,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from kirogw import __version__
-from kirogw.dialects.codex.claims import ends, with_owner
-from kirogw.dialects.credential import Credential
+from kirogw.dialects.codex.claims import claims, ends, with_owner
+from kirogw.dialects.credential import Credential, moment
 from kirogw.dialects.dialect import Cause, Login, Refusal
 from kirogw.errors import NeedsLogin
 from kirogw.settings import Settings
@@ -111,10 +111,19 @@ def with_tokens(credential: Credential, body: Json, now: float) -> Credential:
         id_token=text(body, "id_token") or credential.id_token,
     )  # fmt: skip
     if access:
-        life = life_of(body.get("expires_in"))
-        told = now + life if life else None
-        renewed = replace(renewed, issued_at=now, expires_at=ends(access) or told)
+        renewed = replace(renewed, issued_at=now, expires_at=_end(access, body, now))
     return with_owner(renewed)
+
+
+def _end(access: str, body: Json, now: float) -> float | None:
+    """When a token ends that has just been made: as it says itself, else as the answer does. One that should have ended
+    already shows that our clock is wrong; then only the span counts.
+    """
+    ends_at, begun = ends(access), moment(claims(access).get("iat"))
+    span = ends_at - begun if ends_at and begun and ends_at > begun else life_of(body.get("expires_in"))
+    if ends_at and (ends_at > now or not span):
+        return ends_at
+    return now + span if span else None
 
 
 def life_of(value: Any) -> float | None:
