@@ -4,14 +4,26 @@ import json
 
 PATHS = {"messages": "/v1/messages", "chat": "/v1/chat/completions"}
 FACES = tuple(PATHS)
+EVERY = {**PATHS, "responses": "/v1/responses", "completions": "/v1/completions"}  # all that generate
 MODEL = "claude-sonnet-4.6"
 LAST = {"messages": b'data: {"type":"message_stop"}\n\n', "chat": b"data: [DONE]\n\n"}
+LASTS = {
+    **{face: (last,) for face, last in LAST.items()}, "completions": (LAST["chat"],),
+    "responses": (b"event: response.completed\n", b"event: response.incomplete\n"),
+}
 PING = {"messages": b"event: ping\n", "chat": b": ping\n"}
 
 
 def ask(text="Hello.", **more):
     """A body that both APIs take."""
     return {"model": MODEL, "max_tokens": 1000, "messages": [{"role": "user", "content": text}], **more}
+
+
+def every_ask(face, text="Hello.", **more):
+    """A body for any of EVERY."""
+    if face in PATHS:
+        return ask(text, **more)
+    return {"model": MODEL, {"responses": "input", "completions": "prompt"}[face]: text, **more}
 
 
 def events(data):
@@ -51,9 +63,10 @@ def whole_text(face, body):
 
 def failure(data):
     """The error event of a stream, None when it has none."""
-    return next((event["error"] for event in events(data) if event != "[DONE]" and "error" in event), None)
+    told = [event.get("response", event) for event in events(data) if event != "[DONE]"]
+    return next((event["error"] for event in told if event.get("error")), None)
 
 
 def finished(face, data):
     """Whether a stream looks like a whole answer to a client."""
-    return LAST[face] in data
+    return any(last in data for last in LASTS[face])

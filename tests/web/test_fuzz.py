@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.dialects.conversations import PNG
-from tests.system.talk import FACES, MODEL, PATHS, failure, finished
+from tests.system.talk import EVERY, MODEL, failure, finished
 
 SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
 GOOD = {
@@ -37,6 +37,34 @@ GOOD = {
             {"role": "tool", "tool_call_id": "call_1", "content": "b"},
         ],
     },
+    "responses": {
+        "model": MODEL, "max_output_tokens": 100, "stream": False, "instructions": "Be brief.", "temperature": 0.5, "store": True,
+        "previous_response_id": None,
+        "include": ["reasoning.encrypted_content"], "metadata": {"a": "b"}, "parallel_tool_calls": False, "truncation": "auto",
+        "reasoning": {"effort": "low", "summary": "auto"}, "text": {"format": {"type": "text"}, "verbosity": "low"}, "tool_choice": "auto",
+        "tools": [
+            {"type": "function", "name": "read", "description": "Read.", "parameters": SCHEMA, "strict": False},
+            {"type": "custom", "name": "patch", "description": "Patch.", "format": {"type": "grammar", "syntax": "lark", "definition": "start: X"}},
+            {"type": "namespace", "name": "ns", "description": "N.", "tools": [{"type": "function", "name": "f", "description": "F.", "parameters": SCHEMA}]},
+            {"type": "local_shell"},
+        ],
+        "input": [
+            {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "Mind."}]},
+            {"role": "user", "content": [{"type": "input_text", "text": "Look."}, {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}]},
+            {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "So."}], "encrypted_content": None},
+            {"type": "message", "role": "assistant", "id": "msg_1", "content": [{"type": "output_text", "text": "I read.", "annotations": []}]},
+            {"type": "function_call", "call_id": "call_1", "name": "read", "arguments": '{"path": "a"}'},
+            {"type": "function_call_output", "call_id": "call_1", "output": "b"},
+            {"type": "custom_tool_call", "call_id": "call_2", "name": "patch", "input": "*** Begin"},
+            {"type": "custom_tool_call_output", "call_id": "call_2", "output": [{"type": "input_text", "text": "done"}]},
+            {"type": "local_shell_call", "call_id": "call_3", "status": "completed", "action": {"type": "exec", "command": ["ls"], "env": {}}},
+            {"type": "local_shell_call_output", "call_id": "call_3", "output": "a b"},
+        ],
+    },
+    "completions": {
+        "model": MODEL, "max_tokens": 100, "stream": False, "stream_options": {"include_usage": True}, "stop": ["END"],
+        "temperature": 0.5, "user": "u", "prompt": ["Say this."], "n": 1, "echo": False, "best_of": 1,
+    },
 }  # fmt: skip
 
 
@@ -53,7 +81,7 @@ ODD = st.one_of(
         None, True, False, 0, -1, 1, 2**70, -0.5, 1e308, "", " ", "a", "\0", "\ud83d", "x\udc00y", "\u2028", "é" * 300, [], {},
         [[]], [None], {"": ""}, {"type": "text"}, {"type": "text", "text": "t"}, [{"type": "text", "text": ""}], {"a": {"b": [1]}},
         "user", "assistant", "system", "tool", "developer", "auto", "none", "any", {"type": "none"}, {"type": "tool", "name": "no"},
-        {"type": "json_object"}, {"type": "web_search_20250305", "name": "web_search"}, {"$ref": "#"}, "data:image/png;base64,AAAA",
+        {"type": "json_object"}, {"type": "web_search_20250305", "name": "web_search"}, {"$ref": "#"}, {"id": "msg_x"}, "data:image/png;base64,AAAA",
     ]),
     st.text(st.characters(exclude_categories=()), max_size=5),
 )  # fmt: skip
@@ -79,17 +107,17 @@ def requests(draw, face):
 
 def send(client, face, body):
     """ASCII and no NaN, as every client writes it; json writes halves of pairs as they are."""
-    return client.post(PATHS[face], data=json.dumps(body), content_type="application/json")
+    return client.post(EVERY[face], data=json.dumps(body), content_type="application/json")
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", EVERY)
 def test_the_request_itself_is_good(client, twin, face):
     assert send(client, face, GOOD[face]).status_code == 200
     assert twin.refusals == []
 
 
 @pytest.mark.refuses("model")
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", EVERY)
 @given(data=st.data())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nearly_right(client, twin, face, data):
