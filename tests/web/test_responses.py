@@ -137,7 +137,7 @@ def test_an_answer_that_was_cut_is_kept_as_such(client, create, twin):
 
 
 def test_an_answer_that_failed_is_kept_as_such(client, twin):
-    twin.script([[{"text": "one two three"}, {"exception": {"type": "InternalServerException", "message": "It broke."}}]])
+    twin.script([[{"text": "one two three"}, {"exception": {"type": "InternalServerException", "message": "It broke."}, "delay": 0.3}]])
     reply = client.post("/v1/responses", json={"model": MODEL, "input": "x", "stream": True})
     last = events(reply.data)[-1]
     assert (last["type"], last["response"]["status"]) == ("response.failed", "failed")
