@@ -29,9 +29,9 @@ IDC = ["--idc", "https://acme.awsapps.com/start", "--region", "eu-west-1"]
 class Program:
     """The command on its way; what it says is read as it comes."""
 
-    def __init__(self, twin, home, *words, **settings):
-        env = environment(home, {**twin.settings(True), **settings})
-        self.process = subprocess.Popen([sys.executable, str(TOP / "kirogw.py"), "login", "kiro", *words], env=env, cwd=home, text=True,
+    def __init__(self, twin, home, *words, provider="kiro", **settings):
+        env = environment(home, {**(twin.settings(True) if provider == "kiro" else twin.settings()), **settings})
+        self.process = subprocess.Popen([sys.executable, str(TOP / "kirogw.py"), "login", provider, *words], env=env, cwd=home, text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
         self.said = ""
         self._reading = threading.Thread(target=self._read, daemon=True)

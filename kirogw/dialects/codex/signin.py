@@ -42,6 +42,7 @@ INTERVAL: Final = 5.0  # seconds between two polls, where the service names none
 DEVICE_LIFE: Final = 900.0  # seconds
 LONGEST_INTERVAL: Final = 60.0
 CODE: Final = 4096  # characters: no code is longer
+SHORTEST: Final = 16  # characters of a bare code: what is shorter was typed by mistake
 LEEWAY: Final = 60.0  # seconds by which clocks may differ
 CLIENT: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -129,7 +130,7 @@ def _query(line: str) -> dict[str, str]:
 def _bare(line: str) -> Callback:
     """`code#state`, or the code alone."""
     code, _, state = line.partition("#")
-    if not code or "/" in code or ":" in code or any(letter.isspace() for letter in line):
+    if len(code) < SHORTEST or "/" in code or ":" in code or any(letter.isspace() for letter in line):
         raise NotACallback("that is neither an address nor a code; paste the whole address that the browser ended at")
     return Callback(state, code=_code(code))
 
