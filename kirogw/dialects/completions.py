@@ -13,7 +13,7 @@ from kirogw.conversation import Conversation, Text, Turn
 from kirogw.dialects import openai
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.dialect import Ask, Client, ErrorReply, Face, Heading
-from kirogw.dialects.fields import count, may, model_name, need, stop_strings, strings
+from kirogw.dialects.fields import count, may, model_name, need, options, stop_strings, strings
 from kirogw.dialects.quoted import line, quoted
 from kirogw.errors import BadRequest, BrokenAnswer, GatewayError
 from kirogw.wire import Json
@@ -21,7 +21,7 @@ from kirogw.wire import Json
 STOPS: Final = {"max_tokens": "length", "window": "length", "refusal": "content_filter"}  # all others: stop
 PING: Final = b": ping\n\n"
 DONE: Final = b"data: [DONE]\n\n"
-OPTIONS: Final = ("temperature", "top_p")
+OPTIONS: Final[dict[str, type]] = {"temperature": float, "top_p": float}
 
 
 def read(body: Json, headers: Mapping[str, str]) -> Ask:
@@ -29,7 +29,7 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
         if (value := body.get(name)) is not None and not takes(value):
             raise BadRequest(why, param=name)
     prompt = read_prompt(body)
-    options = may(body, "stream_options", dict, {})
+    streaming = may(body, "stream_options", dict, {})
     return Ask(
         Conversation(
             model=model_name(body),
@@ -37,10 +37,10 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
             stops=stop_strings({"stop": [body["stop"]]} if body.get("stop").__class__ is str else body, "stop"),
             max_tokens=count(body, "max_tokens"),
             session=session_of(headers) or may(body, "user", str, ""),
-            options={name: body[name] for name in OPTIONS if body.get(name).__class__ in (int, float)},
+            options=options(body, OPTIONS),
         ),
         stream=may(body, "stream", bool, False),
-        usage=may(options, "include_usage", bool, False, "stream_options."),
+        usage=may(streaming, "include_usage", bool, False, "stream_options."),
         echo={"prompt": prompt} if may(body, "echo", bool, False) else {},
     )
 

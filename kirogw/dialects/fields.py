@@ -136,3 +136,11 @@ def compact(value: object) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     except RecursionError:
         raise BadRequest("the request is nested too deeply; flatten it") from None
+
+
+def options(body: Json, known: Mapping[str, type]) -> dict[str, Any]:
+    """The members that are for the provider alone, where they are what they must be; a number may be whole."""
+    return {
+        name: body[name] for name, kind in known.items()
+        if body.get(name).__class__ is kind or (kind is float and body.get(name).__class__ is int)
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import NotRequired, Required
 from hypothesis import strategies as st
 from typing_extensions import get_type_hints, is_typeddict
 
-BY_KIND = {"content", "system", "tools", "messages", "definition", "tool_changes", "tool_references", "tool"}
+BY_KIND = {"content", "system", "tools", "messages", "definition", "tool_changes", "tool_references", "tool", "output"}
 
 
 def members(request):

@@ -1,4 +1,4 @@
-"""Whole answers, byte for byte, of both faces. UPDATE_GOLDEN=1 writes the files anew; then read the difference."""
+"""Whole answers, byte for byte, of all faces. UPDATE_GOLDEN=1 writes the files anew; then read the difference."""
 
 import os
 from pathlib import Path
@@ -15,6 +15,10 @@ from tests.dialects.answers import ANSWERS, HEADING
 GOLDEN = Path(__file__).parent / "golden"
 UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
 HELLO = {"model": "claude-sonnet-4-6", "messages": [{"role": "user", "content": "Hi"}]}
+ASKS = {
+    "chat": HELLO, "messages": HELLO, "responses": {"model": "claude-sonnet-4-6", "input": "Hi"},
+    "completions": {"model": "claude-sonnet-4-6", "prompt": "Hi"},
+}  # fmt: skip
 PATCH = [
     CallStart(0, "call_1", "apply_patch"), CallDelta(0, '{"inp'), CallDelta(0, 'ut": "*** Begin'),
     CallDelta(0, ' Patch\\nx \\ud83e\\udd80"}'), CallStart(1, "call_2", "read"), CallDelta(1, "{}"), Stop("calls"),
@@ -23,15 +27,46 @@ PATCH = [
 READ = [CallStart(0, "call_1", "read"), CallDelta(0, '{"path":'), CallDelta(0, '"a"}'), Stop("calls"), Usage(1, 2)]
 CUSTOM = {"tools": [{"type": "custom", "custom": {"name": "apply_patch"}},
                     {"type": "function", "function": {"name": "read"}}]}  # fmt: skip
+SPECIAL = {"tools": [
+    {"type": "custom", "name": "apply_patch", "format": {"type": "grammar", "syntax": "lark", "definition": "start: x"}},
+    {"type": "namespace", "name": "agents", "description": "Other agents.", "tools": [
+        {"type": "function", "name": "spawn", "parameters": {"type": "object"}, "strict": False},
+        {"type": "custom", "name": "tell"}]},
+    {"type": "local_shell"}, {"type": "shell", "environment": {"type": "local"}},
+    {"type": "tool_search", "execution": "client", "parameters": {"type": "object"}},
+]}  # fmt: skip
+SPECIALS = [
+    CallStart(0, "call_1", "apply_patch"), CallDelta(0, '{"input": "*** Begin'), CallDelta(0, ' Patch\\n"}'),
+    CallStart(1, "call_2", "agents__spawn"), CallDelta(1, '{"task":'), CallDelta(1, '"x"}'),
+    CallStart(2, "call_3", "agents__tell"), CallDelta(2, '{"input":"hello"}'),
+    CallStart(3, "call_4", "local_shell"), CallDelta(3, '{"command":["ls"],'), CallDelta(3, '"timeout_ms":5}'),
+    CallStart(4, "call_5", "shell"), CallDelta(4, '{"commands":["ls","pwd"]}'),
+    CallStart(5, "call_6", "tool_search"), CallDelta(5, '{"query":"mail"}'), Stop("calls"), Usage(1, 2),
+]  # fmt: skip
+FILES = {"tools": [{"type": "apply_patch"}]}
+CHANGED = [CallStart(0, "c", "apply_patch"), CallDelta(0, '{"type":"create_file","path":"a",'),
+           CallDelta(0, '"diff":"+b"}'), Stop("calls"), Usage(1, 2)]  # fmt: skip
+SEALS = {"include": ["reasoning.encrypted_content", "web_search_call.action.sources"]}
+FACTS = {
+    "instructions": "Be brief.", "metadata": {"team": "a"}, "temperature": 0.5, "tool_choice": "required", "store": False,
+    "reasoning": {"effort": "low", "summary": "auto"}, "text": {"verbosity": "low"}, "max_output_tokens": 9,
+    "tools": [{"type": "function", "name": "Bash", "parameters": {}}], "previous_response_id": "resp_x", "user": "u",
+}  # fmt: skip
 CASES = [(face, name, {}, events) for face in FACES for name, events in ANSWERS.items()] + [
     ("chat", "usage_asked_for", {"stream_options": {"include_usage": True}}, ANSWERS["text"]),
     ("chat", "custom_tool", CUSTOM, PATCH),
     ("chat", "legacy_function", {"functions": [{"name": "read"}]}, READ),
+    ("responses", "special_tools", SPECIAL, SPECIALS),
+    ("responses", "patches_of_files", FILES, CHANGED),
+    ("responses", "seals", SEALS, ANSWERS["thinking"]),
+    ("responses", "sources", SEALS, ANSWERS["search"]),
+    ("responses", "facts", FACTS, ANSWERS["calls"]),
+    ("completions", "echo", {"echo": True, "stream_options": {"include_usage": True}}, ANSWERS["text"]),
 ]
 
 
 def ask(face, more):
-    return FACES[face].read({**HELLO, **more}, {})
+    return FACES[face].read({**ASKS[face], **more}, {})
 
 
 def streamed(face, asked: Ask, events, heading=HEADING):
@@ -71,7 +106,7 @@ def test_failed(face, name, error):
     writer = FACES[face].writer(HEADING, ask(face, {}))
     data = writer.begin() + writer.beat() + writer.write(ANSWERS["calls"][:3]) + writer.fail(error)
     same(data, GOLDEN / face / f"{name}.sse")
-    for mark in (b"message_stop", b"message_delta", b"[DONE]", b'"finish_reason":"'):
+    for mark in (b"message_stop", b"message_delta", b"[DONE]", b'"finish_reason":"', b"response.completed"):
         assert mark not in data
 
 

@@ -10,19 +10,23 @@ from kirogw.dialects.chat.messages import read_messages
 from kirogw.dialects.chat.tools import Offer, read_choice, read_tools
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.dialect import Ask
-from kirogw.dialects.fields import choice, count, may, model_name, need, stop_strings
+from kirogw.dialects.fields import choice, count, may, model_name, need, options, stop_strings
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
 EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 FORMATS: Final = ("text", "json_object", "json_schema")
+OPTIONS: Final[dict[str, type]] = {
+    "temperature": float, "top_p": float, "verbosity": str, "service_tier": str, "prompt_cache_key": str,
+}  # fmt: skip
+"""Wishes that some provider knows, and what they must be."""
 
 
 def read(body: Json, headers: Mapping[str, str]) -> Ask:
     refuse_what_no_model_here_does(body)
     system, turns = read_messages(body)
     offer = read_tools(body)
-    options = may(body, "stream_options", dict, {})
+    streaming = may(body, "stream_options", dict, {})
     return Ask(
         Conversation(
             model=model_name(body),
@@ -37,9 +41,10 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
             search=offer.search,
             session=session_of(headers) or _session(body),
             left_out=offer.left_out,
+            options=options(body, OPTIONS),
         ),
         stream=may(body, "stream", bool, False),
-        usage=may(options, "include_usage", bool, False, "stream_options."),
+        usage=may(streaming, "include_usage", bool, False, "stream_options."),
         echo=_echo(offer),
     )
 
@@ -72,7 +77,8 @@ def read_format(body: Json) -> Format | None:
     schema, description = may(inside, "schema", dict, {}, at), may(inside, "description", str, "", at)
     if description:
         schema = {"description": description, **schema}
-    return Format(schema or None, may(inside, "name", str, "", at))
+    strict = may(inside, "strict", bool, False, at) if inside.get("strict") is not None else None
+    return Format(schema or None, may(inside, "name", str, "", at), strict, at + "schema")
 
 
 def _stops(body: Json) -> tuple[str, ...]:

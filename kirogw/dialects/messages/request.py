@@ -14,13 +14,14 @@ import orjson
 from kirogw.conversation import Conversation, Format, Role, Thinking, Turn
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.dialect import Ask
-from kirogw.dialects.fields import choice, count, may, model_name, need, objects, pick, stop_strings
+from kirogw.dialects.fields import choice, count, may, model_name, need, objects, options, pick, stop_strings
 from kirogw.dialects.messages.blocks import parts, texts
 from kirogw.dialects.messages.tools import read_choice, read_tools
 from kirogw.errors import BadRequest, UnsupportedThread
 from kirogw.wire import Json
 
 ROLES: Final[dict[str, Role]] = {"user": "user", "assistant": "model", "system": "system"}
+OPTIONS: Final[dict[str, type]] = {"temperature": float, "top_p": float}
 EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
 MODES: Final[dict[str, Literal["on", "adaptive", "off"]]] = {
     "enabled": "on", "adaptive": "adaptive", "between_tools": "adaptive", "disabled": "off",
@@ -46,6 +47,7 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
             search=search,
             session=session_of(headers) or _session(may(body, "metadata", dict, {})),
             left_out=tuple(offer.left_out),
+            options=options(body, OPTIONS),
         ),
         stream=may(body, "stream", bool, False),
     )
@@ -106,7 +108,7 @@ def read_format(body: Json) -> Format | None:
     if not given:
         return None
     choice(given, "type", ("json_schema",), at)
-    return Format(need(given, "schema", dict, at), may(given, "name", str, "", at))
+    return Format(need(given, "schema", dict, at), may(given, "name", str, "", at), param=at + "schema")
 
 
 def _session(metadata: Json) -> str:

@@ -15,7 +15,7 @@ from kirogw.conversation import Conversation, Format, Search, Text, Thinking, Tu
 from kirogw.dialects import clean
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.dialect import Ask
-from kirogw.dialects.fields import choice, count, may, model_name, need, objects, strings
+from kirogw.dialects.fields import choice, count, may, model_name, need, objects, options, strings
 from kirogw.dialects.responses import items, tools
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
@@ -29,9 +29,8 @@ MODEL: Final = "auto"  # Codex leaves the name out in some follow-ups
 
 OPTIONS: Final[dict[str, type]] = {
     "temperature": float, "top_p": float, "service_tier": str, "prompt_cache_key": str, "truncation": str,
-    "metadata": dict, "max_tool_calls": int, "user": str, "safety_identifier": str, "client_metadata": dict,
 }  # fmt: skip
-"""Members that some provider may know, and what they must be."""
+"""Wishes that some provider knows, and what they must be."""
 
 REPEATED: Final[dict[str, Any]] = {
     # the member of the request: what the response has where it is absent
@@ -138,10 +137,7 @@ def _search(body: Json, search: Search | None, forced: bool) -> Search | None:
 
 def _options(body: Json, offer: tools.Offer) -> dict[str, Any]:
     """Under OpenAI's names; of `text` and `reasoning` their members. `web_search` is that tool as it was defined."""
-    found: dict[str, Any] = {}
-    for name, kind in OPTIONS.items():
-        if (value := _option(body, name, kind)) is not None:
-            found[name] = value
+    found = options(body, OPTIONS)
     if verbosity := may(may(body, "text", dict, {}), "verbosity", str, "", "text."):
         found["verbosity"] = verbosity
     if context := may(may(body, "reasoning", dict, {}), "context", str, "", "reasoning."):
@@ -149,15 +145,6 @@ def _options(body: Json, offer: tools.Offer) -> dict[str, Any]:
     if offer.web is not None:
         found["web_search"] = offer.web
     return found
-
-
-def _option(body: Json, name: str, kind: type) -> Any:
-    value = body.get(name)
-    if value.__class__ is int and kind is float:
-        return value
-    if kind is int:
-        return count(body, name)
-    return may(body, name, kind, None)
 
 
 def _session(body: Json) -> str:

@@ -230,8 +230,9 @@ def one(tool: Tool) -> Json:
 
 
 def special(tools: Sequence[Tool]) -> dict[str, Tool]:
-    """Those by name whose calls are no plain `function_call` items to the client."""
-    return {tool.name: tool for tool in tools if tool.namespace or form(tool) != "function"}
+    """Those by name whose calls are no plain `function_call` items to the client. Of two of one name, the first."""
+    unique = {tool.name: tool for tool in reversed(tools)}
+    return {name: tool for name, tool in unique.items() if tool.namespace or form(tool) != "function"}
 
 
 def form(tool: Tool) -> str:

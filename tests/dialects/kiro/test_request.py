@@ -19,6 +19,7 @@ from kirogw.dialects.kiro.request import Emulation, address, prepare
 from kirogw.dialects.kiro.rules import RULES
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.dialects.messages.request import read as read_messages
+from kirogw.dialects.responses.request import read as read_responses
 from kirogw.dialects.seals import seal
 from kirogw.errors import BadRequest, TooLong
 from kirogw.settings import Settings
@@ -28,7 +29,7 @@ from kirogw.twin.ask import Ask
 from tests.dialects.conversations import PNG, TEXTS, conversations
 from tests.dialects.kiro.talk import GPT, HAIKU, OPUS, READ, SHAPE, call, model, result, talk, target, user
 
-READERS = {"messages": read_messages, "chat": read_chat}
+READERS = {"messages": read_messages, "chat": read_chat, "responses": read_responses}
 GOLDEN = sorted((Path(__file__).parents[2] / "golden" / "kiro").glob("*.json"))
 ROWS = {row["modelId"]: row for row in twin.catalogue()}
 MODELS = [known for known in FALLBACK if known.id in ROWS]
