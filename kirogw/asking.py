@@ -29,7 +29,7 @@ from kirogw.routing import Route
 from kirogw.settings import Settings
 from kirogw.stream import Batch, Silence, Source, relayed
 from kirogw.transport import Exchange, Lost, Transport
-from kirogw.tries import Tries, broken
+from kirogw.tries import Tries
 
 UNTOLD: Final = frozenset({"refresh", "profile", "unsealed", "plain"})
 """Ways to ask again that are likely to help: what comes of it says more of the account than that it was needed."""
@@ -113,7 +113,7 @@ class Asking:
             if isinstance(found, Place):
                 return self._taken(found, tries)
             if not isinstance(found, Full):
-                self._follow(found, tries)
+                self._follow(self._nobody(found, tries), tries)
                 continue
             seconds = min(found.wait, self._settings.heartbeat - silent, tries.deadline - time.monotonic())
             if seconds <= 0:
@@ -132,15 +132,18 @@ class Asking:
         if tries.route:
             tries.only = self._router.only(tries.route, tries.allowed)
 
-    def _follow(self, found: Nobody, tries: Tries) -> None:
-        """Nobody can serve: the next link of the chain is tried. Raises what the client hears when there is none."""
+    def _nobody(self, found: Nobody, tries: Tries) -> GatewayError:
         if tries.route and tries.only is not None and not tries.only:
-            error: GatewayError = _not_offered(tries.route)
-        else:
-            names = {account.id: account.label or account.id for account in self._pool.all()}
-            error = nobody(found, tries.failed, names, time.time())
+            return _not_offered(tries.route)
+        names = {account.id: account.label or account.id for account in self._pool.all()}
+        return nobody(found, tries.failed, names, time.time())
+
+    def _follow(self, error: GatewayError, tries: Tries) -> None:
+        """The route can not be served: the next link of the chain is tried. Raises what the client hears when there is
+        none.
+        """
         if not tries.follow(error):
-            raise broken(tries.links, error)
+            raise tries.told(error)
         self._routed(tries)
 
     def _taken(self, place: Place, tries: Tries) -> Place:
@@ -185,12 +188,19 @@ class Asking:
             self.leave(tries)
             self._taken(other, tries)
             return 0.0
+        pause, last = 0.0, None
         try:
             pause = tries.next(verdict, time.monotonic())
-        finally:
-            if not tries.again and not told:
-                self._tell(verdict, tries, began)
-        if tries.again == "refresh" and login:
+        except GatewayError as error:
+            last = error
+        if not told and (last or not tries.again):
+            self._tell(verdict, tries, began)
+        if last:
+            if not last.passes or time.monotonic() >= tries.deadline:  # it is the request's own fault, or too late
+                raise tries.told(last)
+            self._follow(last, tries)  # the model is short, or its provider is down: another one may serve
+            self.leave(tries)
+        elif tries.again == "refresh" and login:
             self._renew(account, login, tries, began)
         if account.id in tries.failed:
             self.leave(tries)

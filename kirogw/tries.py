@@ -6,7 +6,7 @@ import copy
 import math
 import random
 import uuid
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from kirogw import log
@@ -98,16 +98,26 @@ class Tries:
         """Nobody can serve the route, for this reason. Whether there is a next one, which is tried now: an account that
         has failed may serve another model.
         """
-        if self.route:
-            self.links.append((self.route, error))
         if self.at + 1 >= len(self.routes):
             return False
+        self.links.append((self.routes[self.at], error))
         self.at += 1
         self.failed, self.prepared = {}, None
         self.error, self.again, self.host, self.unsealed, self.plain = None, "", 0, False, False
         self.invocation = _invocation()
         self.counts.clear()
         return True
+
+    def told(self, last: GatewayError) -> GatewayError:
+        """What the client hears when no link can serve: of all of them why, as the error of the one that can serve
+        first. `last`: why the present one can not.
+        """
+        if not self.links:
+            return last
+        links = [*self.links, (self.routes[self.at], last)]
+        told = copy.copy(min((error for _, error in links), key=_order))
+        told.args = (" ".join(f"{route.model}: {_sentence(str(error))}" for route, error in links),)
+        return told
 
     def give_up(self, error: GatewayError) -> None:
         """The next try asks another account."""
@@ -116,18 +126,6 @@ class Tries:
         self.error, self.again, self.host = error, "", 0
         self.invocation = _invocation()
         self.counts.clear()
-
-
-def broken(links: Sequence[tuple[Route, GatewayError]], last: GatewayError) -> GatewayError:
-    """What a client hears when no link of a chain can serve: of all of them why, as the error of the one that can serve
-    first. `last`: where there is but one, its own.
-    """
-    if len(links) < 2:
-        return last
-    first = min((error for _, error in links), key=_order)
-    told = copy.copy(first)
-    told.args = (" ".join(f"{route.model}: {_sentence(str(error))}" for route, error in links),)
-    return told
 
 
 def _order(error: GatewayError) -> tuple[bool, float]:

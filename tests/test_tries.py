@@ -1,0 +1,49 @@
+"""What a request has tried: the links of its chain, and what it hears when none can serve. All else: tests/system."""
+
+import time
+
+import pytest
+
+from kirogw.errors import Busy, Forbidden, Overloaded, QuotaUsed, UnknownModel
+from kirogw.log import Entry
+from kirogw.routing import Route
+from kirogw.tries import Tries
+
+FIRST, SECOND, THIRD = (Route(name, name, frozenset({"kiro"}), frozenset({name}), True) for name in ("one", "two", "three"))
+
+
+def tries(*routes):
+    return Tries(Entry("r", "chat", 0.0), None, routes, time.monotonic() + 60)
+
+
+def test_what_failed_for_one_model_may_serve_another():
+    request = tries(FIRST, SECOND)
+    request.failed, request.counts, request.again, request.host, request.plain = {"a": Busy("slow")}, {"rate": 1}, "same", 1, True
+    before = request.invocation
+    assert request.follow(Busy("slow"))
+    assert (request.model, request.failed, request.counts, request.again, request.host, request.plain) == ("two", {}, {}, "", 0, False)
+    assert request.invocation != before
+    assert not request.follow(Busy("slow")) and request.model == "two"
+
+
+def test_one_link_speaks_for_itself():
+    error = QuotaUsed("Used up.")
+    assert tries(FIRST).told(error) is error
+
+
+@pytest.mark.parametrize(("errors", "kind", "wait"), [
+    ((QuotaUsed("Used up.", wait=9.0), Busy("Slow.", wait=5.0)), Busy, 5.0),
+    ((Busy("Slow.", wait=5.0), Overloaded("Short.", wait=2.0), UnknownModel("No such model")), Overloaded, 2.0),
+    ((Forbidden("Not here."), QuotaUsed("Used up.", wait=9.0)), QuotaUsed, 9.0),
+    ((UnknownModel("No such model"), Forbidden("Not here.")), UnknownModel, None),
+])  # fmt: skip
+def test_all_links_are_told_by_the_one_that_can_serve_first(errors, kind, wait):
+    routes = (FIRST, SECOND, THIRD)[: len(errors)]
+    request = tries(*routes)
+    for error in errors[:-1]:
+        assert request.follow(error)
+    told = request.told(errors[-1])
+    assert (type(told), told.wait) == (kind, wait)
+    said = [f"{route.model}: {str(error).rstrip('.')}." for route, error in zip(routes, errors, strict=True)]
+    assert str(told) == " ".join(said)
+    assert [str(error) for error in errors] != [str(told)] * len(errors)  # what is told is a copy
