@@ -62,11 +62,11 @@ class Flows:
         if sum(not flow.over for flow in self._all()) >= MOST:
             raise Busy("too many sign-ins are on their way; end or cancel one", wait=60.0)
         flow = self._walk.start(kind, params)
-        self._put(flow, 0)
+        flow, version = self._put(flow, 0)
         if flow.step == "browser" and flow.how == "browser":
             port, taken = self._listen(flow)
             if taken or port != flow.port:
-                flow = self._put(replace(self._walk.at(flow, port or flow.port), notice=taken), 1)[0]
+                flow = self._put(replace(self._walk.at(flow, port or flow.port), notice=taken), version)[0]
         return flow.shown()
 
     def state(self, id: str) -> Json:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from kirogw.logins.walk import KINDS as SIGN_INS
 from kirogw.web.admin.shape import by_name, many, maybe, named, number, record, text, truth, whole
 from kirogw.wire import Json
 
@@ -127,7 +128,7 @@ SCHEMAS: Final[Json] = {
     ),
     "SignIn": record(
         {
-            "id": text(), "kind": text(enum=["builder-id", "idc", "social", "portal"]),
+            "id": text(), "kind": text(enum=list(SIGN_INS)),
             "state": text(enum=["pending", "done", "failed", "cancelled"]), "step": text(),
             "url": text("what to open"), "code": text("what to type or compare there"), "provider": text(),
             "start_url": text(), "region": text(), "paste": truth("whether an address may be pasted"),

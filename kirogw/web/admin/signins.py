@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from kirogw.logins.walk import KINDS
 from kirogw.web.admin.route import Asked, Route
 from kirogw.web.admin.schemas import LABEL
 from kirogw.web.admin.shape import named, record, text
@@ -13,12 +14,12 @@ from kirogw.wire import Json
 SIGNINS: Final = "/api/logins"
 SIGNIN: Final = "/api/logins/<id>"
 START: Final = record(
-    {"kind": text(enum=["builder-id", "idc", "social", "portal"])},
+    {"kind": text("chatgpt: Sign in with ChatGPT; codex: the Codex client; the others: Kiro", enum=list(KINDS))},
     {
         "start_url": text("of the organisation, for idc", maxLength=500), "region": text("for idc", maxLength=50),
         "provider": text("for social", enum=["google", "github"]),
-        "how": text("for social: with a code (the default), by a browser on this machine, or by a link to paste back",
-                    enum=["device", "browser", "link"]),
+        "how": text("with a code (the default of social), by a browser on this machine (social, and the default of "
+                    "codex), or by a link to paste back (social)", enum=["device", "browser", "link"]),
         "label": LABEL, "account": text("the account that is to get this login, by its id", maxLength=100),
     },
 )  # fmt: skip
