@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from kirogw.twin.codex.accounts import Account
@@ -24,6 +24,7 @@ class Case:
     incoming: Incoming
     options: Options
     read: bool = True
+    thoughts: Mapping[str, str] = field(default_factory=dict)  # by the id of an item: that of the reasoning before it
 
     @property
     def body(self) -> Json:

@@ -6,6 +6,7 @@ of a `response.failed`, `error` the members of an `error` event; both take the p
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -33,12 +34,12 @@ class Fault(faults.Fault):
         if self.detail is not None:
             return replies.plain(self.status, {"detail": self.detail, **self.more}, self.headers)
         error = {"message": self.message, "type": self.type or "server_error", "param": None, "code": self.code}
-        return replies.plain(self.status, {"error": {**error, **self.more}}, self.headers)
+        return replies.plain(self.status, {"error": _dated({**error, **self.more})}, self.headers)
 
     def failure(self) -> bytes:
         if self.exception is not None:
-            response: Json = {"id": "resp_failed", "object": "response", "status": "failed", "error": self.exception,
-                              "output": [], "usage": None}  # fmt: skip
+            response: Json = {"id": "resp_failed", "object": "response", "status": "failed",
+                              "error": _dated(self.exception), "output": [], "usage": None}  # fmt: skip
             return sse("response.failed", {"type": "response.failed", "sequence_number": 0, "response": response})
         if self.error is not None:
             return sse("error", {"type": "error", "sequence_number": 0, **self.error})
@@ -50,3 +51,10 @@ class Fault(faults.Fault):
     def spoilt(self, frame: bytes) -> bytes:
         """A frame with JSON that can not be read: the place `payload` of Kiro's, the only one that there is."""
         return frame.replace(b'{"type"', b'{"type', 1)
+
+
+def _dated(error: Json) -> Json:
+    """With the time at which what is used up comes back, where the seconds until then are told."""
+    if "resets_in_seconds" in error and "resets_at" not in error:
+        return {**error, "resets_at": int(time.time()) + error["resets_in_seconds"]}
+    return error

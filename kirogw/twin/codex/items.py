@@ -236,6 +236,16 @@ def alone(case: Case) -> Json | None:
     return None
 
 
+def thoughtless(case: Case) -> Json | None:
+    """An item that names itself by its id is only taken with the reasoning that led to it."""
+    for before, item in zip([{}, *case.ask.input], case.ask.input, strict=False):
+        thought = case.thoughts.get(text(item.get("id")))
+        if thought and before.get("id") != thought:
+            return error(f"Item '{item['id']}' of type '{kind_of(item)}' was provided without its required 'reasoning' "
+                         f"item: '{thought}'.", "input")  # fmt: skip
+    return None
+
+
 def not_kept(case: Case) -> Json | None:
     """Without its encrypted content, reasoning would have to be looked up, and nothing is stored."""
     return next((error(f"Item with id '{item['id']}' not found. Items are not persisted when `store` is set to false. "
@@ -270,6 +280,7 @@ ROWS: Final = (
     Row("output_orphan", orphan, "5.3"),
     Row("call_unanswered", unanswered, "5.3"),
     Row("reasoning_alone", alone, "5.3"),
+    Row("reasoning_missing", thoughtless, "5.3"),
     Row("reasoning_not_kept", not_kept, "5.3", status=404),
     Row("reasoning_unverified", unverified, "5.5"),
 )

@@ -6,6 +6,7 @@ inside of a 200, in a stream.
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Final
 
 from kirogw.wire import Json
@@ -95,6 +96,12 @@ NAMED: Final[dict[str, Json]] = {
     "unavailable": {"status": 503, "body": "upstream connect error or disconnect/reset before headers",
                     "content_type": "text/plain"},
     "gateway_timeout": {"status": 504, "body": "", "content_type": "text/plain"},
+    # the code in places of its own
+    "code_in_header": {"status": 401, "body": "", "content_type": "text/plain", "headers": {
+        "x-error-json": base64.b64encode(b'{"error":{"code":"token_invalidated"},"status":401}').decode(),
+        "x-openai-authorization-error": "token_invalidated"}},
+    "code_in_type": {"status": 400, "body": '{"type":"error","status":400,"error":{"type":"invalid_request_error",'
+                                            '"code":"context_length_exceeded","message":"Too long."}}'},
     # inside of a 200, before and after the first output
     "first_usage_limit": _late("usage_limit_reached", "The usage limit has been reached", 0, **LIMIT),
     "first_rate_limit": _late("rate_limit_exceeded", BUSY, 0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Final
 
 from kirogw.twin.ask import estimate, obj, rows, text
@@ -39,6 +39,7 @@ class Player:
         self._cached = cached
         self._number = 0
         self._output: list[Json] = []
+        self.thoughts: dict[str, str] = {}  # by the id of an item: that of the reasoning before it
         self._open: Json | None = None  # the message that texts go into
         self._tail: Json = {}
         self._id = _name("resp")
@@ -64,23 +65,23 @@ class Player:
     def _step(self, step: Json) -> Iterator[Piece]:
         wait = float(step.get("delay", 0.0))
         pace = float(step.get("pace", self.options.pace))
-        done = False
-        for name, make in MAKERS.items():
-            if name in step:
-                for frame in make(self, step):
-                    yield from self._waited(frame, pace if done else wait)
-                    done = True
-        if wait and not done:
-            yield from self._waited(b"", wait)
+        for make in (make for name, make in MAKERS.items() if name in step):
+            frames = make(self, step)
+            left = yield from self._silence(wait)
+            while (frame := next(frames, None)) is not None:
+                yield Piece(frame, left)
+                wait, left = 0.0, (yield from self._silence(pace))
+        if wait and not any(name in step for name in MAKERS):
+            yield Piece(b"", (yield from self._silence(wait)), 0)
         self._tail.update({name: step[name] for name in TAIL if name in step})
 
-    def _waited(self, frame: bytes, wait: float) -> Iterator[Piece]:
-        """A long silence is broken by keepalive events."""
+    def _silence(self, wait: float) -> Generator[Piece, None, float]:
+        """A long one is broken by keepalive events. Gives what is left of it, for the piece that comes then."""
         beat = self.options.keepalive
         while beat and wait > beat:
             yield Piece(self._event("keepalive"), beat)
             wait -= beat
-        yield Piece(frame, wait, int(bool(frame)))
+        return wait
 
     def _event(self, kind: str, **members: Any) -> bytes:
         body = {"type": kind, **members, "sequence_number": self._number}
@@ -126,7 +127,7 @@ class Player:
 
     def _message(self, step: Json, part: Json) -> Iterator[bytes]:
         """The open message, or a new one where the phase is another, with a content part of this type open in it."""
-        phase = step.get("phase")
+        phase = step.get("phase", obj(self._open).get("phase"))
         if self._open is not None and self._open.get("phase") != phase:
             yield from self._closed()
         if self._open is None:
@@ -164,6 +165,8 @@ class Player:
             self._open = None
 
     def _added(self, item: Json) -> bytes:
+        if self._output and self._output[-1]["type"] == "reasoning" != item["type"]:
+            self.thoughts[item["id"]] = self._output[-1]["id"]
         self._output.append(item)
         return self._event("response.output_item.added", output_index=len(self._output) - 1, item=item)
 
@@ -314,7 +317,8 @@ class Player:
     def _usage(self) -> Json:
         read, wrote, thought = self.ask.tokens, estimate(self.wrote), estimate(self._thought)
         return {
-            "input_tokens": read, "input_tokens_details": {"cached_tokens": min(self._cached, read)},
+            "input_tokens": read,
+            "input_tokens_details": {"cached_tokens": min(self._cached, read), "cache_write_tokens": 0},
             "output_tokens": wrote, "output_tokens_details": {"reasoning_tokens": thought},
             "total_tokens": read + wrote,
         }  # fmt: skip

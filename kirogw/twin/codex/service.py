@@ -14,7 +14,7 @@ from kirogw.twin.codex.accounts import Account, Accounts
 from kirogw.twin.codex.ask import Ask
 from kirogw.twin.codex.case import Case
 from kirogw.twin.codex.faults import Fault
-from kirogw.twin.codex.identity import DENIALS, identify
+from kirogw.twin.codex.identity import DENIALS, body_of, identify
 from kirogw.twin.codex.play import Player
 from kirogw.twin.codex.state import Options
 from kirogw.twin.refusals import UNREAD, parse
@@ -23,6 +23,7 @@ from kirogw.twin.state import Incoming, Journal, Refusal, Seen
 from kirogw.wire import Json, Reply
 
 EVENTS: Final = "text/event-stream; charset=utf-8"
+REMEMBERED: Final = 10_000  # items that followed reasoning, conversations with a cache
 BACKEND: Final = "/backend-api"
 PATHS: Final = {
     ("POST", f"{BACKEND}/codex/responses"): "generate",
@@ -60,6 +61,7 @@ class Service:
         self.faults = faults.Faults(Fault, mishaps.NAMED)
         self.catalogue = models.catalogue()
         self.script: script.Script | None = None
+        self._thoughts: dict[str, str] = {}
         self._cache: dict[tuple[str, str], int] = {}  # tokens of the last prompt, by account and prompt_cache_key
 
     def play(self, source: Any) -> None:
@@ -93,7 +95,7 @@ class Service:
             issue: Callable[[Incoming, Seen], Reply] = getattr(room, operation)
             return issue(incoming, seen)
         if not operation:
-            return replies.plain(404, {"detail": "Not Found"})
+            return self._nowhere(incoming, seen)
         account, denial = identify(incoming, door, self.accounts)
         if denial is not None or account is None:
             row = denial or DENIALS[0]
@@ -103,6 +105,12 @@ class Service:
         if operation == "usage":
             return replies.plain(200, limits.usage(account))
         return self._models(incoming, account)
+
+    def _nowhere(self, incoming: Incoming, seen: Seen) -> Reply:
+        known = self.accounts.bearer(incoming.bearer)
+        if known is None or known[0].kind != "siwc" or not incoming.path.startswith("/v1/"):
+            return replies.plain(404, {"detail": "Not Found"})
+        return self._no(self.journal.denials, "route", *body_of("route_not_supported"), seen)
 
     def _no(self, book: list[Refusal], row: str, status: int, body: Json, seen: Seen) -> Reply:
         with self.journal.lock:
@@ -131,7 +139,8 @@ class Service:
         payload = parse(incoming.body)
         ask = Ask(None if payload is UNREAD else payload, incoming.body)
         ask.model = next((entry for entry in self.catalogue if entry["slug"] == ask.model_id), {})
-        if verdict := refusals.refused(Case(ask, account, incoming, self.options, payload is not UNREAD)):
+        if verdict := refusals.refused(Case(ask, account, incoming, self.options, payload is not UNREAD,
+                                                  self._thoughts)):  # fmt: skip
             return self._no(self.journal.refusals, *verdict, seen)
         if full := limits.is_full(account):
             error = {"error": limits.exceeded(account, full)}
@@ -152,14 +161,26 @@ class Service:
         chosen = self.script.choose(ask) if self.script else None
         player = Player(ask, self.options, account, self._cached(ask, account))
         yield from player.play(demo.steps(ask) if chosen is None else chosen)
+        with self.journal.lock:
+            self._thoughts.update(player.thoughts)
+            _trim(self._thoughts)
 
     def _cached(self, ask: Ask, account: Account) -> int:
         """How much of the prompt the account's cache holds: what the last request under the same key sent."""
         key = (account.name, text(ask.payload.get("prompt_cache_key")))
+        if not key[1]:
+            return 0
         with self.journal.lock:
-            before = self._cache.get(key, 0) if key[1] else 0
+            before = self._cache.get(key, 0)
             self._cache[key] = ask.tokens
+            _trim(self._cache)
         return before // 128 * 128
+
+
+def _trim(remembered: dict[Any, Any]) -> None:
+    """The oldest are forgotten."""
+    while len(remembered) > REMEMBERED:
+        del remembered[next(iter(remembered))]
 
 
 def _ids() -> dict[str, str]:
