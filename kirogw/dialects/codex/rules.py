@@ -20,6 +20,7 @@ Rule: TypeAlias = Callable[[Conversation, Terms], Conversation]
 RULES: Final[tuple[Rule, ...]] = (
     turns.the_system_text_is_stable,
     turns.pictures_are_what_they_say,
+    turns.documents_are_files_or_text,
     # who says what
     turns.parts_stand_with_who_may_say_them,
     turns.the_models_turns_are_whole,

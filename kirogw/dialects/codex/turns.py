@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
 from kirogw.conversation import Call, Conversation, Document, Image, Native, Part, Result, Text, Thought, Turn
-from kirogw.dialects import billing, cuts, speakers, touch
+from kirogw.dialects import attached, billing, cuts, speakers, touch
 from kirogw.dialects.codex.shape import Terms
-from kirogw.dialects.pictures import kind_of
 from kirogw.dialects.seals import unseal
+from kirogw.errors import BadRequest
 
 GO_ON: Final = "Continue"
 """What the user says where the client sent no word at all."""
+LIMITS: Final = attached.Limits("ChatGPT", 20_000_000)
+PDF: Final = "application/pdf"
+DOCUMENT: Final = "document.pdf"
+"""The name of a file that has none."""
 _OF_THE_MODEL: Final = frozenset({Text, Thought, Call, Native})
 _OF_OTHERS: Final = frozenset({Text, Image, Document, Result, Native})
 
@@ -26,27 +29,35 @@ def the_system_text_is_stable(conversation: Conversation, terms: Terms) -> Conve
 
 
 def pictures_are_what_they_say(conversation: Conversation, terms: Terms) -> Conversation:
-    """The bytes decide what a picture is, for clients often guess it; to a model that can not see it becomes text."""
-    if not any(type(part) is Image or type(part) is Result for turn in conversation.turns for part in turn.parts):
-        return conversation
+    """A format that does not match the bytes is refused, and clients often guess it: the bytes decide. (codex 5.3)
 
-    def change(part: Part) -> Part:
-        if type(part) is Result:
-            return touch.within(part, change)
-        return _picture(part, terms) if type(part) is Image else part
-
-    return touch.turns(conversation, lambda turn: touch.parts(turn, change))
+    A picture that was not fetched, or that the model can not see, becomes text; one that nobody can read is an error.
+    """
+    return attached.each(conversation, lambda part, at: attached.picture(part, at, terms.model, LIMITS))
 
 
-def _picture(image: Image, terms: Terms) -> Part:
-    if not terms.model.images:
-        return Text(f"[An image. The model {terms.model.id} takes no images.]")
-    try:
-        kind = kind_of(binascii.a2b_base64(image.data[:64]))
-    except ValueError:
-        kind = ""
-    media = f"image/{kind}"
-    return image if not kind or image.media == media else replace(image, media=media)
+def documents_are_files_or_text(conversation: Conversation, terms: Terms) -> Conversation:
+    """A PDF goes as a file, with a name; all others as their text. What has neither is an error. (codex 5.3)"""
+    return attached.each(conversation, lambda part, at: _document(part, at, terms))
+
+
+def _document(part: Part, at: str, terms: Terms) -> Part:
+    if not isinstance(part, Document):
+        return part
+    base, content = attached.decoded(part.data, "document", at) if part.data else ("", b"")
+    if content.startswith(b"%PDF") and terms.model.images:
+        kept = (part.name or DOCUMENT, PDF, base)
+        whole = kept == (part.name, part.media, part.data)
+        return part if whole else replace(part, name=kept[0], media=PDF, data=base)
+    text = part.text or attached.as_text(part, content)
+    if not text and not terms.model.images:
+        return Text(f"[A document, {part.name}. The model {terms.model.id} takes no documents.]")
+    if not text and part.url:
+        return Text(f"[A document that could not be loaded: {part.name} {part.url}]")
+    if not text:
+        raise BadRequest(f"the document {part.name!r} ({part.media or 'of unknown type'}, {len(content):,} bytes) can not"
+                         " be sent: ChatGPT takes PDF files; send its text", param=at)  # fmt: skip
+    return attached.told(part, text)
 
 
 def parts_stand_with_who_may_say_them(conversation: Conversation, terms: Terms) -> Conversation:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final
 
 from kirogw.conversation import Conversation, Document, Image, Part, Result, Text, Turn
-from kirogw.dialects import touch
+from kirogw.dialects import attached, touch
 from kirogw.dialects.kiro.shape import Terms
-from kirogw.dialects.pictures import SIDE, kind_of, size_of
+from kirogw.dialects.pictures import SIDE
 from kirogw.errors import BadRequest
 
 PICTURES: Final = 10  # a request (kiro 3.6)
-PICTURE_BYTES: Final = 10_000_000
+LIMITS: Final = attached.Limits("Kiro", 10_000_000, SIDE)
 STEP: Final = 5  # so many old pictures go at once, so that the beginning of the conversation stays the same for a while
 DOCUMENTS: Final = 5  # a conversation
 DOCUMENT_BYTES: Final = 4_500_000  # Bedrock's limit
@@ -28,100 +26,13 @@ FORMATS: Final = {
 }  # fmt: skip
 """Documents that Kiro reads: media type to its word for the format (kiro 3.6)."""
 _BY_ENDING: Final = {form: media for media, form in FORMATS.items()} | {"htm": "text/html", "markdown": "text/markdown"}
-_TEXTUAL: Final = ("application/json", "application/xml", "application/yaml", "application/javascript")
-
-Change: TypeAlias = Callable[[Part, str], Part]
-
-
-def _each(conversation: Conversation, change: Change) -> Conversation:
-    """`change` for each part, also inside results; it is told the part's path in the client's request.
-
-    What it refuses is an error only behind the model's last turn. In older turns it becomes text: the client was told
-    once, and if it kept the part all the same, its session would end here.
-    """
-    if not any(_holds_media(turn) for turn in conversation.turns):
-        return conversation
-    answered = max((n for n, turn in enumerate(conversation.turns) if turn.role == "model"), default=-1)
-    fresh = []
-    for n, turn in enumerate(conversation.turns):
-        careful = change if n > answered else _excused(change)
-        parts: list[Part] = []
-        for m, part in enumerate(turn.parts):
-            if type(part) is Result:
-                part = _inside(part, careful, f"messages.{n}.content.{m}")
-            parts.append(careful(part, getattr(part, "at", "") or f"messages.{n}.content.{m}"))
-        fresh.append(touch.with_parts(turn, parts))
-    return touch.with_turns(conversation, fresh)
-
-
-def _excused(change: Change) -> Change:
-    def careful(part: Part, at: str) -> Part:
-        try:
-            return change(part, at)
-        except BadRequest as error:
-            return Text(f"[Left out of an earlier message: {error}]")
-
-    return careful
-
-
-def _inside(result: Result, change: Change, at: str) -> Result:
-    fresh = tuple(
-        change(inner, getattr(inner, "at", "") or f"{at}.content.{k}") for k, inner in enumerate(result.parts)
-    )  # fmt: skip
-    return result if all(map(touch.same, fresh, result.parts)) else Result(result.call, fresh, result.failed)
-
-
-def _holds_media(turn: Turn) -> bool:
-    for part in turn.parts:
-        kind = type(part)
-        if kind is Image or kind is Document:
-            return True
-        if kind is Result and any(type(inner) is not Text for inner in part.parts):  # type: ignore[union-attr]
-            return True
-    return False
-
 
 def pictures_are_what_they_say(conversation: Conversation, terms: Terms) -> Conversation:
     """A format that does not match the bytes is refused, and clients often guess it: the bytes decide. (kiro 3.6)
 
     A picture that was not fetched, or that the model can not see, becomes text; one that Kiro can not read is an error.
     """
-    return _each(conversation, lambda part, at: _picture(part, at, terms))
-
-
-def _picture(part: Part, at: str, terms: Terms) -> Part:
-    if not isinstance(part, Image):
-        return part
-    if not part.data and part.url:
-        return Text(f"[An image that could not be loaded: {part.url}]")
-    if not terms.model.images:
-        return Text(f"[An image. The model {terms.model.id} takes no images.]")
-    base, content = _decoded(part.data, "image", at)
-    kind = kind_of(content)
-    if not kind:
-        raise BadRequest("the image is neither PNG, JPEG, GIF nor WebP; convert it to one of them", param=at)
-    if len(content) > PICTURE_BYTES:
-        raise BadRequest(f"the image has {len(content):,} bytes; Kiro takes up to {PICTURE_BYTES:,}", param=at)
-    if max(size := size_of(content)) > SIDE:
-        raise BadRequest(f"the image is {size[0]} x {size[1]} pixels; Kiro takes up to {SIDE} x {SIDE}", param=at)
-    media = f"image/{kind}"
-    return part if base is part.data and media == part.media else replace(part, data=base, media=media)
-
-
-def _decoded(data: str, what: str, at: str) -> tuple[str, bytes]:
-    """The data as strict base64, `data` itself where it is, and its bytes."""
-    try:
-        return data, binascii.a2b_base64(data, strict_mode=True)
-    except ValueError:
-        pass
-    head, comma, tail = data[:100].partition(",")
-    body = tail + data[100:] if comma and head.startswith("data:") else data
-    body = "".join(body.split()).rstrip("=").replace("-", "+").replace("_", "/")
-    try:
-        content = binascii.a2b_base64(body + "=" * (-len(body) % 4), strict_mode=True)
-    except ValueError:
-        raise BadRequest(f"the {what} is no valid base64", param=at) from None
-    return base64.b64encode(content).decode(), content
+    return attached.each(conversation, lambda part, at: attached.picture(part, at, terms.model, LIMITS))
 
 
 def there_are_ten_pictures_at_most(conversation: Conversation, terms: Terms) -> Conversation:
@@ -147,7 +58,7 @@ def there_are_ten_pictures_at_most(conversation: Conversation, terms: Terms) -> 
         seen += 1
         return Text("[An image was here. It made room for newer ones.]") if seen <= gone else part
 
-    return _each(conversation, change)
+    return attached.each(conversation, change)
 
 
 def _pictures(turn: Turn) -> Iterator[Image]:
@@ -165,20 +76,20 @@ def documents_are_files_or_text(conversation: Conversation, terms: Terms) -> Con
     is an error.
     """
     taken: set[str] = set()
-    return _each(conversation, lambda part, at: _document(part, at, terms, taken))
+    return attached.each(conversation, lambda part, at: _document(part, at, terms, taken))
 
 
 def _document(part: Part, at: str, terms: Terms, taken: set[str]) -> Part:
     if not isinstance(part, Document):
         return part
     media = part.media if part.media in FORMATS else _BY_ENDING.get(part.name.rpartition(".")[2].lower(), "")
-    base, content = _decoded(part.data, "document", at) if part.data else ("", b"")
+    base, content = attached.decoded(part.data, "document", at) if part.data else ("", b"")
     if content and media and len(taken) < DOCUMENTS and len(content) <= DOCUMENT_BYTES and terms.model.images:
         name = _own_name(part.name, taken)
         taken.add(name)
         kept = (name, media, base) == (part.name, part.media, part.data)
         return part if kept else replace(part, name=name, media=media, data=base)
-    text = part.text or _as_text(part, content)
+    text = part.text or attached.as_text(part, content)
     if not text and not terms.model.images:
         return Text(f"[A document, {part.name}. The model {terms.model.id} takes no documents.]")
     if not text and part.url:
@@ -189,7 +100,7 @@ def _document(part: Part, at: str, terms: Terms, taken: set[str]) -> Part:
             f" Kiro takes {DOCUMENTS} a conversation, up to {DOCUMENT_BYTES:,} bytes each, of these formats:"
             f" {', '.join(FORMATS.values())}; send its text", param=at,
         )  # fmt: skip
-    return Text(f'<document name="{part.name}">\n{text}\n</document>')
+    return attached.told(part, text)
 
 
 def _own_name(name: str, taken: set[str]) -> str:
@@ -200,16 +111,6 @@ def _own_name(name: str, taken: set[str]) -> str:
     while own in taken:
         own, n = f"{start} {n}", n + 1
     return own
-
-
-def _as_text(part: Document, content: bytes) -> str:
-    """The text of a file that is nothing else: source code, JSON."""
-    if not part.media.startswith("text/") and part.media not in _TEXTUAL:
-        return ""
-    try:
-        return content.decode().replace("\0", "")
-    except UnicodeDecodeError:
-        return ""
 
 
 def attachments_stand_beside_the_results(conversation: Conversation, terms: Terms) -> Conversation:
