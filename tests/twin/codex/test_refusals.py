@@ -64,7 +64,7 @@ BAD = [
     ("lite_choice", p.lite(tool_choice="required"), {p.LITE: "true"}, "Invalid value: 'required'"),
     ("lite_detail", p.lite(parts({**IMAGE, "detail": "high"})), {p.LITE: "true"}, "input[2].content[0].detail"),
     ("tool_for_lite", p.lite(tools=[{"type": "web_search"}]), {p.LITE: "true"}, "only supports function tools"),
-    ("tool_for_lite", p.lite(**{"tools": [p.WEATHER]}) | {"tools": [p.WEATHER]}, {p.LITE: "true"}, "only supports function"),
+    ("tool_for_lite", p.lite(tools=[p.WEATHER]) | {"tools": [p.WEATHER]}, {p.LITE: "true"}, "only supports function"),
     ("additional_tools", p.lite(instructions="a"), {}, "Invalid value: 'additional_tools'"),
     # items
     ("input_no_array", p.body(input="hello"), {}, "Input must be a list"),

@@ -158,7 +158,7 @@ def test_silence_is_broken(twin):
     twin.options.keepalive = 0.02
     twin.script([[{"text": "a"}, {"text": "b", "delay": 0.1}]])
     found = p.said(twin)
-    assert 3 <= p.kinds(found).count("keepalive") + sum(event["type"] == "keepalive" for event in found) // 2
+    assert sum(event["type"] == "keepalive" for event in found) in (4, 5)
     assert [event["sequence_number"] for event in found[1:]] == list(range(len(found) - 1))
 
 
