@@ -6,23 +6,29 @@ import json
 import anthropic
 import openai
 import orjson
+import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.types.responses import ResponseStreamEvent
 
 from kirogw.answer import CallDelta, CallStart, Stop, TextDelta, collect
 from kirogw.convert import FACES
 from kirogw.errors import BrokenAnswer
 from tests.dialects.answers import ANSWERS, HEADING, answers
-from tests.dialects.test_golden import HELLO, ask, streamed
+from tests.dialects.test_golden import CASES, HELLO, ask, streamed
 from tests.loopback import read_request, server
 
 QUICK = settings(max_examples=80, deadline=None)
 OPTIONS = {"stream_options": {"include_usage": True}}
+SEALS = {"include": ["reasoning.encrypted_content", "web_search_call.action.sources"]}
+EVENTS = pydantic.TypeAdapter(ResponseStreamEvent)
 
 
 class Stage:
-    """What the server gives next, whatever is asked."""
+    """What the server gives next, whatever is asked. `loose`: the package as it is, where its types forbid what OpenAI
+    itself sends (chunks of legacy completions without a reason, events that it has not heard of).
+    """
 
     data, kind = b"", "text/event-stream"
 
@@ -43,7 +49,9 @@ def stage():
         stage.anthropic = anthropic.Anthropic(
             base_url=stage.url, api_key="k", max_retries=0, _strict_response_validation=True
         )
+        stage.loose = openai.OpenAI(base_url=stage.url, api_key="k", max_retries=0)
         yield stage
+        stage.loose.close()
         stage.openai.close()
         stage.anthropic.close()
 
@@ -83,6 +91,107 @@ def by_anthropic(stage, events):
     stage.data = orjson.dumps(FACES["messages"].whole(collect(events), HEADING, asked))
     stage.kind = "application/json"
     return collected.model_dump(exclude_none=True), stage.anthropic.messages.create(**question).model_dump(exclude_none=True)
+
+
+def sse(data):
+    """The events of a stream, each under the name that its data says."""
+    for event in data.decode().split("\n\n")[:-1]:
+        first, second = event.split("\n")
+        body = json.loads(second.removeprefix("data: "))
+        assert first == f"event: {body['type']}"
+        yield body
+
+
+def by_responses(stage, events, more=SEALS):
+    """The response that the stream ends with, which is the whole to the letter, and as the package finds it in both."""
+    asked = ask("responses", more)
+    stage.data, stage.kind = streamed("responses", asked, events), "text/event-stream"
+    bodies = list(sse(stage.data))
+    for body in bodies:
+        EVENTS.validate_python(body)
+    question = {"model": "m", "input": "Hi", **more}
+    with stage.openai.responses.stream(**question) as stream:
+        last = list(stream)[-1]
+        collected = stream.get_final_response() if last.type == "response.completed" else last.response
+    said = FACES["responses"].whole(collect(events), HEADING, asked)
+    stage.data, stage.kind = orjson.dumps(said), "application/json"
+    whole = stage.openai.responses.create(**question)
+    assert bodies[-1]["response"] == said
+    assert plain(collected) == plain(whole)
+    return said
+
+
+def plain(response):
+    """Without what the helper adds: what it has parsed."""
+    def without(value):
+        if isinstance(value, dict):
+            return {name: without(item) for name, item in value.items() if name not in ("parsed", "parsed_arguments")}
+        return [without(item) for item in value] if isinstance(value, list) else value
+
+    return without(response.to_dict())
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_openai_reads_the_set_of_responses(stage, name):
+    by_responses(stage, ANSWERS[name])
+    by_responses(stage, ANSWERS[name], {})
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case[0] == "responses"], ids=lambda case: case[1])
+def test_openai_reads_special_tools(stage, case):
+    by_responses(stage, case[3], case[2])
+
+
+@QUICK
+@given(answers())
+def test_openai_reads_any_response(stage, events):
+    by_responses(stage, events)
+
+
+@QUICK
+@given(answers())
+def test_items_begin_and_end_in_order(events):
+    """Numbers without a gap; one place an item, from its beginning to its end; and in the end all that was said."""
+    bodies = list(sse(streamed("responses", ask("responses", SEALS), events)))
+    assert [body["sequence_number"] for body in bodies] == list(range(len(bodies)))
+    assert [body["type"] for body in bodies[:2]] == ["response.created", "response.in_progress"]
+    added, texts, done = {}, {}, {}
+    for body in bodies[2:-1]:
+        kind, place = body["type"], body["output_index"]
+        if kind == "response.output_item.added":
+            assert place == len(added)
+            added[place] = body["item"]
+        elif kind == "response.output_item.done":
+            done[place] = body["item"]
+        else:
+            assert body["item_id"] == added[place]["id"]
+            assert place not in done
+            if kind.endswith(".delta"):
+                texts[place] = texts.get(place, "") + body["delta"]
+    assert set(done) == set(added)
+    assert bodies[-1]["response"]["output"] == [done[place] for place in sorted(done)]
+    for place, item in done.items():
+        assert (item["type"], item["id"]) == (added[place]["type"], added[place]["id"])
+        said = item.get("arguments") or "".join(part["text"] for part in item.get("content") or item.get("summary") or ())
+        assert texts.get(place, "{}" if item["type"] == "function_call" else "") == said
+
+
+def by_completions(stage, events):
+    asked = ask("completions", OPTIONS)
+    stage.data, stage.kind = streamed("completions", asked, events), "text/event-stream"
+    chunks = list(stage.loose.completions.create(model="m", prompt="Hi", stream=True))
+    text = "".join(chunk.choices[0].text for chunk in chunks if chunk.choices)
+    stage.data = orjson.dumps(FACES["completions"].whole(collect(events), HEADING, asked))
+    stage.kind = "application/json"
+    whole = stage.openai.completions.create(model="m", prompt="Hi")
+    return (text, chunks[-2].choices[0].finish_reason, chunks[-1].usage), whole
+
+
+@QUICK
+@given(answers())
+def test_openai_reads_any_completion(stage, events):
+    collected, whole = by_completions(stage, events)
+    assert collected == (whole.choices[0].text, whole.choices[0].finish_reason, whole.usage)
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -174,8 +283,12 @@ def test_blocks_begin_and_end_in_order(events):
 def test_a_failure_never_looks_like_an_end(face, events, after):
     writer = FACES[face].writer(HEADING, ask(face, OPTIONS))
     data = writer.begin() + writer.write(events[:after]) + writer.beat() + writer.fail(BrokenAnswer("It broke off."))
-    for mark in (b"message_stop", b"message_delta", b"[DONE]", b'"finish_reason":"', b'"usage":{"prompt'):
+    for mark in (b"message_stop", b"message_delta", b"[DONE]", b'"finish_reason":"', b'"usage":{"prompt', b"response.completed"):
         assert mark not in data
+    if face == "responses":
+        assert data.endswith(b"}\n\n")
+        assert list(sse(data))[-1]["response"]["error"] == {"code": "server_error", "message": "It broke off."}
+        return
     assert data.endswith(b'It broke off."}}\n\n') if face == "messages" else b'"message":"It broke off."' in data
 
 
@@ -187,6 +300,13 @@ def test_the_packages_raise_on_a_failure(stage, face):
     if face == "chat":
         with pytest.raises(openai.APIError, match="It broke off"):
             list(stage.openai.chat.completions.create(model="m", messages=HELLO["messages"], stream=True))
+    elif face == "completions":
+        with pytest.raises(openai.APIError, match="It broke off"):
+            list(stage.loose.completions.create(model="m", prompt="Hi", stream=True))
+    elif face == "responses":  # there it is an event like others, and no response is complete
+        assert list(stage.openai.responses.create(model="m", input="Hi", stream=True))[-1].response.error.message == "It broke off."
+        with stage.openai.responses.stream(model="m", input="Hi") as stream, pytest.raises(RuntimeError, match="Didn.t receive"):
+            stream.get_final_response()
     else:
         with pytest.raises(anthropic.APIStatusError, match="It broke off"):
             list(stage.anthropic.messages.create(model="m", max_tokens=9, messages=HELLO["messages"], stream=True))
@@ -216,6 +336,12 @@ def test_a_beat_changes_nothing(stage, face):
     if face == "chat":
         with stage.openai.chat.completions.stream(model="m", messages=HELLO["messages"]) as stream:
             assert tidy(stream.get_final_completion()) == by_openai(stage, ANSWERS["calls"])[1]
+    elif face == "completions":
+        chunks = stage.loose.completions.create(model="m", prompt="Hi", stream=True)
+        assert "".join(chunk.choices[0].text for chunk in chunks if chunk.choices) == "I look."
+    elif face == "responses":
+        with stage.loose.responses.stream(model="m", input="Hi") as stream:
+            assert plain(stream.get_final_response())["output"] == by_responses(stage, ANSWERS["calls"])["output"]
     else:
         with stage.anthropic.messages.stream(model="m", max_tokens=9, messages=HELLO["messages"]) as stream:
             found = stream.get_final_message().model_dump(exclude_none=True)

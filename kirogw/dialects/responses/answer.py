@@ -277,9 +277,11 @@ class AnswerWriter:
         self._finish(index, {**item, "action": action, "status": "failed" if event.error else "completed"}, out)
 
     def _native(self, event: NativeItem, out: list[bytes]) -> None:
-        index, _ = self._place("", out)
-        self._added(index, event.item, out)
-        self._finish(index, event.item, out)
+        """As it came; every item of an answer has an id."""
+        index, id_ = self._place("it", out)
+        item = event.item if event.item.get("id") else {**event.item, "id": id_}
+        self._added(index, item, out)
+        self._finish(index, item, out)
 
     def _stopping(self, event: Stop, out: list[bytes]) -> None:
         self._stop = event
