@@ -2,8 +2,8 @@
 
 Of each answer the store holds its own part and the id of the one before it, so that no conversation is there twice. It
 is sealed, for a conversation is private, and only the key that asked can have it. Nothing waits for the store when an
-answer ends: it is kept in memory, where this process finds it at once, and written within half a second, for which the
-other processes wait when they are asked for an answer that they do not find. What is kept goes when its time is over,
+answer ends: it is kept in memory, where this process finds it at once, and written a moment later, for which the other
+processes wait when they are asked for an answer that they do not find. What is kept goes when its time is over,
 a conversation that goes on with all that it goes on from, and the oldest goes first when all of it takes too much.
 """
 
@@ -36,8 +36,10 @@ PACKED: Final = 1024 * 1024  # bytes up to which packing stops nobody for long
 WAITING: Final = 64 * 1024 * 1024  # bytes that may wait for a store which fails
 PIECE: Final = 1024 * 1024  # bytes that are sealed and written at once
 MANY: Final = 64  # answers, likewise
-PATIENCE: Final = 1.5  # seconds in which another process writes what it has kept
-STEP: Final = 0.05
+SOON: Final = 0.03  # seconds for which others may join what is written next
+PATIENCE: Final = 1.5  # seconds in which another process surely writes what it has kept
+STEPS: Final = (0.02, 0.1)  # seconds between two looks, growing
+LEAVE: Final = 5.0  # seconds for the last round
 LONGEST: Final = 10_000  # answers in a conversation
 PAGE: Final = 1000
 
@@ -49,7 +51,7 @@ class _Waiting:
 
 
 class Kept:
-    """All that is kept for clients. Safe for all threads; `sync` calls it twice a second.
+    """All that is kept for clients. Safe for all threads. What its own thread can not write is tried again by `sync`.
 
     `seal` and `unseal` are the installation's; `unseal` gives None for what can not be opened any more.
     """
@@ -63,6 +65,8 @@ class Kept:
         self._waiting: dict[str, _Waiting] = {}
         self._size = 0
         self._touched: dict[str, Doc] = {}
+        self._more, self._ends = threading.Event(), False
+        self._thread: threading.Thread | None = None
         sync.every(0.0, self.write)
 
     @property
@@ -87,6 +91,7 @@ class Kept:
             while self._size > WAITING:
                 self._forget(next(iter(self._waiting)))
                 dropped += 1
+        self._more.set()
         if dropped:
             log.logger.warning("%d answers that could not be written are not kept any more", dropped)
 
@@ -152,6 +157,7 @@ class Kept:
     def _found(self, owner: str, id: str, deadline: float) -> Turn | None:
         if not ID.fullmatch(id):
             return None
+        step, longest = STEPS
         while True:
             if waiting := self._waiting.get(id):
                 return _turn(waiting.data) if waiting.owner == owner else None
@@ -161,7 +167,8 @@ class Kept:
                 return self._opened(owner, id, doc)
             if time.monotonic() >= deadline:
                 return None
-            time.sleep(STEP)
+            time.sleep(step)
+            step = min(longest, 1.5 * step)
 
     def _opened(self, owner: str, id: str, doc: Doc) -> Turn | None:
         if doc.value.get("owner") != owner:
@@ -175,6 +182,19 @@ class Kept:
         return _turn(zlib.decompress(data) if doc.value.get("packed") else data)
 
     # writing
+
+    def start(self) -> None:
+        """Once in each process that serves, after any fork."""
+        if self.keeps:
+            self._thread = threading.Thread(target=self._run, name="kirogw-kept", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while self._more.wait() and not self._ends:
+            time.sleep(SOON)
+            self._more.clear()
+            with contextlib.suppress(StoreFailed):  # Sync tells it when it meets that, too
+                self.write()
 
     def write(self) -> None:
         """What waits. Raises StoreFailed; then it goes on waiting."""
@@ -193,6 +213,10 @@ class Kept:
 
     def close(self) -> None:
         """For the end of the process."""
+        self._ends = True
+        self._more.set()
+        if self._thread:
+            self._thread.join(LEAVE)
         with contextlib.suppress(StoreFailed):
             self.write()
 

@@ -65,6 +65,7 @@ class State:
             self._runs_in = os.getpid()
             self.pool.start()
             self.sync.start()
+            self.kept.start()
             self.background.start()
             atexit.register(self.close)
 

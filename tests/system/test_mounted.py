@@ -110,6 +110,21 @@ def post(connection, place, face, **more):
     return headers
 
 
+def test_a_websocket_is_refused_so_that_codex_asks_by_post(place):
+    """426 at once and a whole answer, on a connection that is good for the next request; and no key is needed."""
+    headers = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-version": "13",
+               "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", "openai-beta": "responses_websockets=2026-02-06"}  # fmt: skip
+    for key in (KEY, ""):
+        with Connection(place.url) as connection:
+            connection.send("GET", place.prefix + "/v1/responses", headers=headers, key=key)
+            status, told, body = connection.answer()
+            assert (status, told["content-type"]) == (426, "application/json")
+            assert "POST" in json.loads(body)["error"]["message"] and told["x-request-id"].startswith("req_")
+            if told.get("connection", "").lower() != "close":
+                connection.send("GET", place.prefix + "/v1/models")
+                assert connection.answer()[0] == 200
+
+
 def test_nothing_is_patched_here():
     assert socket.socket.__module__ == "socket"
     assert threading.get_ident.__module__ == "_thread"
