@@ -10,46 +10,61 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-import orjson
-
 from kirogw.auth import Account
 from kirogw.catalog import LIMIT
 from kirogw.convert import Providers
 from kirogw.dialects.credential import KINDS, Credential
-from kirogw.dialects.dialect import Login, Quota, Verdict
-from kirogw.dialects.kiro import faults
-from kirogw.dialects.kiro import models as kiro
+from kirogw.dialects.dialect import Login, Provider, Quota, Verdict
 from kirogw.dialects.kiro.login import api_region, arn_region
-from kirogw.dialects.kiro.shape import Shape
 from kirogw.doctor.findings import Finding, Patient, fail, ok, warn
 from kirogw.errors import GatewayError, NeedsLogin, QuotaUsed
-from kirogw.logins import places
-from kirogw.logins.files import Unreadable
-from kirogw.logins.sources import Database, IdeFile, find, named
+from kirogw.logins import files, places
+from kirogw.logins.codexfile import CodexFile
+from kirogw.logins.files import Missing, Unreadable
+from kirogw.logins.sources import OnDisk, find, named
 from kirogw.quotas import Quotas
 from kirogw.store import StoreFailed
 from kirogw.store.sync import Sync
 from kirogw.transport import Lost
 from kirogw.wire import Reply
 
-SIGN_IN: Final = "sign in: `kirogw.py login kiro`, the Kiro IDE, kiro-cli, or KIRO_API_KEY"
+SIGN_IN: Final = (
+    "sign in: `kirogw.py login kiro`, the Kiro IDE, kiro-cli, or KIRO_API_KEY; for ChatGPT `kirogw.py login chatgpt`"
+)
+CHATGPT: Final = "sign in: `kirogw.py login chatgpt`, `kirogw.py login codex`, or Codex CLI"
+DAYS: Final = 2880  # minutes, from which on an end is told in days
 SUPPORT: Final = "only the service can unlock it: support.aws.amazon.com/#/contacts/kiro"
+HELP: Final = "only the service can unlock it: help.openai.com"
 
 
 def sources(patient: Patient) -> Iterator[Finding]:
     """The places of logins that are files: whether they can be read, by whom, and written to."""
     found = find(patient.settings, patient.user)
     for source in found:
-        if isinstance(source, IdeFile | Database):
+        if isinstance(source, OnDisk):
             yield from _place(source.path, source.write_back)
+        if isinstance(source, CodexFile) and (why := _no_chatgpt(source)):
+            yield ok("files", why)
     if patient.logins is not None and not patient.logins.accounts():
         if patient.settings.demo:
             yield ok("accounts", "the demo needs none")
             return
         looked = (places.ide_file(patient.user), *places.cli_databases(patient.user, sys.platform),
-                  *places.amazon_q_databases(patient.user, sys.platform))  # fmt: skip
+                  *places.amazon_q_databases(patient.user, sys.platform),
+                  places.codex_file(patient.user, patient.settings.codex_home))  # fmt: skip
         where = "" if named(patient.settings) else f"; looked for {', '.join(map(str, looked))}"
         yield fail("accounts", f"there is no account{where}", SIGN_IN)
+
+
+def _no_chatgpt(source: CodexFile) -> str:
+    """Why Codex CLI's file is no account, though Codex CLI may be happy with it; "" when it is one."""
+    try:
+        source.read()
+    except Missing as error:
+        return f"{error}, so it is no account" if files.is_file(source.path) else ""
+    except Unreadable:
+        pass  # which the account tells, or what is said of the file
+    return ""
 
 
 def _place(path: Path, write_back: bool) -> Iterator[Finding]:
@@ -111,27 +126,39 @@ def _account(patient: Patient, account: Account) -> Iterator[Finding]:
             failure = error
     yield _itself(patient, account, credential, about, login.profile if login else credential.profile)
     if failure:
-        yield fail(check, f"no token that serves: {failure}", _mend(failure))
+        yield fail(check, f"no token that serves: {failure}", _mend(failure, account))
     if login:
         yield from _upstream(patient, account, check, login)
 
 
 def _itself(patient: Patient, account: Account, credential: Credential, about: str, profile: str) -> Finding:
-    check, region = f"account {account.id}", api_region(credential, profile, patient.settings)
-    facts = [about, f"region {region}", _expiry(credential, patient.now())]
-    if credential.sso_region and credential.sso_region != region:
-        facts.append(f"signed in at {credential.sso_region}")
-    if credential.kind != "key":  # which sends none
-        facts.append(f"profile {profile}" if profile else "no profile")
-    said = ", ".join(facts)
+    check, kiro = f"account {account.id}", account.provider == "kiro"
+    facts = _of_kiro(patient, credential, profile) if kiro else _of_chatgpt(credential)
+    said = ", ".join((about, *facts[:1], _expiry(credential, patient.now()), *facts[1:]))
     if account.state == "login":
-        return fail(check, f"{said}: {account.reason}", SIGN_IN)
+        return fail(check, f"{said}: {account.reason}", SIGN_IN if kiro else CHATGPT)
     if account.state != "ready" or account.reason:
         return warn(check, f"{said}: {account.reason}", "it is tried again by itself; if it stays so, sign in again")
     if patient.settings.kiro_region and arn_region(profile) not in ("", patient.settings.kiro_region):
         return warn(check, f"{said}: KIRO_REGION is {patient.settings.kiro_region}, which is another region",
                     "take KIRO_REGION away: the profile's region counts")  # fmt: skip
     return ok(check, said)
+
+
+def _of_kiro(patient: Patient, credential: Credential, profile: str) -> list[str]:
+    region = api_region(credential, profile, patient.settings)
+    facts = [f"region {region}"]
+    if credential.sso_region and credential.sso_region != region:
+        facts.append(f"signed in at {credential.sso_region}")
+    if credential.kind != "key":  # which sends none
+        facts.append(f"profile {profile}" if profile else "no profile")
+    return facts
+
+
+def _of_chatgpt(credential: Credential) -> list[str]:
+    """Its plan as its tokens say it; which workspace matters where somebody has several."""
+    workspace = f"workspace {credential.workspace}" if credential.workspace else "no workspace is named"
+    return [f"plan {credential.plan or 'not named'}", workspace]
 
 
 def _expiry(credential: Credential, now: float) -> str:
@@ -142,21 +169,26 @@ def _expiry(credential: Credential, now: float) -> str:
         return f"a token of unknown end{renewed}"
     minutes = (credential.expires_at - now) / 60
     when = f"ends in {minutes:,.0f} min" if minutes > 0 else f"ended {-minutes:,.0f} min ago"
+    when = f"ends in {minutes / 1440:.0f} days" if minutes > DAYS else when
     return f"token {when}{renewed}"
 
 
 def _upstream(patient: Patient, account: Account, check: str, login: Login) -> Iterator[Finding]:
-    """What GetUsageLimits and ListAvailableModels answer."""
+    """What is left, and which models there are, as the upstream says."""
     assert patient.quotas  # noqa: S101
-    try:
-        yield _left(check, patient.quotas.refresh(account.id), patient.now())
-    except GatewayError as error:
-        yield fail(check, f"the upstream says of its quota: {error}", _mend(error))
-    found = _models(patient, login)
+    provider = Providers(patient.settings).of(login.kind)
+    if not provider.quota_hosts(login):
+        yield ok(check, f"{provider.title} tells no program what such a login has left; see {provider.plans}")
+    else:
+        try:
+            yield _left(check, patient.quotas.refresh(account.id), patient.now())
+        except GatewayError as error:
+            yield fail(check, f"the upstream says of its quota: {error}", _mend(error, account))
+    found = _models(patient, provider, login)
     if isinstance(found, int):
         yield ok(check, f"the upstream lists {found} models")
     else:
-        yield fail(check, f"the upstream says of its models: {found.error}", _mend(found.error))
+        yield fail(check, f"the upstream says of its models: {found.error}", _mend(found.error, account))
 
 
 def _left(check: str, quota: Quota, now: float) -> Finding:
@@ -183,38 +215,36 @@ def _windows(check: str, quota: Quota) -> Finding:
     return warn(check, said, "wait, or add another account") if quota.exhausted else ok(check, said)
 
 
-def _models(patient: Patient, login: Login) -> int | Verdict:
+def _models(patient: Patient, provider: Provider, login: Login) -> int | Verdict:
     """How many models there are, or what the refusal means; of the first host that answers."""
     failure: Verdict | None = None
-    shape = Shape.of(patient.settings)
-    for base in patient.settings.kiro_control_urls:
+    for host in provider.list_hosts(login):
         try:
-            asked = kiro.list_request(login, base.replace("{region}", login.region), shape)
-            reply = patient.transport.call(asked, LIMIT)
+            reply = patient.transport.call(provider.list_request(login, host), LIMIT)
         except Lost as lost:
-            failure = failure or faults.lost(lost.kind)
+            failure = failure or provider.lost(lost.kind)
             continue
         if reply.status == 200:
-            return _count(reply)
-        failure = failure or faults.judge(reply.status, reply.headers, reply.body)
-    return failure or faults.lost("connect")
+            return _count(provider, reply)
+        failure = failure or provider.judge(reply.status, reply.headers, reply.body)
+    return failure or provider.lost("connect")
 
 
-def _count(reply: Reply) -> int | Verdict:
+def _count(provider: Provider, reply: Reply) -> int | Verdict:
     try:
-        body = orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
-        body = None
-    return len(kiro.read_models(body)) if isinstance(body, dict) else faults.lost("damaged")
+        return len(provider.read_list(reply)[0])
+    except LookupError:
+        return provider.lost("damaged")
 
 
-def _mend(error: GatewayError) -> str:
+def _mend(error: GatewayError, account: Account) -> str:
+    kiro = account.provider == "kiro"
     if isinstance(error, NeedsLogin):
-        return SIGN_IN
+        return SIGN_IN if kiro else CHATGPT
     if isinstance(error, QuotaUsed):
-        return "wait, allow overage, or add another account"
-    if "suspended" in str(error).lower() or "locked" in str(error).lower():
-        return SUPPORT
+        return "wait, allow overage, or add another account" if kiro else "wait, or add another account"
+    if any(word in str(error).lower() for word in ("suspended", "locked", "deactivated")):
+        return SUPPORT if kiro else HELP
     return "wait and look again" if error.passes else "see docs/operations.md, When something is wrong"
 
 

@@ -132,7 +132,7 @@ def store(patient: Patient) -> Iterator[Finding]:
         opened.lease("doctor", owner(), WAIT)
         opened.release("doctor", owner())
         took = time.monotonic() - began
-        patient.logins = Logins(patient.settings, patient.transport.post, opened)
+        patient.logins = Logins(patient.settings, patient.transport.post, opened, home=patient.user)
         closed = patient.logins.safe.closed()
     except (StoreFailed, Unreadable, OSError) as error:
         hint = "is Redis running, and STATE_URL right?" if patient.settings.state_url else f"look at {patient.home}"

@@ -25,6 +25,10 @@ REGION: Final = "us-east-1"
 HEADERS: Final = {"Accept": "*/*", "User-Agent": "kirogw-doctor"}
 NEAR: Final = 60.0  # seconds by which a clock may be wrong
 FAR: Final = 300.0  # AWS refuses what is signed with a clock that is wrong by more
+CHATGPT: Final = frozenset({"codex", "siwc"})  # kinds of logins
+CHATGPT_HOSTS: Final = {
+    "codex_api_url": frozenset({"codex"}), "openai_api_url": frozenset({"siwc"}), "codex_auth_url": CHATGPT,
+}  # fmt: skip
 PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080, "socks4": 1080, "socks4a": 1080}
 RESOLVES: Final = ("http", "https", "socks5h", "socks4a")  # kinds of proxies that look names up themselves
 
@@ -41,8 +45,13 @@ class Host:
 def wanted(patient: Patient) -> list[Host]:
     """The first host of each kind must be there, the others are for when it is not."""
     settings, found = patient.settings, dict[str, Host]()
-    credentials = list(_credentials(patient))
-    kinds = {credential.kind for credential in credentials}
+    known = list(_credentials(patient))
+    kinds, credentials = {one.kind for one in known}, [one for one in known if one.kind not in CHATGPT]
+    for name, served in CHATGPT_HOSTS.items():
+        if kinds & served:
+            _put(found, getattr(settings, name), "", name, FAIL)
+    if known and not credentials:
+        return list(found.values())
     for region in _once(api_region(one, one.profile or settings.profile_arn, settings) for one in credentials):
         for name in ("kiro_runtime_urls", "kiro_control_urls"):
             for n, url in enumerate(getattr(settings, name)):
