@@ -130,7 +130,7 @@ def wrong_image(case: Case) -> Json | None:
     for at, part, _ in parts_of(case):
         if part.get("type") != "input_image":
             continue
-        if part.get("detail", "auto") not in DETAILS:
+        if (part.get("detail") or "auto") not in DETAILS:
             return wrong_value(f"{at}.detail", part["detail"], DETAILS)
         url = part["image_url"]
         if not url.startswith("https://") and not _is_image(url):
@@ -225,7 +225,7 @@ def unanswered(case: Case) -> Json | None:
 
 def alone(case: Case) -> Json | None:
     """Reasoning stands directly before the item of the assistant's that it led to."""
-    for (_, item), after in zip(_each(case), [*case.ask.input[1:], {}], strict=True):
+    for (_, item), after in zip(_each(case), [*case.ask.input[1:], {}], strict=False):
         if kind_of(item) != "reasoning":
             continue
         kind = kind_of(after)
