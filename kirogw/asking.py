@@ -268,7 +268,8 @@ class Asking:
         """Send, wait for the head, and give the events. Raises Refused, Lost or Silence."""
         account, entry, provider = place.account, tries.entry, self._providers.of(login.kind)
         models = self._catalog.models(account.id, lambda: login, account.kind)
-        target = provider.resolve(tries.route.name if tries.route else "", models)
+        assert tries.route  # noqa: S101
+        target = self._router.target(tries.route, account, models)
         entry.model = target.model.id
         mark = self._mark(account.id)
         exchange, prepared = self._sent(provider, login, target, tries, mark)

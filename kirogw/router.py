@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from kirogw.catalog import Catalog
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Model, Provider
+from kirogw.dialects.dialect import Model, Provider, Target
 from kirogw.dialects.listing import Listed
-from kirogw.pool import Pool
+from kirogw.pool import Account, Pool
 from kirogw.routing import LONGEST, Offer, Offers, Route, Rules, listed, routes
 from kirogw.settings import Settings
 
 REMEMBERED: Final = 2048  # names
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class _Now:
     offers: Offers
     known: dict[tuple[str, Rules | None], tuple[Route, ...]]
     whose: dict[frozenset[str], frozenset[str]]
+    targets: dict[tuple[str, str], tuple[Sequence[Model], Target]]  # by account and name, with the list that it is of
 
 
 class Router:
@@ -43,11 +46,20 @@ class Router:
         found = now.known.get((name, own))
         if found is None:
             found = routes(name, now.offers, (own, self._rules) if own else (self._rules,))
-            if len(now.known) >= REMEMBERED:
-                now.known.clear()
             if len(name) <= LONGEST:
-                now.known[name, own] = found
+                _keep(now.known, (name, own), found)
         return found
+
+    def target(self, route: Route, account: Account, models: Sequence[Model]) -> Target:
+        """What the route means at an account that has these models."""
+        targets, key = self._now().targets, (account.id, route.name)
+        kept = targets.get(key)
+        if kept and kept[0] is models:
+            return kept[1]
+        target = self._providers.of(account.kind).resolve(route.name, models)
+        if len(route.name) <= LONGEST:
+            _keep(targets, key, (models, target))
+        return target
 
     def only(self, route: Route, only: Set[str] | None) -> Set[str] | None:
         """The accounts of `only` (None: all) that may serve the route, by their ids; None for all."""
@@ -93,7 +105,13 @@ class Router:
                 accounts[name] = mine
         names = accounts or [self._providers.of("").name]
         offers = {name: Offer(self._providers.all[name].resolve, self._models(name, accounts)) for name in names}
-        return _Now(version, accounts, offers, {}, {})
+        return _Now(version, accounts, offers, {}, {}, {})
 
     def _models(self, provider: str, accounts: dict[str, frozenset[str]]) -> Sequence[Model]:
         return self._catalog.known(provider, accounts.get(provider, frozenset()))
+
+
+def _keep(kept: dict[K, V], key: K, value: V) -> None:
+    if len(kept) >= REMEMBERED:
+        kept.clear()
+    kept[key] = value
