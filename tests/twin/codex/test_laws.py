@@ -108,7 +108,7 @@ def test_any_script_is_well_formed(kinds, data):
     """Items open and close once, numbers follow one another, the end comes last."""
     words = st.text(max_size=12)
     tool = st.fixed_dictionaries({"tool": st.sampled_from(["weather", "apply_patch", "agents__spawn", "unknown"]), "input": words})
-    values = {kind: words for kind in ("text", "thinking", "refusal", "search", "redacted")}
+    values = dict.fromkeys(("text", "thinking", "refusal", "search", "redacted"), words)
     steps = [data.draw(tool) if kind == "tool" else {kind: data.draw(st.lists(tool, max_size=3) if kind == "together" else values[kind])}
              for kind in kinds]  # fmt: skip
     case = case_of(WHOLE, PAIR[0], False)
