@@ -248,22 +248,26 @@ def test_a_restart(tmp_path):
             assert heard(twin) == ["Question 0.", "Answer 0.", "Question 1."]
 
 
+@contextlib.contextmanager
+def alone(**settings):
+    with contextlib.ExitStack() as stack:
+        gateway = stack.enter_context(running(stack.enter_context(Twin(accounts=["api_key"])), **settings))
+        yield stack.enter_context(openai.OpenAI(base_url=gateway.url + "/v1", api_key=KEY, max_retries=0))
+
+
 def test_it_goes_in_time():
-    days = 3.0 / 86400
-    with Twin(accounts=["api_key"]) as twin, running(twin, RESPONSE_STORE_DAYS=days) as gateway:
-        with openai.OpenAI(base_url=gateway.url + "/v1", api_key=KEY, max_retries=0) as client:
-            told = create(client, "Hello.")
-            time.sleep(4.5)  # nobody asks meanwhile, so it is not in use
-            with pytest.raises(openai.NotFoundError):
-                client.responses.retrieve(told.id)
-            with pytest.raises(openai.BadRequestError):
-                create(client, "And?", previous_response_id=told.id)
+    with alone(RESPONSE_STORE_DAYS=3.0 / 86400) as client:
+        told = create(client, "Hello.")
+        time.sleep(4.5)  # nobody asks meanwhile, so it is not in use
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(told.id)
+        with pytest.raises(openai.BadRequestError):
+            create(client, "And?", previous_response_id=told.id)
 
 
 def test_nothing_is_kept_where_that_is_wished():
-    with Twin(accounts=["api_key"]) as twin, running(twin, RESPONSE_STORE_DAYS=0) as gateway:
-        with openai.OpenAI(base_url=gateway.url + "/v1", api_key=KEY, max_retries=0) as client:
-            told = create(client, "Hello.", stream=True)
-            assert told.to_dict()["store"] is False
-            with pytest.raises(openai.BadRequestError, match="RESPONSE_STORE_DAYS"):
-                create(client, "And?", previous_response_id=told.id)
+    with alone(RESPONSE_STORE_DAYS=0) as client:
+        told = create(client, "Hello.", stream=True)
+        assert told.to_dict()["store"] is False
+        with pytest.raises(openai.BadRequestError, match="RESPONSE_STORE_DAYS"):
+            create(client, "And?", previous_response_id=told.id)
