@@ -11,7 +11,10 @@ WHERE = [
     pytest.param("sqlite", "database", 10, 8, id="sqlite-database"),
     pytest.param("sqlite", "token", 10, 8, id="sqlite-token"),
     pytest.param("sqlite", "stored", 20, 10, id="sqlite-stored"),
+    pytest.param("sqlite", "codex", 20, 10, id="sqlite-codex"),
+    pytest.param("sqlite", "siwc", 10, 8, id="sqlite-siwc"),
     pytest.param("redis", "file", 10, 8, id="redis-file"),
+    pytest.param("redis", "codex", 10, 8, id="redis-codex"),
     pytest.param("redis", "stored", 20, 10, id="redis-stored"),
 ]
 

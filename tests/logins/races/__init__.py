@@ -18,13 +18,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kirogw.dialects.codex import credential as codex
 from kirogw.dialects.credential import Credential
 from kirogw.errors import NeedsLogin
 from kirogw.logins.sealed import Unsealable, new_key
 from kirogw.twin import Account, Twin
+from kirogw.twin.codex import Account as CodexAccount
+from kirogw.twin.codex import CodexTwin, as_codex_file
 from tests.logins import support
 from tests.logins.races import racer
 from tests.store.servers import Redis, redis_server
@@ -32,7 +35,7 @@ from tests.store.servers import Redis, redis_server
 PROCESSES = 4
 THREADS = 4
 SEALED = re.compile(r"kgs1\.[\w.=-]+")
-PLACES = ("file", "database", "token", "stored")
+PLACES = ("file", "database", "token", "stored", "codex", "siwc")
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(["tests.logins.races.racer"])
 
@@ -42,13 +45,19 @@ class Field:
     for the first, whose login lies in a `file`, a `database`, only in the settings (`token`), or in the store (`stored`).
     """
 
-    def __init__(self, twin: Twin, folder: Path, where: str, url: str) -> None:
+    operation = "refresh"  # what a redemption is called in the twin
+
+    def __init__(self, twin: Twin | CodexTwin, folder: Path, where: str, url: str) -> None:
         self.twin, self.folder, self._where = twin, folder, where
         self.environ = {**twin.settings(), "KIROGW_HOME": str(folder / "home"), "STATE_URL": url,
                         "KIROGW_SECRET_KEY": new_key()}  # fmt: skip
         self._write("second", "database" if where == "file" else "file")
         self.first = ""
         self.sign_in()
+
+    @property
+    def stored(self) -> bool:
+        return self._where == "stored"
 
     @property
     def account(self) -> Account:
@@ -61,17 +70,19 @@ class Field:
     def sign_in(self) -> None:
         """The owner signs in anew: new tokens, in the same place. Only a token in the settings needs a restart then."""
         self.twin.accounts.issue(self.account, None)
-        if self._where == "stored":
-            account, ends = self.account, time.time() + 3600
-            login = Credential("social", account.access_token, account.refresh_token, ends)
-            self.first = racer.logins(self.environ).add(login, id=self.first)
+        if self.stored:
+            self.first = racer.logins(self.environ).add(self._login(), id=self.first)
         else:
             self._write("first", self._where)
         if self._where == "token" or not hasattr(self, "watcher"):
             self.watcher = racer.logins(self.environ)  # a gateway that goes on
             ids = {account.source: account.id for account in self.watcher.accounts()}
-            self.first = self.first if self._where == "stored" else ids[self.place("first", self._where)]
+            self.first = self.first if self.stored else ids[self.place("first", self._where)]
             self.second = next(id for id in ids.values() if id != self.first)
+
+    def _login(self) -> Credential:
+        account, ends = self.account, time.time() + 3600
+        return Credential("social", account.access_token, account.refresh_token, ends)
 
     def place(self, name: str, where: str) -> str:
         ending = {"file": "json", "database": "sqlite3"}.get(where)
@@ -110,11 +121,57 @@ class Field:
         return any(secret in text for text in texts)
 
 
+class CodexField(Field):
+    """The same with ChatGPT: `codex`, Codex CLI's file, beside a login by Sign in with ChatGPT; `siwc`, the other way
+    round.
+    """
+
+    @property
+    def operation(self) -> str:
+        return "siwc_token" if self.stored else "token"
+
+    @property
+    def stored(self) -> bool:
+        return self._where == "siwc"
+
+    def place(self, name: str, where: str) -> str:
+        return str(self.folder / f"{name}.json")
+
+    def _write(self, name: str, where: str) -> None:
+        """The one of the Codex client into its file, the other into the store."""
+        account = self.twin.accounts.all[name]
+        if account.kind == "siwc":
+            racer.logins(self.environ).add(_of(account))
+            return
+        place = Path(self.place(name, where))
+        place.write_text(json.dumps(as_codex_file(account, support.stamp(time.time()))))
+        self.environ["CODEX_AUTH_FILE"] = str(place)
+
+    def _login(self) -> Credential:
+        return _of(self.account)
+
+    def on_disk(self) -> str:
+        if self.stored:
+            return racer.logins(self.environ).credential(self.first).refresh
+        return str(json.loads((self.folder / "first.json").read_text())["tokens"]["refresh_token"])
+
+
+def _of(account: CodexAccount) -> Credential:
+    made = codex.made(account.access_token, account.refresh_token, account.id_token)
+    return replace(made, kind="siwc", client_id=account.client_id)
+
+
 @contextmanager
 def field_of(rotation: str, where: str, url: str = "") -> Iterator[Field]:
-    with (tempfile.TemporaryDirectory() as folder,
-          Twin(accounts=[{"name": "first"}, {"name": "second"}], rotation=rotation) as twin):  # fmt: skip
-        yield Field(twin, Path(folder), where, url)
+    with tempfile.TemporaryDirectory() as folder:
+        if where in ("codex", "siwc"):
+            kinds = ("codex", "siwc") if where == "codex" else ("siwc", "codex")
+            accounts = [{"name": name, "kind": kind} for name, kind in zip(("first", "second"), kinds, strict=True)]
+            with CodexTwin(accounts=accounts, rotation=rotation) as chatgpt:
+                yield CodexField(chatgpt, Path(folder), where, url)
+        else:
+            with Twin(accounts=[{"name": "first"}, {"name": "second"}], rotation=rotation) as twin:
+                yield Field(twin, Path(folder), where, url)
 
 
 @dataclass
@@ -217,14 +274,14 @@ def kills(rotation: str, rounds: int, where: str = "file", seed: int = 0, url: s
 def _round(place: Field, spent: str, chance: random.Random) -> bool:
     """Whether the kill met a living process. Half of them wait until a request has left, since that is where it hurts."""
     place.twin.faults.clear()
-    place.twin.faults.add(operation="refresh", slow=chance.uniform(0.0, 0.02), count=None)
-    before = place.twin.counts.get("refresh", 0)
+    place.twin.faults.add(operation=place.operation, slow=chance.uniform(0.0, 0.02), count=None)
+    before = place.twin.counts.get(place.operation, 0)
     processes = [FORK.Process(target=racer.renew_once, args=(place.environ, place.first, 2, spent)) for _ in range(2)]
     for process in processes:
         process.start()
     if chance.random() < 0.5:
         until = time.monotonic() + 5
-        while place.twin.counts.get("refresh", 0) == before and time.monotonic() < until:
+        while place.twin.counts.get(place.operation, 0) == before and time.monotonic() < until:
             time.sleep(0.0005)
     time.sleep(chance.uniform(0.0, 0.03))
     victim = chance.choice(processes)
@@ -287,9 +344,9 @@ def main() -> int:
 
 
 def everything(rounds: int, killed: int, seed: int, server: Redis | None) -> Iterator[Figures]:
-    """Each race whole for a file and for the store, and a fifth of it for the other places."""
+    """Each race whole for a file, for the store and for Codex CLI's file, and a fifth of it for the other places."""
     for where in PLACES:
-        part = 1 if where in ("file", "stored") else 5
+        part = 1 if where in ("file", "stored", "codex") else 5
         yield race(rounds // part, where, emptied(server))
         for rotation in ("grace", "strict"):
             yield kills(rotation, killed // part, where, seed, emptied(server))
