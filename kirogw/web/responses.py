@@ -124,14 +124,16 @@ def upgrade() -> Response:
 
 
 def left(data: bytes) -> Response:
-    """What the accounts that the key may use have left, all together."""
+    """What the accounts that the key may use have left, all together. Who was never asked is asked now."""
     here, now = state(), time.time()
     only = here.gateway.pinned("", g.caller.accounts or ())
-    rows = [
-        usage.Held(here.gateway.providers.of(account.kind).title, account.ready(now), here.quotas.of(account.id))
-        for account in here.gateway.pool.all()
-        if account.enabled and (only is None or account.id in only)
-    ]
+    accounts = [one for one in here.gateway.pool.all() if one.enabled and (only is None or one.id in only)]
+    for account in accounts:
+        if not here.quotas.snapshot(account.id).tried:
+            here.quotas.attempt(account.id)
+    providers = here.gateway.providers
+    rows = [usage.Held(providers.of(account.kind).title, account.ready(now), here.quotas.of(account.id))
+            for account in accounts]  # fmt: skip
     return as_json(usage.usage(rows, now))
 
 
