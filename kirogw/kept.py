@@ -238,8 +238,8 @@ class Kept:
                 docs[id] = self._sealed(waiting)
             except StoreFailed:
                 raise
-            except Exception:
-                log.logger.exception("the answer %s can not be kept", id)
+            except Exception as error:  # such as a key that is not here
+                log.logger.error("the answer %s can not be kept: %s", id, error)
             time.sleep(0)
         changes = [Put(KIND, id, doc, None, self._life) for id, doc in docs.items()]
         entries = [_entry(id, doc["sealed"]) for id, doc in docs.items()]
