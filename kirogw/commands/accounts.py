@@ -82,8 +82,8 @@ def _list(desk: Desk, args: argparse.Namespace) -> int:
     elif rows:
         print(table([_line(row) for row in rows], COLUMNS))
     else:
-        print("There is no account yet: sign in with `kirogw.py login kiro`, or bring one in with"
-              " `kirogw.py accounts import FILE`.")  # fmt: skip
+        print("There is no account yet: sign in with `kirogw.py login kiro` or `kirogw.py login chatgpt`, or bring one"
+              " in with `kirogw.py accounts import FILE`.")  # fmt: skip
     return 0
 
 

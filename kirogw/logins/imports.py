@@ -147,11 +147,11 @@ def export(rows: Iterable[Imported], at: float) -> Json:
 
 
 def _lines(text: str) -> Iterator[Row]:
-    """A key or a refresh token a line; `ksk_...|region`; `#` begins a comment."""
+    """A key or a refresh token a line; `ksk_...|region`; `rt_...` is of ChatGPT; `#` begins a comment."""
     for number, line in enumerate(text.splitlines(), 1):
         word = line.partition("#")[0].strip().strip(",\"'")
         if word:
-            yield _entry({"apiKey" if word.startswith("ksk_") else "refreshToken": word}, f"line {number}", None)
+            yield _entry(word, f"line {number}", None)
 
 
 # JSON
@@ -178,7 +178,7 @@ def _entry(entry: Any, where: str, disk: Disk | None) -> Row:
 
 def _account(entry: Any, disk: Disk | None) -> Imported:
     if isinstance(entry, str):
-        entry = {"apiKey" if entry.startswith("ksk_") else "refreshToken": entry}
+        entry = _lone(entry)
     if not isinstance(entry, dict):
         raise _Wrong("", "an account must be an object")
     if isinstance(entry.get("credential"), dict):
@@ -192,6 +192,13 @@ def _account(entry: Any, disk: Disk | None) -> Imported:
     members = _spelled({**entry, **inner} if isinstance(inner, dict) else entry)
     _check(members)
     return _terms(entry, _read(members))
+
+
+def _lone(token: str) -> Json:
+    """Whose it is, its beginning says: a refresh token of ChatGPT is nothing to send to Kiro."""
+    if token.startswith("rt_"):
+        return {"provider": "codex", "refreshToken": token}
+    return {"apiKey" if token.startswith("ksk_") else "refreshToken": token}
 
 
 def _own(members: Json) -> Credential:

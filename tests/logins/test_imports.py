@@ -103,6 +103,12 @@ def test_entries(entry, members):
     assert {name: getattr(found, name) for name in members} == members
 
 
+def test_a_lone_token_of_chatgpt_is_none_of_kiros():
+    for text in (RT, json.dumps([RT])):
+        (found,) = taken(*read(text))
+        assert (found.kind, found.refresh, found.access) == ("codex", RT, "")
+
+
 def test_lines_of_keys():
     got = taken(*read(f"{KEY}|eu-central-1\n\"{KEY}2\",\n{REFRESH}"))
     assert [(each.kind, each.access, each.region) for each in got] == [
