@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from kirogw.conversation import Call, Conversation, Part, Result, Text, Turn
 from kirogw.dialects import touch
 from kirogw.dialects.codex.shape import Terms
+from kirogw.dialects.responses.items import found_in
 
 NOT_RUN: Final = Text("The tool call did not run, or its result was lost.")
 
@@ -52,3 +54,17 @@ def every_call_is_answered(conversation: Conversation, terms: Terms) -> Conversa
         if missing:
             fresh.append(Turn("user", tuple(Result(id_, (NOT_RUN,), True) for id_ in missing)))
     return touch.with_turns(conversation, fresh)
+
+
+def searches_for_tools_have_found_some(conversation: Conversation, terms: Terms) -> Conversation:
+    """The output of a search for tools holds definitions and nothing else. One that has words, for it failed or was cut
+    off, is that of a plain function. (codex 5.3)
+    """
+    answers = {part.call: part for turn in conversation.turns for part in turn.parts if type(part) is Result}
+
+    def change(part: Part) -> Part:
+        if type(part) is not Call or part.kind != "search" or found_in(answers[part.id]) is not None:
+            return part
+        return replace(part, kind="function")
+
+    return touch.turns(conversation, lambda turn: touch.parts(turn, change) if turn.role == "model" else turn)

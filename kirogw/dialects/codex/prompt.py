@@ -11,8 +11,12 @@ from typing import Final
 
 from kirogw.conversation import Choice, Conversation, Text, Turn
 from kirogw.dialects.codex.shape import Terms
+from kirogw.dialects.codex.tools import clean_schema, rooted
+from kirogw.dialects.fields import compact
 
 JSON: Final = "Answer with one JSON object."
+_NO_OBJECT: Final = frozenset({"type", "anyOf", "oneOf", "allOf", "not", "enum", "const", "$ref"})
+"""Words by which a schema may mean something else than an object."""
 
 
 def missing_server_tools_are_told(conversation: Conversation, terms: Terms) -> Conversation:
@@ -51,6 +55,19 @@ def json_is_spoken_of(conversation: Conversation, terms: Terms) -> Conversation:
     if any("json" in text.lower() for text in said):
         return conversation
     return replace(conversation, turns=(Turn("system", (Text(JSON),)), *conversation.turns))
+
+
+def the_format_is_an_object(conversation: Conversation, terms: Terms) -> Conversation:
+    """A schema of anything else than an object is refused, so the model is asked for it. (codex 16.8)"""
+    form = conversation.format
+    if form is None or form.schema is None:
+        return conversation
+    schema = clean_schema(form.schema)
+    if schema.get("type") == "object" or not schema.keys() & _NO_OBJECT:
+        fresh = rooted(schema)
+        return conversation if fresh == form.schema else replace(conversation, format=replace(form, schema=fresh))
+    words = f"The text of your final answer must be JSON that fits the JSON schema {compact(schema)} and nothing else."
+    return _saying(conversation, words, format=None)
 
 
 def _saying(conversation: Conversation, words: str, **changes: object) -> Conversation:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from kirogw.conversation import Conversation, Part, Search, Thinking, Thought
-from kirogw.dialects import clean, dialect, efforts, touch
+from kirogw.dialects import clean, dialect, efforts, names, touch
 from kirogw.dialects.codex.models import USUAL
 from kirogw.dialects.codex.rules import obey
 from kirogw.dialects.codex.shape import Form, Shape, Terms
@@ -204,8 +204,9 @@ def _text(conversation: Conversation, terms: Terms) -> Json:
     if form and form.schema is None:
         text["format"] = {"type": "json_object"}
     elif form:
-        strict = form.strict is not False and fits_strict(form.schema)
-        text["format"] = {"type": "json_schema", "name": form.name or NAME, "schema": form.schema, "strict": strict}
+        strict = form.strict is not False and "anyOf" not in (form.schema or {}) and fits_strict(form.schema)
+        name = names.call_id(form.name) if form.name else NAME
+        text["format"] = {"type": "json_schema", "name": name, "schema": form.schema, "strict": strict}
     return text
 
 

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from kirogw.conversation import Conversation
-from kirogw.dialects import calls
+from kirogw.dialects import calls, cleaned
 from kirogw.dialects.codex import pairs, prompt, tools, turns
 from kirogw.dialects.codex.shape import Terms
 
 Rule: TypeAlias = Callable[[Conversation, Terms], Conversation]
 
 RULES: Final[tuple[Rule, ...]] = (
+    cleaned.all_text_is_clean,
     turns.the_system_text_is_stable,
     turns.pictures_are_what_they_say,
     turns.documents_are_files_or_text,
@@ -33,6 +34,7 @@ RULES: Final[tuple[Rule, ...]] = (
     calls.ids_are_unique,
     pairs.results_follow_their_calls,
     pairs.every_call_is_answered,
+    pairs.searches_for_tools_have_found_some,
     # the tools
     tools.only_allowed_tools_are_declared,
     tools.tools_are_unique,
@@ -44,6 +46,7 @@ RULES: Final[tuple[Rule, ...]] = (
     prompt.missing_server_tools_are_told,
     prompt.blocked_pages_are_told,
     prompt.json_is_spoken_of,
+    prompt.the_format_is_an_object,
     turns.no_part_is_empty,
     turns.thoughts_stand_before_what_they_made,
 )

@@ -19,6 +19,11 @@ _DROPPED: Final = frozenset({"$schema", "cache_control", "defer_loading"})
 _LISTS: Final = ("anyOf", "oneOf", "allOf", "prefixItems")
 _NAMED: Final = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 _INNER: Final = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
+_STRICT: Final = frozenset({
+    "type", "properties", "required", "additionalProperties", "items", "enum", "const", "description", "title", "anyOf",
+    "$ref", "$defs", "definitions", "pattern", "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
+    "multipleOf", "minItems", "maxItems", "minLength", "maxLength",
+})  # fmt: skip
 
 
 def only_allowed_tools_are_declared(conversation: Conversation, terms: Terms) -> Conversation:
@@ -134,7 +139,7 @@ _ACCEPTED: Final[ToolMemo[tuple[Tool, ...]]] = ToolMemo()
 
 
 def _rewritten(tool: Tool) -> Tool:
-    schema = _rooted(clean_schema(tool.schema))
+    schema = rooted(clean_schema(tool.schema))
     native = None if tool.native is None else _cleaned(tool.native)
     strict = tool.strict is True and fits_strict(schema)
     if schema == tool.schema and native == tool.native and strict is bool(tool.strict):
@@ -148,13 +153,13 @@ def _cleaned(native: Json) -> Json:
     if isinstance(inner := fresh.get("tools"), list):
         fresh["tools"] = [_cleaned(tool) if isinstance(tool, dict) else tool for tool in inner]
     if fresh.get("type") in ("function", "tool_search"):
-        fresh["parameters"] = _rooted(clean_schema(fresh.get("parameters")))
+        fresh["parameters"] = rooted(clean_schema(fresh.get("parameters")))
     if fresh.get("type") == "function":
         fresh["strict"] = fresh.get("strict") is True and fits_strict(fresh["parameters"])
     return fresh
 
 
-def _rooted(schema: Any) -> Json:
+def rooted(schema: Any) -> Json:
     root = schema if isinstance(schema, dict) else {}
     return root if root.get("type") == "object" and "properties" in root else {
         **root, "type": "object", "properties": root.get("properties") or {}}  # fmt: skip
@@ -190,18 +195,22 @@ def _is(kind: Any, name: str) -> bool:
 
 
 def fits_strict(schema: Any) -> bool:
-    """Whether `strict` takes it: in every object all properties are required, and there are no others. (codex 5.4)"""
+    """Whether `strict` takes it: few words, and in every object all properties are required and there are no others.
+    (codex 5.4)
+    """
     if isinstance(schema, list):
         return all(map(fits_strict, schema))
     if not isinstance(schema, dict):
         return True
+    if not schema.keys() <= _STRICT:
+        return False
     properties = schema.get("properties")
     if _is(schema.get("type"), "object") or isinstance(properties, dict):
         required = schema.get("required") or []
         if schema.get("additionalProperties") is not False or set(properties or ()) != set(map(str, required)):
             return False
     inner = [value for word in _NAMED if isinstance(schema.get(word), dict) for value in schema[word].values()]
-    return all(map(fits_strict, (*inner, *(schema.get(word) for word in (*_LISTS, "items")))))
+    return all(map(fits_strict, (*inner, schema.get("anyOf"), schema.get("items"))))
 
 
 def declared(conversation: Conversation) -> tuple[Tool, ...]:

@@ -55,8 +55,9 @@ def _document(part: Part, at: str, terms: Terms) -> Part:
     if not text and part.url:
         return Text(f"[A document that could not be loaded: {part.name} {part.url}]")
     if not text:
-        raise BadRequest(f"the document {part.name!r} ({part.media or 'of unknown type'}, {len(content):,} bytes) can not"
-                         " be sent: ChatGPT takes PDF files; send its text", param=at)  # fmt: skip
+        kind = part.media or "of unknown type"
+        raise BadRequest(f"the document {part.name!r} ({kind}, {len(content):,} bytes) can not be sent: ChatGPT takes"
+                         " PDF files; send its text", param=at)  # fmt: skip
     return attached.told(part, text)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from kirogw.conversation import Conversation
-from kirogw.dialects import calls
+from kirogw.dialects import calls, cleaned
 from kirogw.dialects.kiro import media, pairs, prompt, tools, turns
 from kirogw.dialects.kiro.shape import Terms
 
@@ -21,7 +21,7 @@ Rule: TypeAlias = Callable[[Conversation, Terms], Conversation]
 RULES: Final[tuple[Rule, ...]] = (
     # as the client sent it: paths in messages still fit
     turns.native_items_are_for_others,
-    turns.all_text_is_clean,
+    cleaned.all_text_is_clean,
     media.pictures_are_what_they_say,
     media.documents_are_files_or_text,
     prompt.the_system_text_is_stable,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
-from kirogw.conversation import Call, Conversation, Document, Image, Native, Part, Result, Text, Thought, Turn
+from kirogw.conversation import Call, Conversation, Document, Image, Native, Result, Text, Thought, Turn
 from kirogw.dialects import clean, cuts, speakers, touch
 from kirogw.dialects.kiro.shape import Terms
 from kirogw.dialects.seals import unseal
@@ -29,41 +29,6 @@ def native_items_are_for_others(conversation: Conversation, terms: Terms) -> Con
     left = ((turn, [part for part in turn.parts if type(part) is not Native]) for turn in conversation.turns)
     turns = (touch.with_parts(turn, parts) for turn, parts in left if parts or not turn.parts)
     return replace(conversation, turns=tuple(turns))
-
-
-def all_text_is_clean(conversation: Conversation, terms: Terms) -> Conversation:
-    """NUL and half a surrogate pair are no JSON to Kiro, and an empty key in arguments is refused. (kiro 3.8.12, 13)
-
-    A thought whose text had to be cleaned loses its seal, which was made over the text as it came.
-    """
-    system = tuple(map(clean.text, conversation.system))
-    if system != conversation.system:
-        conversation = replace(conversation, system=system)
-    return touch.turns(conversation, lambda turn: touch.parts(turn, _cleaned))
-
-
-def _cleaned(part: Part) -> Part:
-    kind = type(part)
-    if kind is Text:
-        text = clean.text(part.text)  # type: ignore[union-attr]
-        return part if text is part.text else Text(text)  # type: ignore[union-attr]
-    if isinstance(part, Result):
-        return touch.within(part, _cleaned)
-    if isinstance(part, Call):
-        input_, raw = clean.json(part.input), part.raw and clean.text(part.raw)
-        return part if input_ is part.input and raw is part.raw else replace(part, input=input_, raw=raw)
-    if isinstance(part, Thought):
-        return part if clean.text(part.text) is part.text else Thought(clean.text(part.text))
-    if isinstance(part, Image):
-        return part if clean.text(part.url) is part.url else replace(part, url=clean.text(part.url))
-    return _clean_document(part) if isinstance(part, Document) else part
-
-
-def _clean_document(part: Document) -> Document:
-    words = [clean.text(word) for word in (part.name, part.text, part.url)]
-    if all(map(touch.same, words, (part.name, part.text, part.url))):
-        return part
-    return replace(part, name=words[0], text=words[1], url=words[2])
 
 
 def parts_stand_with_who_may_say_them(conversation: Conversation, terms: Terms) -> Conversation:

@@ -307,7 +307,7 @@ def words(value: Any) -> list[str]:
 
 def _result(result: Result, kinds: dict[str, Kind], known: dict[str, Tool]) -> Json:
     kind = kinds.get(result.call, "function")
-    if kind == "search" and (found := _found(result)) is not None:
+    if kind == "search" and (found := found_in(result)) is not None:
         definitions = tools.written(known[name] for name in found if name in known)
         return {"type": "tool_search_output", "call_id": result.call, "execution": "client", "status": "completed",
                 "tools": definitions}  # fmt: skip
@@ -329,10 +329,10 @@ def found(turns: Iterable[Turn]) -> set[str]:
     """The flat names of the tools that searches have found: items carry them, so the request need not."""
     searches = {part.id for turn in turns for part in turn.parts if type(part) is Call and part.kind == "search"}
     results = (part for turn in turns for part in turn.parts if type(part) is Result and part.call in searches)
-    return {name for result in results for name in _found(result) or ()}
+    return {name for result in results for name in found_in(result) or ()}
 
 
-def _found(result: Result) -> list[str] | None:
+def found_in(result: Result) -> list[str] | None:
     """The names in the result of a search for tools, None where it is something else."""
     if len(result.parts) != 1 or type(text := result.parts[0]) is not Text:
         return None

@@ -20,7 +20,7 @@ from kirogw.conversation import (
     Tool,
     Turn,
 )
-from kirogw.dialects import calls, cuts
+from kirogw.dialects import calls, cleaned, cuts
 from kirogw.dialects.kiro import effort, media, pairs, prompt, tools, turns
 from kirogw.dialects.kiro.rules import RULES, obey
 from kirogw.dialects.kiro.shape import Terms
@@ -74,16 +74,16 @@ ROWS = [
     row(turns.native_items_are_for_others, talk(user("a", Native({"type": "compaction"})), model(Native({"type": "x"})), user("b")),
         talk(user("a"), user("b")), "some"),
     # rule, what the client sent, what holds afterwards
-    same(turns.all_text_is_clean, talk(user("hé"), model(call(input={"a": ["b", {"c": 1}]}))), "clean"),
-    row(turns.all_text_is_clean, talk(user("a\0b \ud83d c")), talk(user("ab \ufffd c")), "NUL and half a pair"),
-    row(turns.all_text_is_clean, talk(user("\ud83d\ude00")), talk(user("\U0001f600")), "both halves"),
-    row(turns.all_text_is_clean, talk(system=("s\0y",)), talk(system=("sy",)), "system text"),
-    row(turns.all_text_is_clean, talk(user(result("a", "x\0"), Document("n\0", text="t\0"), Image(url="u\0"))),
+    same(cleaned.all_text_is_clean, talk(user("hé"), model(call(input={"a": ["b", {"c": 1}]}))), "clean"),
+    row(cleaned.all_text_is_clean, talk(user("a\0b \ud83d c")), talk(user("ab \ufffd c")), "NUL and half a pair"),
+    row(cleaned.all_text_is_clean, talk(user("\ud83d\ude00")), talk(user("\U0001f600")), "both halves"),
+    row(cleaned.all_text_is_clean, talk(system=("s\0y",)), talk(system=("sy",)), "system text"),
+    row(cleaned.all_text_is_clean, talk(user(result("a", "x\0"), Document("n\0", text="t\0"), Image(url="u\0"))),
         talk(user(result("a", "x"), Document("n", text="t"), Image(url="u"))), "inside results, documents and pictures"),
-    row(turns.all_text_is_clean, talk(model(call(input={"k\0": ["v\0", {"": 1, "_": 2}]}))),
+    row(cleaned.all_text_is_clean, talk(model(call(input={"k\0": ["v\0", {"": 1, "_": 2}]}))),
         talk(model(call(input={"k": ["v", {"_": 1, "__": 2}]}))), "arguments, and their empty keys"),
-    row(turns.all_text_is_clean, talk(model(call(raw='{"\0'))), talk(model(call(raw='{"'))), "unparsed arguments"),
-    row(turns.all_text_is_clean, talk(model(replace(SEALED, text="H\0m."))), talk(model(Thought("Hm."))),
+    row(cleaned.all_text_is_clean, talk(model(call(raw='{"\0'))), talk(model(call(raw='{"'))), "unparsed arguments"),
+    row(cleaned.all_text_is_clean, talk(model(replace(SEALED, text="H\0m."))), talk(model(Thought("Hm."))),
         "a thought that had to be cleaned is no longer the one that was sealed"),
 
     same(media.pictures_are_what_they_say, talk(user(PIC, result("a", GIF_PIC))), "as declared"),
