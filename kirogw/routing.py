@@ -29,6 +29,7 @@ _SUFFIX: Final = re.compile(
 )
 HEADER: Final = "x-kirogw-model"
 AMBIGUOUS: Final = frozenset({"max"})  # models are called so: it stays on a name that nobody knows
+ANY: Final = frozenset({"", "auto"})  # no name in particular: the first model, where none is called so
 MILLION: Final = 1_000_000  # tokens
 MOST: Final = 16  # links of a chain
 SUFFIXES: Final = 4  # that a name may have
@@ -196,10 +197,17 @@ class _Reading:
             name = suffix["head"] + suffix["window"]
         pinned, bare = _split(name)
         pinned = pinned or self._pinned
+        if bare.lower() in ANY and (first := self._first(pinned)):
+            return first
         family = next((whose for pattern, whose in FAMILIES if pattern.match(bare.lower())), "")
         whose = pinned or (family if family in self._offers else "")
         ids = {each: offer.resolve(bare, offer.models).model.id for each, offer in self._within(whose).items()}
         return self._made(bare, ids or {whose: bare}, known=False)
+
+    def _first(self, pinned: str) -> Route | None:
+        """The first model that is listed."""
+        models = (model for offer in self._within(pinned).values() for model in offer.models if not model.hidden)
+        return next((self._found(model.id) for model in models), None)
 
     def _made(self, name: str, ids: Mapping[str, str], *, known: bool) -> Route:
         model = next(iter(ids.values()))

@@ -92,7 +92,7 @@ class Settings:
     truncation_recovery: bool = _setting(True, "tell the model in the next turn that its last answer was cut off", group="thinking")
     web_search: bool = _setting(True, "serve the web_search server tool with Kiro's own search", group="thinking")
 
-    model_aliases: tuple[str, ...] = _setting(("auto-kiro=auto",), "further names of models: alias=model, separated by commas", group="models", check="aliases")
+    model_aliases: tuple[str, ...] = _setting(("auto-kiro=auto",), "further names of models: alias=model, separated by commas; an alias may end in *, a model in an effort such as -high", group="models", check="aliases")
     model_fallbacks: tuple[str, ...] = _setting((), "what to ask when no account can serve a model, in order: model=next>next, separated by commas; a model may end in *", group="models", check="chains")
     hidden_models: tuple[str, ...] = _setting((), "models that are not listed (they still work)", group="models")
     model_cache_seconds: float = _setting(3600.0, "how long the list of models counts as fresh", group="models", low=0)

@@ -67,7 +67,6 @@ UNKNOWN = [
     pytest.param("kiro/My-Model-thinking", "My-Model", K, "", id="as written, without prefix and wish"),
     pytest.param("kiro/gpt-5.2", "gpt-5.2", K, "", id="where the client says"),
     pytest.param("loop", "loop2", KC, "", id="aliases are followed once"),
-    pytest.param("", "", KC, "", id="nothing"),
 ]
 
 
@@ -89,6 +88,14 @@ def test_what_nobody_has_goes_to_who_is_there():
     assert route("claude-opus-5", {"codex": CODEX}).providers == {"codex"}
     assert route("codex/gpt-5.6-terra", {"kiro": KIRO}).providers == {"codex"}  # whoever names it wants no other
     assert route("anything", {}).providers == frozenset()
+
+
+def test_no_name_in_particular_means_the_first_model():
+    assert route("", BOTH).model == route("auto-high", BOTH).model == "auto"
+    found = route("auto-high", {"codex": CODEX})
+    assert (found.model, found.effort, found.known) == ("gpt-5.6-terra", "high", True)
+    assert route("codex/auto", BOTH).model == route("codex/", BOTH).model == "gpt-5.6-terra"
+    assert route("auto", {"codex": Offer(plainly, [])}).model == "auto"
 
 
 def test_a_key_has_its_own_aliases():
