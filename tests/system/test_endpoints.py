@@ -10,14 +10,17 @@ import pytest
 
 from tests.system.raw import Connection
 from tests.system.running import KEY, running
-from tests.system.talk import FACES, MODEL, PATHS, ask, events, text, whole_text
+from tests.system.talk import EVERY, FACES, MODEL, PATHS, ask, events, text, whole_text
 
 SETTINGS = {"MAX_BODY_BYTES": 200_000, "HEARTBEAT": 0.5}
 SHORT = [{"steps": [{"text": "one two three"}], "repeat": True}]
 ANTHROPIC = {"anthropic-version": "2023-06-01"}
 UNKNOWN_MODEL = {"messages": ("not_found_error", None), "chat": ("invalid_request_error", "model_not_found")}
 COUNT = "/v1/messages/count_tokens"
-KEPT = [("GET", "/v1/models"), ("GET", f"/v1/models/{MODEL}"), ("POST", PATHS["messages"]), ("POST", PATHS["chat"]), ("POST", COUNT)]
+KEPT = [("GET", "/v1/models"), ("GET", f"/v1/models/{MODEL}"), ("POST", PATHS["messages"]), ("POST", PATHS["chat"]), ("POST", COUNT),
+        ("POST", EVERY["responses"]), ("POST", EVERY["completions"]), ("GET", "/v1/responses/resp_1"), ("DELETE", "/v1/responses/resp_1"),
+        ("GET", "/v1/responses/resp_1/input_items"), ("POST", "/v1/responses/resp_1/cancel"), ("POST", "/v1/responses/input_tokens"),
+        ("GET", "/api/codex/usage"), ("GET", "/backend-api/wham/usage")]
 
 
 def error_of(face, reply):
