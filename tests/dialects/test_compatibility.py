@@ -94,7 +94,7 @@ def code(cell):
 
 def read_rows():
     api = table = into = ""
-    for line in PAGE.read_text().splitlines():
+    for line in PAGE.read_text().partition("## There and back")[0].splitlines():
         if line.startswith("### "):
             table = line[4:]
             api = table.split(":")[0].lower()
