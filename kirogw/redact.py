@@ -7,6 +7,7 @@ from typing import Final
 
 _SECRETS: Final = re.compile(
     r"(?:ao[ar][A-Za-z0-9+/=_:.-]{8,}|ksk_[A-Za-z0-9_-]{4,}|kgw_[A-Za-z0-9_-]{4,}|sk-[A-Za-z0-9_-]{8,}"
+    r"|(?<![A-Za-z0-9])(?:rt|ac)_[A-Za-z0-9_.-]{20,}"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
     r"|(?i:(?<=bearer )|(?<=x-api-key: ))[^\s\"',]{4,})"
 )
@@ -14,7 +15,7 @@ _TOKENS: Final = re.compile(r"ey[A-Za-z0-9_-]{8,}+(\.[A-Za-z0-9_.-]{8,})?")
 """JSON web tokens. What only begins like one is matched too, so that no text is read again from each "ey" in it."""
 _MEMBERS: Final = re.compile(
     r"(?i)(\"?(?:access_?token|refresh_?token|client_?secret|id_?token|api_?key|authorization|x-api-key|device_?code"
-    r"|code_?verifier)\"?\s*[:=]\s*\"?)(?!Bearer )[^\s\"',&}]+"
+    r"|code_?verifier|authorization_?code|device_?auth_?id)\"?\s*[:=]\s*\"?)(?!Bearer )[^\s\"',&}]+"
 )
 
 

@@ -52,13 +52,13 @@ def with_owner(credential: Credential, account: str = "") -> Credential:
     """
     said, shown = claims(credential.id_token), claims(credential.access)
     inside = _object(shown, AUTH) | _object(said, AUTH)
-    profile = _object(shown, PROFILE) | _object(said, PROFILE)
+    email = _text(shown | said, "email") or _text(_object(shown, PROFILE) | _object(said, PROFILE), "email")
     user = _text(inside, "chatgpt_user_id") or _text(inside, "user_id")
     return replace(
         credential,
         workspace=_text(inside, "chatgpt_account_id") or account or credential.workspace,
         user=user or credential.user or _text(said, "sub") or _text(shown, "sub"),
-        email=_text(said, "email") or _text(profile, "email") or credential.email,
+        email=email or credential.email,
         plan=_text(inside, "chatgpt_plan_type") or credential.plan,
     )
 
