@@ -22,7 +22,7 @@ import orjson
 
 from kirogw import log
 from kirogw.dialects.responses.chain import ID, Turn, answer_of, references, resolved
-from kirogw.errors import NotFound, NotKept, StoreAway
+from kirogw.errors import NotFound, NotKept, StoreAway, TooLong
 from kirogw.settings import Settings
 from kirogw.store import Conflict, Delete, Doc, Put, StoreFailed
 from kirogw.store.sync import Sync
@@ -40,7 +40,6 @@ SOON: Final = 0.03  # seconds for which others may join what is written next
 PATIENCE: Final = 1.5  # seconds in which another process surely writes what it has kept
 STEPS: Final = (0.02, 0.1)  # seconds between two looks, growing
 LEAVE: Final = 5.0  # seconds for the last round
-LONGEST: Final = 10_000  # answers in a conversation
 PAGE: Final = 1000
 
 
@@ -59,6 +58,7 @@ class Kept:
     def __init__(self, settings: Settings, sync: Sync, seal: Callable[[bytes], str],
                  unseal: Callable[[str], bytes | None], now: Callable[[], float] = time.time) -> None:  # fmt: skip
         self._life, self._most = settings.response_store_days * DAY, settings.response_store_bytes
+        self._longest = settings.max_body_bytes
         self._store, self._seal, self._unseal, self._now = sync.store, seal, unseal, now
         self._lock = threading.Lock()  # for what waits: held for microseconds
         self._writing = threading.Lock()  # so that what is deleted is not on its way to the store
@@ -97,23 +97,28 @@ class Kept:
 
     def get(self, owner: str, id: str, patience: float = PATIENCE) -> Turn:
         """Raises NotFound, after `patience` seconds in which another process may write it; StoreAway."""
-        if turn := self._found(owner, id, self._until(patience)):
-            return turn
+        if data := self._found(owner, id, self._until(patience)):
+            return _turn(data)
         raise NotFound(f"Response with id '{id[:80]}' not found.")
 
     def chain(self, owner: str, id: str) -> list[Turn]:
-        """The answer with this id and all that it goes on from, the oldest first. Raises NotKept or StoreAway."""
+        """The answer with this id and all that it goes on from, the oldest first. Raises NotKept, StoreAway, or TooLong
+        for more than a client could send.
+        """
         if not self.keeps:
             raise NotKept("this gateway keeps no responses (RESPONSE_STORE_DAYS is 0), so there is none to go on from;"
                           " send the whole conversation as `input`", param="previous_response_id")  # fmt: skip
         turns: list[Turn] = []
-        deadline = self._until(PATIENCE)
+        size, deadline = 0, self._until(PATIENCE)
         while id:
-            turn = self._found(owner, id, deadline)
-            if turn is None or len(turns) >= LONGEST:
+            data = self._found(owner, id, deadline)
+            if data is None:
                 raise NotKept(f"Previous response with id '{id[:80]}' not found.", param="previous_response_id")
-            turns.append(turn)
-            id = turn.before
+            size += len(data)
+            if size > self._longest:
+                raise TooLong("what it goes on from is larger than MAX_BODY_BYTES allows; begin anew, with a summary")
+            turns.append(_turn(data))
+            id = turns[-1].before
         return turns[::-1]
 
     def context(self, owner: str, turns: Iterable[Turn]) -> list[Json]:
@@ -128,8 +133,8 @@ class Kept:
         found: dict[str, Json] = {}
         for id in ids:
             if id not in known and (answer := answer_of(id)):
-                turn = self._found(owner, answer, deadline)
-                known.update((item["id"], item) for item in (turn.items if turn else ()) if "id" in item)
+                data = self._found(owner, answer, deadline)
+                known.update((item["id"], item) for item in (_turn(data).items if data else ()) if "id" in item)
             if id not in known:
                 raise NotFound(f"Item with id '{id[:80]}' not found. Items are kept only of responses that are stored:"
                                " send the item itself.", param="input")  # fmt: skip
@@ -154,13 +159,13 @@ class Kept:
     def _until(self, patience: float) -> float:
         return time.monotonic() + (patience if self.keeps else 0.0)
 
-    def _found(self, owner: str, id: str, deadline: float) -> Turn | None:
+    def _found(self, owner: str, id: str, deadline: float) -> bytes | None:
         if not ID.fullmatch(id):
             return None
         step, longest = STEPS
         while True:
             if waiting := self._waiting.get(id):
-                return _turn(waiting.data) if waiting.owner == owner else None
+                return waiting.data if waiting.owner == owner else None
             with _store_away():
                 doc = self._store.get(KIND, id)
             if doc:
@@ -170,7 +175,7 @@ class Kept:
             time.sleep(step)
             step = min(longest, 1.5 * step)
 
-    def _opened(self, owner: str, id: str, doc: Doc) -> Turn | None:
+    def _opened(self, owner: str, id: str, doc: Doc) -> bytes | None:
         if doc.value.get("owner") != owner:
             return None
         data = self._unseal(doc.value["sealed"])
@@ -179,7 +184,7 @@ class Kept:
             return None
         if self._now() - doc.at > self._life / 2:
             self._touched[id] = doc
-        return _turn(zlib.decompress(data) if doc.value.get("packed") else data)
+        return zlib.decompress(data) if doc.value.get("packed") else data
 
     # writing
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kirogw import kept
 from kirogw.dialects.responses.chain import Turn
-from kirogw.errors import NotFound, NotKept, StoreAway
+from kirogw.errors import NotFound, NotKept, StoreAway, TooLong
 from kirogw.kept import KIND, LOG, Kept
 from kirogw.store import StoreFailed
 from kirogw.store.sync import Sync
@@ -101,6 +101,15 @@ def test_a_chain_that_is_broken(here):
     with pytest.raises(NotKept, match=name(2)) as caught:
         here.chain("k", name(3))
     assert caught.value.param == "previous_response_id"
+
+
+def test_a_chain_is_no_way_around_the_limit_of_a_body(make, store):  # noqa: F811
+    process = make(store, max_body_bytes=2000)
+    for n in range(1, 10):
+        process.keep("k", turn(n, n - 1))
+    assert len(process.chain("k", name(2))) == 2
+    with pytest.raises(TooLong, match="MAX_BODY_BYTES"):
+        process.chain("k", name(9))
 
 
 @pytest.mark.usefixtures("impatient")
@@ -291,6 +300,27 @@ def test_while_the_store_fails(make, store, monkeypatch):  # noqa: F811
     monkeypatch.setattr(store, "get", fails)
     with pytest.raises(StoreAway):
         process.get("k", name(29))
+
+
+def test_a_key_that_is_not_here(settings, store, caplog):  # noqa: F811
+    """Nothing is written in the clear, and nothing waits for ever."""
+
+    def fails(data):
+        raise ValueError("it is sealed with another key")
+
+    process = Kept(settings, Sync(store), fails, unseal)
+    process.keep("k", turn())
+    process.write()
+    assert store.all(KIND) == {} and process._waiting == {}
+
+
+def test_its_own_thread_writes_at_once(here, there):
+    here.start()
+    here.keep("k", turn(1))
+    assert there.get("k", name(1), patience=60.0) == turn(1)
+    here.keep("k", turn(2))
+    assert there.get("k", name(2), patience=60.0) == turn(2)
+    here.close()
 
 
 def test_the_end_of_a_process_writes_what_waits(here, there):
