@@ -7,14 +7,31 @@ https://learn.chatgpt.com/docs/codex: config.toml, custom model providers
 
 from __future__ import annotations
 
+import base64
+import datetime
 import json
+import subprocess
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from tests.clients.install import program
-from tests.clients.programs import Call, Gate, Hands, Place, Program, Start, environment, lines
+from tests.clients.patches import adding, filled
+from tests.clients.programs import (
+    RESPONSES,
+    Call,
+    Gate,
+    Hands,
+    Json,
+    Place,
+    Program,
+    Start,
+    end_all,
+    environment,
+    lines,
+)
 
-RESPONSES: Final = "/v1/responses"
 CONFIG: Final = """
 model = {model}
 model_provider = "kirogw"
@@ -22,36 +39,43 @@ model_provider = "kirogw"
 [model_providers.kirogw]
 name = "kirogw"
 base_url = {base}
-env_key = "KIROGW_API_KEY"
+env_key = "KIROGW_KEY"
 wire_api = "responses"
 """
 BUILT_IN: Final = """
 model = {model}
 openai_base_url = {base}
 """
+# without its own sandbox, which a container does not allow: the home and the folder are thrown away anyway
+USUAL: Final = ("exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox")
 
 
 def start(gate: Gate, place: Place, model: str, prompt: str) -> Start:
     """With a provider of its own in config.toml, as the README tells."""
-    return _start(CONFIG, gate, place, model, prompt, KIROGW_API_KEY=gate.key)
+    configure(place, filled_in(CONFIG, gate, model))
+    return exec_(gate, place, "--cd", str(place.work), prompt)
 
 
 def start_built_in(gate: Gate, place: Place, model: str, prompt: str) -> Start:
     """With OpenAI's provider, which tries a WebSocket first, at another address."""
-    return _start(BUILT_IN, gate, place, model, prompt, CODEX_API_KEY=gate.key)
+    configure(place, filled_in(BUILT_IN, gate, model))
+    return exec_(gate, place, "--cd", str(place.work), prompt)
 
 
-def _start(config: str, gate: Gate, place: Place, model: str, prompt: str, **more: str) -> Start:
-    folder = home(place)
-    filled = config.format(model=json.dumps(model), base=json.dumps(f"{gate.url}/v1"))
-    (folder / "config.toml").write_text(filled)
-    # without its own sandbox, which a container does not allow: the home and the folder are thrown away anyway
-    argv = [str(program("codex")), "exec", "--json", "--skip-git-repo-check",
-            "--dangerously-bypass-approvals-and-sandbox", "--cd", str(place.work), prompt]  # fmt: skip
-    return Start(argv, environment(place, CODEX_HOME=str(folder), **more))
+def exec_(gate: Gate, place: Place, *words: str) -> Start:
+    keys = {"KIROGW_KEY": gate.key, "CODEX_API_KEY": gate.key}
+    return Start([str(program("codex")), *USUAL, *words], environment(place, CODEX_HOME=str(home(place)), **keys))
 
 
-def home(place: Place) -> Any:
+def filled_in(config: str, gate: Gate, model: str) -> str:
+    return config.format(model=json.dumps(model), base=json.dumps(f"{gate.url}/v1"))
+
+
+def configure(place: Place, config: str) -> None:
+    (home(place) / "config.toml").write_text(config)
+
+
+def home(place: Place) -> Path:
     folder = place.home / "codex"
     folder.mkdir(exist_ok=True)
     return folder
@@ -70,18 +94,6 @@ def said(output: str) -> str:
 
 
 # what the tools are called, and what a call of each says
-
-
-def _filled(text: Any, around: str) -> Any:
-    """`around` with `text` in place of its <>, where `text` may be a placeholder of the twin."""
-    if isinstance(text, str):
-        return around.replace("<>", text)
-    return {**text, "format": around.replace("<>", text["format"]), "else": around.replace("<>", text["else"])}
-
-
-def _patch(path: str) -> str:
-    """A patch that adds a file of one line."""
-    return f"*** Begin Patch\n*** Add File: {path}\n+<>*** End Patch\n"
 
 
 def _command(command: Any) -> Call:
@@ -105,19 +117,19 @@ def _quoted(text: Any) -> Any:
 
 
 def _code_write(path: str, content: Any) -> Call:
-    around = f"text(await tools.apply_patch({json.dumps(_patch(path))})); text('The patch is applied.');"
-    return _code(_filled(_quoted(content), around))
+    around = f"text(await tools.apply_patch({json.dumps(adding(path))})); text('The patch is applied.');"
+    return _code(filled(_quoted(content), around))
 
 
 FUNCTIONS_HANDS: Final = Hands(
     read=lambda path: _command(f"cat '{path}'"),
-    write=lambda path, content: _command(_filled(content, f"apply_patch <<'EOF'\n{_patch(path)}EOF\n")),
+    write=lambda path, content: _command(filled(content, f"apply_patch <<'EOF'\n{adding(path)}EOF\n")),
     run=_command,
     wrote="Success. Updated the following files",
 )
 FREEFORM_HANDS: Final = Hands(
     read=lambda path: _command(f"cat '{path}'"),
-    write=lambda path, content: ("apply_patch", {"input": _filled(content, _patch(path))}),
+    write=lambda path, content: ("apply_patch", {"input": filled(content, adding(path))}),
     run=_command,
     wrote="Success. Updated the following files",
 )
@@ -138,3 +150,36 @@ FREEFORM: Final = _program("freeform", "gpt-5.5", FREEFORM_HANDS)
 LITE: Final = _program("code", "gpt-6.1-sol", CODE_HANDS)
 BUILT_IN_PROVIDER: Final = _program("built-in", "claude-sonnet-4.6", FUNCTIONS_HANDS, start_built_in)
 PROTOCOLS: Final = (UNKNOWN, FREEFORM, LITE)
+
+
+def limits(gate: Gate, place: Place, service: str) -> Json:
+    """What `/status` shows of the limits, asked of Codex's own server as its terminal does.
+
+    It asks at `service` (chatgpt_base_url), and only who is signed in: so there is a login, with our key as its token.
+    """
+    configure(place, f"chatgpt_base_url = {json.dumps(service)}\n" + filled_in(CONFIG, gate, UNKNOWN.model))
+    auth = {"https://api.openai.com/auth": {"chatgpt_account_id": "a", "chatgpt_plan_type": "plus"}, "exp": 4102444800}
+    claims = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+                      for part in ({"alg": "none"}, auth, "none"))  # fmt: skip
+    tokens = {"id_token": claims, "access_token": gate.key, "refresh_token": "none", "account_id": "a"}
+    login = {"auth_mode": "chatgpt", "tokens": tokens, "last_refresh": datetime.datetime.now(datetime.UTC).isoformat()}
+    (home(place) / "auth.json").write_text(json.dumps(login))
+    asked = [{"id": 0, "method": "initialize", "params": {"clientInfo": {"name": "test", "version": "1"}}},
+             {"method": "initialized"}, {"id": 1, "method": "account/rateLimits/read"}]  # fmt: skip
+    env = environment(place, CODEX_HOME=str(home(place)), KIROGW_KEY=gate.key)
+    server = subprocess.Popen([str(program("codex")), "app-server"], env=env, cwd=place.work, text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              start_new_session=True)  # fmt: skip
+    ending = threading.Timer(30, server.kill)  # so that a server that says nothing is at an end, too
+    ending.start()
+    try:
+        assert server.stdin is not None and server.stdout is not None
+        server.stdin.write("".join(json.dumps(one) + "\n" for one in asked))
+        server.stdin.flush()
+        for line in server.stdout:
+            if (told := json.loads(line)).get("id") == 1:
+                return dict(told["result"])
+        raise AssertionError("Codex's server said nothing of limits")
+    finally:
+        ending.cancel()
+        end_all(server)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import pytest
 from kirogw.twin import Twin, as_ide_file
 from kirogw.twin.codex import CodexTwin, as_codex_file
 from tests.clients.programs import Gate, Place
-from tests.system.running import KEY, running
+from tests.system.running import KEY, TOP, environment, running
 
 # Names by which clients ask, so that each of their ways with tools is tried on either account.
 ALIASES = {
@@ -57,7 +59,15 @@ def gate(twin: Any, account: str, tmp_path: Path) -> Iterator[Gate]:
 def gateway(twin: Any, account: str, folder: Path, **more: Any) -> Iterator[Gate]:
     given: Mapping[str, Any] = {**FILES[account](twin, folder), "MODEL_ALIASES": ALIASES[account], **more}
     with running(None, SHUTDOWN_GRACE=2, **given) as gateway:
-        yield Gate(gateway.url, KEY)
+
+        def command(*words: str) -> str:
+            asked = [sys.executable, str(TOP / "kirogw.py"), *words]
+            done = subprocess.run(asked, cwd=gateway.home, env=environment(gateway.home, given), capture_output=True,
+                                  text=True, timeout=30)  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        yield Gate(gateway.url, KEY, command)
         log = gateway.log.read_text()
         print(log)
         assert [secret for secret in (KEY, twin.account.access_token) if secret in log] == []

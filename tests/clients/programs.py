@@ -14,11 +14,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from tests.clients.install import program
+from tests.clients.patches import adding, filled
 
 Json = dict[str, Any]
 Call = tuple[str, Json]
@@ -40,10 +41,11 @@ class Hands:
 
 @dataclass(frozen=True)
 class Gate:
-    """What a user of the gateway knows."""
+    """What a user of the gateway knows; `command` runs `kirogw.py WORDS...` beside it and gives what that prints."""
 
     url: str
     key: str
+    command: Callable[..., str]
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,12 @@ class TooLong(AssertionError):
 
 
 def run(client: Program, gate: Gate, place: Place, prompt: str, limit: float = 60.0) -> Ran:
-    """Let the client work on `prompt` and wait for its end. It and its children are gone afterwards."""
-    start = client.start(gate, place, client.model, prompt)
+    """Let the client work on `prompt` and wait for its end."""
+    return execute(client.name, client.start(gate, place, client.model, prompt), place, client.said, limit)
+
+
+def execute(name: str, start: Start, place: Place, said: Callable[[str], str], limit: float = 60.0) -> Ran:
+    """Run a command of a client to its end. It and its children are gone afterwards."""
     log = place.home / "output"
     with log.open("wb") as output:
         began = time.monotonic()
@@ -98,14 +104,14 @@ def run(client: Program, gate: Gate, place: Place, prompt: str, limit: float = 6
             code = process.wait(limit)
         except subprocess.TimeoutExpired:
             so_far = log.read_text("utf-8", "replace")[-4000:]
-            raise TooLong(f"{client.name} still ran after {limit} s:\n{so_far}") from None
+            raise TooLong(f"{name} still ran after {limit} s:\n{so_far}") from None
         finally:
-            _end_all(process)
+            end_all(process)
     text = ANSI.sub("", log.read_text("utf-8", "replace"))
-    return Ran(code, client.said(text), text, time.monotonic() - began)
+    return Ran(code, said(text), text, time.monotonic() - began)
 
 
-def _end_all(process: subprocess.Popen[bytes]) -> None:
+def end_all(process: subprocess.Popen[Any]) -> None:
     """The client started a session of its own, so its process group is all that it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -236,8 +242,13 @@ CLINE_HANDS: Final = Hands(
     wrote="File created successfully",
 )
 
+# over the Responses API it takes every model for one of OpenAI's
+CLINE_PATCHES: Final = replace(CLINE_HANDS, wrote="Successfully applied patch",
+                               write=lambda path, content: ("apply_patch", {"input": filled(content, adding(path, "+\n"))}))
+
 MESSAGES: Final = "/v1/messages"
 CHAT: Final = "/v1/chat/completions"
+RESPONSES: Final = "/v1/responses"
 HYPHENS: Final = "claude-sonnet-4-6"
 DOTTED: Final = "claude-sonnet-4.6"
 
@@ -249,6 +260,9 @@ def _over(name: str, package: str, path: str) -> Program:
 CLAUDE: Final = Program("claude", HYPHENS, CLAUDE_HANDS, _claude, _claude_said, MESSAGES)
 OPENCODE_MESSAGES: Final = _over("opencode-messages", "@ai-sdk/anthropic", MESSAGES)
 OPENCODE_CHAT: Final = _over("opencode-chat", "@ai-sdk/openai-compatible", CHAT)
+OPENCODE_RESPONSES: Final = _over("opencode-responses", "@ai-sdk/openai", RESPONSES)
 CLINE_MESSAGES: Final = Program("cline-messages", HYPHENS, CLINE_HANDS, _cline("anthropic"), _cline_said, MESSAGES)
 CLINE_CHAT: Final = Program("cline-chat", DOTTED, CLINE_HANDS, _cline("openai-compatible"), _cline_said, CHAT)
-PROGRAMS: Final = (CLAUDE, OPENCODE_MESSAGES, OPENCODE_CHAT, CLINE_MESSAGES, CLINE_CHAT)
+CLINE_RESPONSES: Final = Program("cline-responses", DOTTED, CLINE_PATCHES, _cline("openai-native"), _cline_said, RESPONSES)
+PROGRAMS: Final = (CLAUDE, OPENCODE_MESSAGES, OPENCODE_CHAT, OPENCODE_RESPONSES, CLINE_MESSAGES, CLINE_CHAT,
+                   CLINE_RESPONSES)  # fmt: skip
