@@ -117,7 +117,7 @@ class Asking:
                 continue
             seconds = min(found.wait, self._settings.heartbeat - silent, tries.deadline - time.monotonic())
             if seconds <= 0:
-                raise _crowded(tries)
+                raise tries.told(_crowded(tries))
             began = time.monotonic()
             self._pool.wait(seconds, found.seen)
             passed = time.monotonic() - began
@@ -257,7 +257,10 @@ class Asking:
         except GatewayError as error:
             failed = _no_token(error, "renew-failed")
             self._tell(failed, tries, began)
-            tries.next(failed, time.monotonic())
+            try:
+                tries.next(failed, time.monotonic())
+            except GatewayError as last:
+                raise tries.told(last) from error
 
     def _provider(self, tries: Tries) -> Provider:
         return self._providers.of(tries.place.account.kind if tries.place else "")

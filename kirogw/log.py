@@ -46,11 +46,13 @@ class Entry:
     generates: bool = False  # it asks for an answer
     done: bool = False  # its end has been noted
     asked: str = ""  # the model as the client named it
+    links: int = 0  # of its chain, that could not serve
 
     def fields(self, now: float) -> dict[str, Any]:
         line: dict[str, Any] = {
             "request": self.id, "face": self.face, "key": self.key, "account": self.account,
-            "provider": self.provider, "model": clean(self.model), "stream": self.stream, "ms": round((now - self.began) * 1000, 1),
+            "provider": self.provider, "model": clean(self.model), "stream": self.stream,
+            "ms": round((now - self.began) * 1000, 1),
             "first_ms": None if self.first is None else round((self.first - self.began) * 1000, 1),
             "events": self.events, "tries": self.tries, "outcome": self.outcome,
         }  # fmt: skip

@@ -27,7 +27,7 @@ def observed(source: Source, entry: log.Entry, model: str, estimate: int) -> Sou
 def _note(entry: log.Entry, batch: Sequence[object], model: str, estimate: int) -> None:
     for event in batch[-2:]:  # Usage and Stop come last
         if type(event) is Usage:
-            if model and event.source != "estimated":
+            if model and event.source != "estimated" and not entry.links:  # another model counts in its own way
                 tokens.learn(model, estimate, event.input)
             note_usage(entry, event)
         elif type(event) is Stop:

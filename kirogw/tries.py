@@ -101,6 +101,7 @@ class Tries:
         if self.at + 1 >= len(self.routes):
             return False
         self.links.append((self.routes[self.at], error))
+        self.entry.links += 1
         self.at += 1
         self.failed, self.prepared = {}, None
         self.error, self.again, self.host, self.unsealed, self.plain = None, "", 0, False, False

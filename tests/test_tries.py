@@ -4,6 +4,9 @@ import time
 
 import pytest
 
+from kirogw import observed, tokens
+from kirogw.answer import Stop, TextDelta, Usage
+from kirogw.conversation import Conversation, Text, Turn
 from kirogw.errors import Busy, Forbidden, Overloaded, QuotaUsed, UnknownModel
 from kirogw.log import Entry
 from kirogw.routing import Route
@@ -47,3 +50,16 @@ def test_all_links_are_told_by_the_one_that_can_serve_first(errors, kind, wait):
     said = [f"{route.model}: {str(error).rstrip('.')}." for route, error in zip(routes, errors, strict=True)]
     assert str(told) == " ".join(said)
     assert [str(error) for error in errors] != [str(told)] * len(errors)  # what is told is a copy
+
+
+@pytest.mark.parametrize(("links", "factor"), [(1, 1.0), (0, 0.9)])
+def test_only_what_served_teaches_how_long_a_text_is(links, factor):
+    """How many tokens it has depends on the model."""
+    talk = Conversation("one", (Turn("user", (Text("word " * 3000),)),))
+    tokens.forget()
+    estimate = tokens.count_conversation(talk)
+    end = [TextDelta(0, "Hello."), Usage(round(estimate * 0.9), 2, source="measured"), Stop("end")]
+    entry = Entry("r", "chat", 0.0, links=links)
+    assert list(observed.observed((batch for batch in [end]), entry, "one", estimate)) == [end]
+    assert tokens.count_conversation(talk) == pytest.approx(estimate * factor, rel=0.001)
+    tokens.forget()

@@ -73,7 +73,7 @@ def _end(here: State, response: Response) -> Response:
     if entry:
         if entry.shown:
             response.headers[pins.HEADER] = entry.shown
-        if entry.shown and (serves := routing.another(entry.asked, entry.model)):
+        if entry.first and (serves := routing.another(entry.asked, entry.model)):  # else another one may serve yet
             response.headers[routing.HEADER] = serves
         if not response.is_streamed:
             entry.outcome = entry.outcome or str(response.status_code)

@@ -14,7 +14,7 @@ from kirogw.twin.codex import CodexTwin
 from tests.system.raw import eventually
 from tests.system.running import KEY
 from tests.system.stand import Stand, Verdicts, brought_in
-from tests.system.talk import EVERY, events, every_ask
+from tests.system.talk import EVERY, PING, events, every_ask
 
 CLAUDE, GPT, BOTH = "claude-sonnet-4.6", "gpt-6-sol", "gpt-5.6-terra"  # Kiro's, ChatGPT's, and of both
 CHAIN = {
@@ -63,15 +63,21 @@ class Place:
         return next(name for name, id in self.ids.items() if id == reply.headers["x-kirogw-account"])
 
 
-@pytest.fixture(scope="module")
-def whole():
+@contextlib.contextmanager
+def placing(**more):
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kirogw-test-")))
         kiro, codex = stack.enter_context(Twin(accounts=["api_key"])), stack.enter_context(CodexTwin(accounts=["codex"]))
         verdicts = stack.enter_context(Verdicts().listening())
-        stand = Stand(verdicts, kiro, folder, brought_in, lambda _: CHAIN, codex)
+        stand = Stand(verdicts, kiro, folder, brought_in, lambda _: {**CHAIN, **more}, codex)
         stack.callback(stand.close)
         yield Place(stand, verdicts)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    with placing() as place:
+        yield place
 
 
 @pytest.fixture
@@ -149,6 +155,27 @@ def test_when_no_link_can_serve_all_are_told(place, face, stream):
     assert reply.status_code in (402, 403, 429)
     said = words(reply)
     assert said.index(f"{CLAUDE}: ") < said.index(f"{GPT}: ") < said.index("glm-5: ")
+
+
+@pytest.mark.parametrize("fault", [{"hangup": "reset"}, {"status": 503, "message": "Down."}, {"empty": True}], ids=str)
+def test_a_service_that_is_down_is_left_for_the_next_model(place, fault):
+    place.kiro.faults.add(count=None, **fault)
+    reply = place.say("messages", model=CLAUDE)
+    assert (place.served(reply), reply.headers["x-kirogw-model"]) == ("codex", GPT)
+    place.fresh()
+    place.codex.faults.add(count=None, **fault)
+    reply = place.say("responses", True, model=GPT)
+    assert (place.served(reply), reply.headers["x-kirogw-model"]) == ("kiro", CLAUDE)
+
+
+def test_after_a_sign_of_life_the_next_model_serves_without_the_header():
+    """The head left before anybody knew."""
+    with placing(HEARTBEAT=0.2) as place:
+        place.fresh()
+        place.codex.faults.add("usage_limit_reached", count=None, slow=1.0)
+        reply = place.say("messages", True, model="best")
+        assert "Hello." in reply.text and PING["messages"] in reply.content
+        assert "x-kirogw-model" not in reply.headers and place.asked() == ["codex", "kiro"]
 
 
 def test_a_request_that_is_at_fault_is_not_asked_of_another_model(place):

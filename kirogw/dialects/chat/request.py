@@ -10,11 +10,11 @@ from kirogw.dialects.chat.messages import read_messages
 from kirogw.dialects.chat.tools import Offer, read_choice, read_tools
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.dialect import Ask
+from kirogw.dialects.efforts import LEVELS
 from kirogw.dialects.fields import choice, count, may, model_name, need, options, stop_strings
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
-EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 FORMATS: Final = ("text", "json_object", "json_schema")
 OPTIONS: Final[dict[str, type]] = {
     "temperature": float, "top_p": float, "verbosity": str, "service_tier": str, "prompt_cache_key": str,
@@ -62,7 +62,7 @@ def _echo(offer: Offer) -> dict[str, Any]:
 def read_thinking(body: Json) -> Thinking:
     if body.get("reasoning_effort") is None:
         return Thinking()
-    effort = choice(body, "reasoning_effort", EFFORTS)
+    effort = choice(body, "reasoning_effort", LEVELS)
     return Thinking("off" if effort == "none" else "adaptive", effort)
 
 

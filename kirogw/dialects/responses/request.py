@@ -15,12 +15,12 @@ from kirogw.conversation import Conversation, Format, Search, Text, Thinking, Tu
 from kirogw.dialects import clean
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.dialect import Ask
+from kirogw.dialects.efforts import LEVELS
 from kirogw.dialects.fields import choice, count, may, model_name, need, objects, options, strings
 from kirogw.dialects.responses import items, tools
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
-EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 SUMMARIES: Final = ("auto", "concise", "detailed", "none")
 FORMATS: Final = ("text", "json_object", "json_schema")
 SEALS: Final = "reasoning.encrypted_content"
@@ -97,7 +97,7 @@ def read_thinking(body: Json) -> Thinking:
     summary = "" if summary == "none" else summary
     if given.get("effort") is None:
         return Thinking(summary=summary)
-    effort = choice(given, "effort", EFFORTS, at)
+    effort = choice(given, "effort", LEVELS, at)
     return Thinking("off" if effort == "none" else "adaptive", effort, summary=summary)
 
 
