@@ -34,7 +34,6 @@ from kirogw.stream import Filter, Source, filtered
 from kirogw.transport import Lost, Transport
 from kirogw.wire import Reply, Request
 
-FORMATS: Final = {"chat": "response_format.json_schema.schema", "messages": "output_config.format.schema"}
 SEARCHES: Final = "kiro"  # the provider whose search serves those that have none
 
 
@@ -82,8 +81,8 @@ class Gateway:
         terms = Terms(entry, routes, estimate, not ask.stream or formed, only)
         model: Callable[[Conversation], Source] = functools.partial(self._asking.answer, terms=terms)
         ask_model = model
-        if formed:
-            ask_model = functools.partial(_structured, stream=model, param=FORMATS[entry.face])
+        if formed and conversation.format:
+            ask_model = functools.partial(_structured, stream=model, param=conversation.format.param)
         if searched:
             beat = self._settings.heartbeat
             source = search.searching(conversation, ask_model, self._searcher(terms), beat=beat)

@@ -285,3 +285,24 @@ def test_codex_hears_what_is_left_with_an_answer(client, app, twin):
     told = client.post("/v1/responses", json=body, headers=CODEX).headers
     assert float(told["x-codex-primary-used-percent"]) >= 0 and told["x-codex-primary-window-minutes"] == "43200"
     assert not [name for name, _ in client.post("/v1/responses", json=body).headers if name.lower().startswith("x-codex")]
+
+
+# what else a conversation may hold
+
+
+def test_a_search_is_gone_on_from(client, create, twin):
+    twin.script([[{"tool": "web_search", "input": {"query": "birds"}, "id": "call_1"}], [{"text": "Birds fly."}], [{"text": "Yes."}]])
+    told = create("Birds?", tools=[{"type": "web_search"}], include=["web_search_call.action.sources"])
+    assert [item["type"] for item in told["output"]][-2:] == ["web_search_call", "message"]
+    create("Sure?", previous_response_id=told["id"])
+    assert asked(twin)[0] == "Birds?" and "Birds fly." in " ".join(asked(twin)) and asked(twin)[-1] == "Sure?"
+
+
+def test_json_is_gone_on_from(client, create, twin):
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+    form = {"format": {"type": "json_schema", "name": "number", "schema": schema, "strict": True}}
+    twin.script([[{"text": '{"n": 5}'}], [{"text": '{"n": 6}'}]])
+    told = create("A number.", text=form)
+    assert json.loads(told["output"][-1]["content"][0]["text"]) == {"n": 5}
+    again = create("One more.", text=form, previous_response_id=told["id"], stream=True)
+    assert json.loads(again["output"][-1]["content"][0]["text"]) == {"n": 6}
