@@ -356,7 +356,7 @@ class Asking:
         if tries.prepared and (tries.prepared[0] == key or conversation is None):
             return tries.prepared[1]
         assert conversation  # noqa: S101
-        conversation = _suited(conversation, tries.route, provider)
+        conversation = truncation.fitting(_suited(conversation, tries.route, provider), target.model.window)
         terms = dialect.Terms(
             login.kind, mark, tries.session, ids.turn_id(self._secret, conversation),
             self._cuts.known(conversation) if self._settings.truncation_recovery else frozenset(),

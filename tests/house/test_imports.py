@@ -23,7 +23,7 @@ FLOORS = [
     {"convert", "routing"},
     {"stream"},
     {"transport", "fetch", "store", "pdf", "pdftext"},
-    {"auth", "logins", "pool", "catalog", "quotas", "attachments", "search", "cuts", "usage", "budgets", "metrics", "kept", "underway", "backup"},
+    {"auth", "logins", "pool", "catalog", "quotas", "attachments", "search", "cuts", "truncation", "usage", "budgets", "metrics", "kept", "underway", "backup"},
     {"tries", "nobody", "pins", "observed", "router"},
     {"asking"},
     {"gateway", "background", "desk"},
