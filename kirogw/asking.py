@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Set
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from kirogw import log, observed, search, tokens
+from kirogw import log, observed, search, tokens, truncation
 from kirogw.answer import BEAT, Beat
 from kirogw.auth import Logins
 from kirogw.catalog import Catalog
