@@ -33,6 +33,8 @@ class Reader:
 
     def __init__(self, names: Mapping[tuple[str, str], str], given: Reading) -> None:
         self.visible = False  # an event has been given
+        self.whole = False  # the event has come that ends an answer
+        self.whole = False
         self.learned = False  # every answer tells how it ended
         self.cut_calls: list[str] = []
         self.cut_text = ""
@@ -69,7 +71,8 @@ class Reader:
         if self._failure:
             raise Refused(self._failure)
         try:
-            self._read(self._decoder.close())
+            if not self.whole:
+                self._read(self._decoder.close())
         except (DamagedStream, orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
             raise Refused(faults.lost("cut")) from error
         if self._stop is None:
@@ -94,6 +97,8 @@ class Reader:
 
     def _read(self, events: list[bytes]) -> None:
         for data in events:
+            if self.whole:
+                return
             event = orjson.loads(data) if data[:1] == b"{" else {}  # [DONE] comes from gateways in between
             kind = event.get("type")
             if kind == TEXT and (text := self._text) is not None and text.is_meant(event):
@@ -102,9 +107,10 @@ class Reader:
                     text.given.append(delta)
                     self._out.texts.append(delta)
                     self._out.events.append(TextDelta(text.part, delta))
-            elif kind.__class__ is str and (act := EVENTS.get(kind)) and self._stop is None:
+            elif kind.__class__ is str and (act := EVENTS.get(kind)):
                 self._text = None
                 act(self, event)
+                self.whole = self._stop is not None
 
     def _added(self, event: Json) -> None:
         item = event.get("item")
@@ -158,7 +164,7 @@ class Reader:
             raise Refused(faults.lost("empty"))
         refusal = "".join(self._out.refusals)
         reason: Reason = "refusal" if refusal else "calls" if self._out.calls else "end"
-        self._stop = Stop(reason, detail=refusal)
+        self._end(Stop(reason, detail=refusal))
 
     def _incomplete(self, event: Json) -> None:
         """What is open has been cut off. An answer that was interrupted is none."""
@@ -173,7 +179,10 @@ class Reader:
             reason = "calls"
         if reason == "max_tokens" and not self.cut_calls:
             self.cut_text = "".join(self._out.texts)
-        self._stop = Stop(reason, detail="".join(self._out.refusals))
+        self._end(Stop(reason, detail="".join(self._out.refusals)))
+
+    def _end(self, stop: Stop) -> None:
+        self._stop, self.whole = stop, True
 
     def _take(self, response: Json) -> None:
         """The figures; and the items, where they came nowhere else."""

@@ -17,8 +17,9 @@ from kirogw.wire import Json
 DEEPEST: Final = 100  # levels of schemas in schemas
 _DROPPED: Final = frozenset({"$schema", "cache_control", "defer_loading"})
 _LISTS: Final = ("anyOf", "oneOf", "allOf", "prefixItems")
-_NAMED: Final = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
-_INNER: Final = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
+_NAMED: Final = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas", "dependencies")
+_INNER: Final = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames",
+                 "additionalItems", "unevaluatedItems", "unevaluatedProperties")  # fmt: skip
 _STRICT: Final = frozenset({
     "type", "properties", "required", "additionalProperties", "items", "enum", "const", "description", "title", "anyOf",
     "$ref", "$defs", "definitions", "pattern", "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
@@ -174,6 +175,8 @@ def clean_schema(schema: Any, depth: int = 0) -> Any:
     for word in _INNER:
         if isinstance(fresh.get(word), dict):
             fresh[word] = clean_schema(fresh[word], depth + 1)
+    if isinstance(fresh.get("items"), list):  # drafts before 2020: a schema for each place
+        fresh |= {"prefixItems": fresh["items"], "items": {}}
     for word in _LISTS:
         if isinstance(fresh.get(word), list):
             fresh[word] = [clean_schema(inner, depth + 1) for inner in fresh[word]]

@@ -106,10 +106,14 @@ def thoughts_stand_before_what_they_made(conversation: Conversation, terms: Term
 
 
 def _followed(parts: tuple[Part, ...]) -> list[Part]:
-    end = len(parts)
-    while end and type(parts[end - 1]) is Thought:
-        end -= 1
-    return list(parts[:end])
+    kept: list[Part] = []
+    made = False  # what comes next was thought of
+    for part in reversed(parts):
+        if type(part) is not Thought:
+            made = type(part) is not Native or str(part.item.get("type")).endswith("_call")
+        if made or type(part) is not Thought:
+            kept.append(part)
+    return kept[::-1]
 
 
 def native_items_have_no_ids(conversation: Conversation, terms: Terms) -> Conversation:
