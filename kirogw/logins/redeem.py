@@ -84,6 +84,8 @@ class Redeemer:
                     self._note(held, reply.body)
                 outcome = self._providers.of(held.kind).read_refresh(held, reply, self._now())
                 again = reply.status >= 500
+                if reply.status == 200 and isinstance(outcome, Refusal):
+                    self.forget()  # whatever it was, it is no login
             broken |= again
             if not again or not 0 <= self._now() - begun < PATIENCE:
                 break
