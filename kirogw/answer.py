@@ -143,6 +143,9 @@ class Beat:
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        return "BEAT"
+
 
 BEAT = Beat()
 
