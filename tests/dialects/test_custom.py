@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kirogw.dialects.custom import Unwrapped, unwrapped
+from kirogw.dialects.custom import Unwrapped, Wrapped, told, unwrapped, wrapped
 
 TEXTS = st.text(st.characters(codec="utf-8"))
 
@@ -63,3 +63,32 @@ def test_text_goes_out_as_it_comes():
     given_out = [custom.receive(piece) for piece in ('{"in', 'put": "one ', "two\\", 'n", ', '"more": 1}')]
     assert given_out == ["", "one ", "two", "\n", ""]
     assert custom.close() == ""
+
+
+@given(TEXTS, st.integers(1, 5))
+def test_any_text_is_wrapped_in_any_cut(text, size):
+    custom = Wrapped()
+    pieces = [custom.receive(text[n:n + size]) for n in range(0, len(text), size)]
+    whole = "".join((*pieces, custom.close()))
+    assert json.loads(whole) == {"input": text}
+    assert whole == wrapped(text)
+    assert unwrapped(whole) == text
+
+
+def test_halves_of_a_pair_meet():
+    """As they come in the deltas of an upstream that cuts between the two."""
+    custom = Wrapped()
+    whole = custom.receive("a\ud83e") + custom.receive("\udd80b") + custom.close()
+    assert json.loads(whole) == {"input": "a\U0001f980b"}
+
+
+def test_the_text_is_done_before_the_end():
+    custom = Unwrapped()
+    assert (custom.receive('{"input": "ab'), custom.done) == ("ab", False)
+    assert (custom.receive('"'), custom.done) == ("", True)
+    assert (custom.receive("}"), custom.close()) == ("", "")
+
+
+def test_a_grammar_is_told():
+    assert told("Asks.", "regex", "s.*") == "Asks.\n\n`input` must follow this regex grammar:\ns.*"
+    assert told("", "lark", "start: x").startswith("`input` must follow")

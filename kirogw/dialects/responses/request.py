@@ -32,13 +32,16 @@ OPTIONS: Final[dict[str, type]] = {
 }  # fmt: skip
 """Wishes that some provider knows, and what they must be."""
 
-REPEATED: Final[dict[str, Any]] = {
-    # the member of the request: what the response has where it is absent
-    "background": False, "instructions": None, "max_output_tokens": None, "max_tool_calls": None, "metadata": {},
-    "parallel_tool_calls": True, "previous_response_id": None, "prompt_cache_key": None,
-    "reasoning": {"effort": None, "summary": None}, "safety_identifier": None, "service_tier": "default", "store": True,
-    "temperature": None, "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_logprobs": 0,
-    "top_p": None, "truncation": "disabled", "user": None,
+NUMBER: Final = (int, float)
+REPEATED: Final[dict[str, tuple[Any, tuple[type, ...]]]] = {
+    # the member of the request: what the response has where it is absent, and what it must be
+    "background": (False, (bool,)), "instructions": (None, (str, list)), "max_output_tokens": (None, (int,)),
+    "max_tool_calls": (None, (int,)), "metadata": ({}, (dict,)), "parallel_tool_calls": (True, (bool,)),
+    "previous_response_id": (None, (str,)), "prompt_cache_key": (None, (str,)),
+    "reasoning": ({"effort": None, "summary": None}, (dict,)), "safety_identifier": (None, (str,)),
+    "service_tier": ("default", (str,)), "store": (True, (bool,)), "temperature": (None, NUMBER),
+    "text": ({"format": {"type": "text"}}, (dict,)), "tool_choice": ("auto", (str, dict)), "tools": ([], (list,)),
+    "top_logprobs": (0, (int,)), "top_p": (None, NUMBER), "truncation": ("disabled", (str,)), "user": (None, (str,)),
 }  # fmt: skip
 """What the response object repeats of the request."""
 
@@ -89,16 +92,15 @@ def _instructions(body: Json) -> tuple[str, ...]:
 
 
 def read_thinking(body: Json) -> Thinking:
-    """`generate_summary` is the older name of `summary`. No summary is asked for by "none" (Codex)."""
+    """`generate_summary` is the older name of `summary`. No summary is asked for by "none" (Codex), or by nothing."""
     given, at = may(body, "reasoning", dict, {}), "reasoning."
     given = {**given, **_update(body, "reasoning")}
     name = "summary" if given.get("summary") is not None else "generate_summary"
     summary = choice(given, name, SUMMARIES, at) if given.get(name) is not None else ""
-    summary = "" if summary == "none" else summary
     if given.get("effort") is None:
-        return Thinking(summary=summary)
+        return Thinking(summary="" if summary == "none" else summary)
     effort = choice(given, "effort", LEVELS, at)
-    return Thinking("off" if effort == "none" else "adaptive", effort, summary=summary)
+    return Thinking("off" if effort == "none" else "adaptive", effort, summary=summary or "none")
 
 
 def read_format(body: Json) -> Format | None:
@@ -158,9 +160,10 @@ def _echo(body: Json, offer: tools.Offer) -> dict[str, Any]:
     functions, by name; `seals` and `sources`, whether they were asked for.
     """
     include = strings(body, "include")
-    repeated = {name: default if body.get(name) is None else body[name] for name, default in REPEATED.items()}
+    repeated = {name: body[name] if body.get(name).__class__ in kinds else default
+                for name, (default, kinds) in REPEATED.items()}  # fmt: skip
     if repeated["text"].get("format") is None:
-        repeated["text"] = {**repeated["text"], **REPEATED["text"]}
+        repeated["text"] = {**repeated["text"], **REPEATED["text"][0]}
     try:
         orjson.dumps(repeated)
     except TypeError:  # halves of surrogate pairs, which no answer can carry

@@ -160,7 +160,7 @@ def read_choice(body: Json, offer: Offer) -> tuple[Choice, bool]:
         return Choice(mode, parallel=parallel), False  # type: ignore[arg-type]
     wish = need(body, "tool_choice", dict)
     if need(wish, "type", str, "tool_choice.") == "allowed_tools":
-        return _allowed(wish, offer, parallel), False
+        return _allowed(wish, offer, parallel)
     name = _named(wish, offer, "tool_choice.")
     if not name:  # a tool that is not here, which the answer tells; it is no reason for none
         return Choice(parallel=parallel), False
@@ -169,15 +169,27 @@ def read_choice(body: Json, offer: Offer) -> tuple[Choice, bool]:
     return Choice("named", name, parallel), False
 
 
-def _allowed(wish: Json, offer: Offer, parallel: bool) -> Choice:
-    """Where only tools are allowed that are not here, none may be called."""
+def _allowed(wish: Json, offer: Offer, parallel: bool) -> tuple[Choice, bool]:
+    """Where only tools are allowed that are not here, none may be called. A web search that is not among them is not to
+    be had, and beside one that is the only one nothing is.
+    """
     at = "tool_choice."
     mode = MODES[choice(wish, "mode", ("auto", "required"), at)]
-    names = [_named(tool, offer, f"{at}tools.{n}.") for n, tool in enumerate(objects(wish, "tools", at))]
-    names = list(dict.fromkeys(filter(None, names)))
-    if not names:
-        return Choice("none", parallel=parallel)
-    return Choice(mode, parallel=parallel, allowed=tuple(names))  # type: ignore[arg-type]
+    names: list[str] = []
+    searches = False
+    for n, tool in enumerate(objects(wish, "tools", at)):
+        if need(tool, "type", str, f"{at}tools.{n}.").startswith("web_search"):
+            searches = offer.search is not None
+        elif (name := _named(tool, offer, f"{at}tools.{n}.")) and name not in names:
+            names.append(name)
+    if not searches:
+        offer.search = offer.web = None
+    if names:
+        return Choice(mode, parallel=parallel, allowed=tuple(names)), False  # type: ignore[arg-type]
+    if searches:
+        offer.tools.clear()
+        return Choice(parallel=parallel), mode == "any"
+    return Choice("none", parallel=parallel), False
 
 
 def _named(wish: Json, offer: Offer, at: str) -> str:
