@@ -303,7 +303,9 @@ class Keeper(Viewer):
             self._redeemer.forget()  # else it stays until the next one: a Redis that crashes may lose its last second
         self._turns += 1
         self._view = View(view.raw, after, new)  # without a stamp: the next look reads what was written
-        log.logger.info("account %s: renewed for %.0f s", self.id, (new.expires_at or 0.0) - self._now())
+        if new.access != view.held.access:
+            until = "an unknown time" if new.expires_at is None else f"{new.expires_at - self._now():.0f} s"
+            log.logger.info("account %s: renewed for %s", self.id, until)
         return new
 
     def _refused(self, view: View, failed: Failed, living: bool) -> GatewayError:

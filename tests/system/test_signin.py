@@ -33,14 +33,14 @@ def ended(gateway, shown):
     return shown
 
 
-def serves(gateway, account):
+def serves(gateway, account, model="claude-sonnet-4.6"):
     """Both workers have heard of it before long."""
     deadline, told, good = time.monotonic() + 60, "", 0
     while good < 8:
         assert time.monotonic() < deadline, told
         with requests.Session() as session:  # a new connection, so either worker may take it
             got = session.post(gateway.url + "/v1/messages", headers={**gateway.headers, "x-kirogw-account": account}, timeout=60,
-                               json={"model": "claude-sonnet-4.6", "max_tokens": 64, "messages": [{"role": "user", "content": "hello"}]})  # fmt: skip
+                               json={"model": model, "max_tokens": 64, "messages": [{"role": "user", "content": "hello"}]})  # fmt: skip
         told, good = got.text, good + 1 if got.status_code == 200 else 0
         time.sleep(0.05)
     return True
