@@ -31,6 +31,7 @@ from kirogw.stream import Batch, Silence, Source, relayed
 from kirogw.transport import Exchange, Lost, Transport
 from kirogw.tries import Tries
 
+SETTLING: Final = 0.2  # seconds that an upstream gets for the end of its bytes, when all has been said
 UNTOLD: Final = frozenset({"refresh", "profile", "unsealed", "plain"})
 """Ways to ask again that are likely to help: what comes of it says more of the account than that it was needed."""
 
@@ -294,6 +295,7 @@ class Asking:
                 if reader.visible:
                     break
             yield from source
+            exchange.settle(SETTLING)
             if not reader.visible:  # it ended without a word, and as it should
                 self._pool.served(account.id, tries.model, time.time(), began)
             account.learned = account.learned or reader.learned

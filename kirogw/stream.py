@@ -34,7 +34,8 @@ class Filter(Protocol):
 def relayed(read: Callable[[float], bytes | None], ended: Callable[[], bool], reader: Reader, *,
             beat: float, limit: float) -> Source:  # fmt: skip
     """The events of each read, as they come. `read(seconds)` gives bytes, b"" at the end, None when none came in time;
-    `ended()` may tell already that the next read would give b"", so that the last events go with those before them.
+    `ended()` may tell already that the next read would give b"", so that the last events go with those before them. An
+    answer that is whole has ended, even if the upstream keeps the connection open.
 
     Raises Silence after `limit` seconds without bytes, and what `read` and `reader` raise.
     """
@@ -44,7 +45,7 @@ def relayed(read: Callable[[float], bytes | None], ended: Callable[[], bool], re
         if data:
             silent = 0.0
             events = reader.receive(data)
-            if ended():
+            if ended() or reader.whole:
                 yield events + reader.close()
                 return
             yield events

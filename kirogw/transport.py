@@ -173,6 +173,15 @@ class Exchange:
             raise Lost("timeout", "the answer stopped in the middle")
         return b"".join(pieces)
 
+    def settle(self, seconds: float) -> None:
+        """Read what still comes of an answer of which nothing more is wanted, up to about `seconds`: a connection that
+        is read to its end can be used again.
+        """
+        deadline = time.monotonic() + seconds
+        with contextlib.suppress(Lost):
+            while not self.ended() and (left := deadline - time.monotonic()) > 0 and self.read(left):
+                pass
+
     def abort(self) -> None:
         """Wake whoever reads: it finds the connection at its end."""
         with contextlib.suppress(OSError):

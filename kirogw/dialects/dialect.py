@@ -245,12 +245,14 @@ class Reader(Protocol):
 
     Both raise Refused when the upstream says so or the bytes are no whole answer.
 
-    `visible`: the answer has begun, so that the account has served. `learned`: the answer ended with what tells a whole
-    one from a cut one, which from now on is expected of this account. `cut_calls`, `cut_text`: what was cut off in it:
-    ids of calls, and the text's end.
+    `visible`: the answer has begun, so that the account has served. `whole`: the upstream has said the end, whatever
+    its connection does: `close` may be called, and nothing that still comes counts. `learned`: the answer ended with
+    what tells a whole one from a cut one, which from now on is expected of this account. `cut_calls`, `cut_text`: what
+    was cut off in it: ids of calls, and the text's end.
     """
 
     visible: bool
+    whole: bool
     learned: bool
     cut_calls: list[str]
     cut_text: str

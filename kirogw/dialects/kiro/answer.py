@@ -50,6 +50,7 @@ class Reader:
                  thinking_tags: bool = False, handling: str = "as_reasoning_content",
                  learned: bool = False, mark: str = "") -> None:  # fmt: skip
         self.visible = False  # an event has been given
+        self.whole = False  # only the end of the bytes is the end
         self.learned = False  # it told how it ended, as it always will
         self.model_id = model.id  # the one that answers, once it has named itself
         self.unknown: set[str] = set()  # types of events that nobody knows
