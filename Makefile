@@ -11,7 +11,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 APT := tools/need
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv test lint pytest test-clients bench faults failover crash docs clean
+.PHONY: help run venv test lint pytest test-clients bench faults failover grid crash docs clean
 
 help:
 	@sed -n 's/^#: /  make /p' Makefile
@@ -41,7 +41,7 @@ pytest: $(VENV)/.test
 	@$(VENV)/bin/coverage combine --quiet
 	@$(VENV)/bin/coverage report --skip-covered --sort=cover $(if $(PYTEST),,--fail-under=$(COVERED))
 
-#: test-clients   real clients (Claude Code, OpenCode, Cline, the SDKs) work through the gateway; installs them
+#: test-clients   real clients (Claude Code, Codex, OpenCode, Cline, the SDKs) on either provider; installs them
 test-clients: $(VENV)/.test
 	@$(APT) npm=npm node=nodejs
 	@$(PY) tests/clients/install.py
@@ -59,6 +59,10 @@ faults: $(VENV)/.test
 #: failover       what becomes of requests and accounts when one of three accounts fails, in one table
 failover: $(VENV)/.test
 	@$(PY) -m tests.system.failover $(ARGS)
+
+#: grid           each helper of the openai and anthropic SDKs with each kind of content on each provider, in one table
+grid: $(VENV)/.test
+	@$(PY) -m tests.grid $(ARGS)
 
 #: crash          six processes share one store and are killed under load: what was lost. ARGS="--seconds 120 --redis"
 crash: $(VENV)/.test

@@ -96,7 +96,9 @@ OpenCode (opencode.json):
     {{"provider": {{"kirogw": {{"npm": "@ai-sdk/anthropic", "options": {{"baseURL": "{base}/v1", "apiKey": "{key}"}},
       "models": {{"{model}": {{}}}}}}}}}}
 
-Codex (config.toml; it needs the Responses API, which this version does not serve yet):
+Codex (~/.codex/config.toml, with KIROGW_KEY={key} in its environment; or see `kirogw.py codex-models`):
+    model = "{model}"
+    model_provider = "kirogw"
     [model_providers.kirogw]
     name = "kirogw"
     base_url = "{base}/v1"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from kirogw.manual import welcome
 from kirogw.twin import Twin
 from kirogw.twin.codex import CodexTwin
 from tests.clients import codex, loops
@@ -130,6 +131,14 @@ def test_its_list_of_models_is_written(account, gate, twin, place):
     ran = execute("codex", codex.exec_(gate, place, "--cd", str(place.work), loops.PROMPT), place, codex.said, LIMIT)
     loops.assert_done(place, ran.said)
     assert "Model metadata" not in ran.output
+
+
+def test_what_the_first_start_says_is_enough(gate, twin, place):
+    told = welcome(gate.url, gate.key, UNKNOWN.model).partition("\nCodex (")[2].partition("\n\n")[0]
+    codex.configure(place, "\n".join(line.strip() for line in told.splitlines()[1:]))
+    twin.script([[{"text": "It works."}]])
+    ran = execute("codex", codex.exec_(gate, place, "Does it?"), place, codex.said, LIMIT)
+    assert (ran.code, ran.said) == (0, "It works.")
 
 
 def listed(account: str) -> str:

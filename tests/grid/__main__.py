@@ -5,9 +5,14 @@ import sys
 from tests.grid.sides import SIDES
 from tests.grid.table import failures, grid, markdown
 
+SHOWN, WIDTH = 20, 300  # a gateway that does not work at all fails in each cell
+
 if __name__ == "__main__":
     found = grid(sys.argv[1:] or SIDES)
     sys.stdout.write(markdown(found))
     wrong = failures(found)
-    print(*wrong, sep="\n", file=sys.stderr, end="\n" if wrong else "")
+    for line in wrong[:SHOWN]:
+        print(line[:WIDTH], file=sys.stderr)
+    if len(wrong) > SHOWN:
+        print(f"... and {len(wrong) - SHOWN} more", file=sys.stderr)
     sys.exit(bool(wrong))

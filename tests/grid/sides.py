@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,11 +16,13 @@ from typing import Any, Protocol
 import anthropic
 import openai
 
+from kirogw.logins.stored import packed
 from kirogw.twin import Twin, ask
 from kirogw.twin.codex import CodexTwin, as_codex_file
 from kirogw.twin.codex import ask as codex_ask
 from tests.grid.words import Json
-from tests.system.running import GUNICORN, KEY, Running, running
+from tests.system.running import GUNICORN, KEY, TOP, Running, environment, running
+from tests.system.stand import credential
 
 
 class Side(Protocol):
@@ -58,10 +62,8 @@ def strings(value: Any) -> Iterator[str]:
 
 
 class Kiro:
-    title, model = "Kiro", "claude-sonnet-4.6"
-
     def __init__(self, twin: Twin) -> None:
-        self.twin = twin
+        self.twin, self.title, self.model = twin, "Kiro account", "claude-sonnet-4.6"
 
     def plays(self, answers: list[Any]) -> None:
         self.twin.reset()
@@ -91,11 +93,9 @@ class Kiro:
         return self.twin.refusals
 
 
-class Codex:
-    title, model = "Codex", "gpt-5.5"
-
-    def __init__(self, twin: CodexTwin) -> None:
-        self.twin = twin
+class OpenAI:
+    def __init__(self, twin: CodexTwin, title: str, model: str) -> None:
+        self.twin, self.title, self.model = twin, title, model
 
     def plays(self, answers: list[Any]) -> None:
         self.twin.reset()
@@ -154,7 +154,20 @@ def codex() -> Iterator[tuple[Side, Clients]]:
         login.write_text(json.dumps(as_codex_file(twin.account, datetime.datetime.now(datetime.UTC).isoformat())))
         settings = {**twin.settings(), "CODEX_AUTH_FILE": login}
         with running(None, command=WORKERS, **settings) as gateway, clients(gateway) as sdks:
-            yield Codex(twin), sdks
+            yield OpenAI(twin, "ChatGPT account, Codex client login", "gpt-6.1-sol"), sdks
 
 
-SIDES = {"kiro": kiro, "codex": codex}
+@contextlib.contextmanager
+def chatgpt() -> Iterator[tuple[Side, Clients]]:
+    """Sign in with ChatGPT keeps its login in the gateway's store only: it is brought there by an export."""
+    with CodexTwin(accounts=["siwc"]) as twin, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "accounts.json"
+        file.write_text(json.dumps([{"credential": json.loads(packed(credential(twin.account)))}]))
+        words = [sys.executable, str(TOP / "kirogw.py"), "accounts", "import", str(file)]
+        env = environment(Path(folder), twin.settings())
+        subprocess.run(words, env=env, check=True, capture_output=True, timeout=30)
+        with running(None, command=WORKERS, home=folder, **twin.settings()) as gateway, clients(gateway) as sdks:
+            yield OpenAI(twin, "ChatGPT account, Sign in with ChatGPT", "gpt-5.5"), sdks
+
+
+SIDES = {"kiro": kiro, "codex": codex, "chatgpt": chatgpt}

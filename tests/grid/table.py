@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,23 +64,28 @@ def played(side: Side, clients: Clients, name: str, helper: str, column: str) ->
     return Cell(FAILS, f"the upstream complains: {complaints}") if complaints else Cell(YES)
 
 
+def _side(name: str) -> tuple[str, dict[tuple[str, str], dict[str, Cell]]]:
+    """Title and rows of one side, with a gateway of its own."""
+    with SIDES[name]() as (side, clients):
+        rows = {row: {column: played(side, clients, *row, column) for column in COLUMNS} for row in ROWS}
+        return f"{side.title} ({side.model})", rows
+
+
 def grid(sides: Iterable[str] = SIDES) -> Grid:
-    """Title of a provider -> (API, helper) -> column -> cell."""
-    found = {}
-    for name in sides:
-        with SIDES[name]() as (side, clients):
-            found[side.title] = {row: {column: played(side, clients, *row, column) for column in COLUMNS} for row in ROWS}
-    return found
+    """Title of a side -> (API, helper) -> column -> cell. All sides are asked at once."""
+    with ThreadPoolExecutor() as executor:
+        return dict(executor.map(_side, sides))
 
 
 HEAD = """# The grid
 
-Every typed helper of the openai and anthropic SDKs, with every kind of content, on an account of either provider. Printed
-by `python -m tests.grid`, and true as long as the tests pass (`tests/grid/test_grid.py`): each cell is at least one real
-request over a socket, to a gateway under gunicorn with one account before the simulator of that provider's service. What
-is checked is what was said, at both ends: the text in its pieces and whole, the reason of the end and the usage; that the
-thought is told apart from the text; calls with their arguments, and that the model reads their results; the bytes of
-pictures; the value that the SDK makes of structured output; and that the service refused nothing.
+Every typed helper of the openai and anthropic SDKs, with every kind of content, on an account of either provider and, of
+ChatGPT, of either kind of login. Printed by `make grid`, and true as long as the tests pass
+(`tests/grid/test_grid.py`): each cell is one real request or more over a socket, to a gateway under gunicorn with one
+account before the simulator of that provider's service. What is checked is what was said, at both ends: the text in its
+pieces and whole, the reason of the end and the usage; that the thought is told apart from the text; calls with their
+arguments, and that the model reads their results; the bytes of pictures; the value that the SDK makes of structured
+output; and that the service refused nothing.
 
 * **text**: a system prompt and two turns. **thinking**: the thought's text, and its seal back in the next request where
   the API carries it (Responses, Messages). **functions**: two calls at once, and their results. **custom tools**: free
@@ -92,7 +98,7 @@ pictures; the value that the SDK makes of structured output; and that the servic
 def markdown(found: Grid) -> str:
     parts = [HEAD]
     for title, rows in found.items():
-        parts += [f"\n## On a {title} account\n\n", _line("API", "helper", *COLUMNS), _line(*["---"] * (2 + len(COLUMNS)))]
+        parts += [f"\n## {title}\n\n", _line("API", "helper", *COLUMNS), _line(*["---"] * (2 + len(COLUMNS)))]
         parts += [_line(api, f"`{helper}`", *(cell.word for cell in cells.values())) for (api, helper), cells in rows.items()]
     return "".join(parts)
 

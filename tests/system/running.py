@@ -102,7 +102,7 @@ def until_ready(gateway, seconds=30):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert gateway.process.poll() is None, gateway.log.read_text()
-        with contextlib.suppress(requests.ConnectionError):
+        with contextlib.suppress(requests.ConnectionError, requests.Timeout):
             if requests.get(gateway.url + "/health", timeout=5).ok:
                 return
         time.sleep(0.05)
