@@ -241,8 +241,10 @@ def test_a_restart(tmp_path):
     with Twin(accounts=["api_key"]) as twin:
         twin.script(numbered(2))
         with running(twin, home=tmp_path) as gateway, openai.OpenAI(base_url=gateway.url + "/v1", api_key=KEY) as client:
-            first = create(client, "Question 0.")
+            first = create(client, "Question 0.", instructions="Keep this-and-that to yourself.")
             gateway.stop()  # at once: what is not written yet is written at the end
+        files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+        assert not [data for data in files if b"this-and-that" in data or b"Question 0." in data] and any(first.id.encode() in data for data in files)
         with running(twin, home=tmp_path) as gateway, openai.OpenAI(base_url=gateway.url + "/v1", api_key=KEY) as client:
             create(client, "Question 1.", previous_response_id=first.id)
             assert heard(twin) == ["Question 0.", "Answer 0.", "Question 1."]
