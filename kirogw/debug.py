@@ -16,7 +16,10 @@ from kirogw.redact import clean
 
 LIMIT: Final = 8 * 1024 * 1024
 KEPT: Final = 200
-SECRET_HEADERS: Final = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
+SECRET_HEADERS: Final = frozenset({
+    "authorization", "x-api-key", "cookie", "set-cookie", "proxy-authorization",
+    "chatgpt-account-id", "x-codex-turn-state",  # whose account of ChatGPT's it is, and where its turn goes on
+})  # fmt: skip
 
 
 class Record:
