@@ -1,4 +1,7 @@
-"""What can go wrong, as a table of cases: what the upstream does, to which accounts, how the gateway is set up."""
+"""What can go wrong, as a table of cases: what the upstream does, to which accounts, how the gateway is set up.
+
+Here Kiro is the upstream; `cases_chatgpt.py` has the other half.
+"""
 
 import contextlib
 import datetime
@@ -11,6 +14,7 @@ from dataclasses import dataclass, field
 from kirogw.twin import as_ide_file
 from kirogw.twin.faults import NAMED
 from kirogw.twin.mishaps import BUSY
+from tests.system.talk import MODEL
 
 TEXT = "one two three four five six seven eight nine ten"
 PLAIN = [{"steps": [{"text": TEXT}], "repeat": True}]
@@ -19,6 +23,10 @@ MIDDLE = 4  # the frame after the pause: 0 opens the answer, 1 to 3 are words th
 EITHER = ("once", "always")
 REFUSING = socket.socket()
 REFUSING.bind(("127.0.0.1", 0))  # and nobody listens
+
+
+COLUMNS = (("messages", True), ("messages", False), ("chat", True), ("chat", False))
+WHOLES = (("messages", False), ("chat", False), ("responses", False))
 
 
 def by_key(twin, home):
@@ -48,7 +56,9 @@ def nothing(*_):
 @dataclass(frozen=True)
 class Case:
     """`faults`: members of the twin's faults; how often each comes is told by `when`, if it does not say so itself.
-    `first` is done before the question, with the stand and the face. `text`: what a whole answer says.
+    `first` is done before the question, with the stand and the face. `text`: what a whole answer says. `columns`: in
+    which APIs it is asked, streamed or not; `side`: the provider. `shared`: one gateway is asked for all columns, with
+    the accounts' rests ended in between.
     """
 
     name: str
@@ -63,6 +73,10 @@ class Case:
     agent: str = ""
     tools: bool = False
     text: str = TEXT
+    columns: tuple = COLUMNS
+    model: str = MODEL
+    side: str = "Kiro"
+    shared: bool = False
 
 
 def set_to(**settings):
@@ -77,9 +91,9 @@ def refused():
     """The question is answered with an error. A single account, which uses an API key."""
     for name, fault in NAMED.items():
         if "status" in fault and fault.get("operation") != "auth":
-            yield Case(_label(name, fault), ({"name": name},))
-    yield Case("302", ({"status": 302, "body": ""},))
-    yield Case("418 of a type that nobody knows", ({"status": 418, "type": "TeapotException", "message": ""},))
+            yield Case(_label(name, fault), ({"name": name},), shared=True)
+    yield Case("302", ({"status": 302, "body": ""},), shared=True)
+    yield Case("418 of a type that nobody knows", ({"status": 418, "type": "TeapotException", "message": ""},), shared=True)
 
 
 def _label(name, fault):
@@ -292,7 +306,7 @@ def dialects():
     """The same errors, for each client."""
     for name, fault in DIALECTS.items():
         for client, agent in AGENTS.items():
-            yield Case(f"{name} | {client}", (fault,), ("always",), agent=agent)
+            yield Case(f"{name} | {client}", (fault,), ("always",), agent=agent, columns=WHOLES, shared=True)
 
 
 SECTIONS = {
