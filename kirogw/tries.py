@@ -113,7 +113,7 @@ class Tries:
         """What the client hears when no link can serve: of all of them why, as the error of the one that can serve
         first. `last`: why the present one can not.
         """
-        if not self.links:
+        if all(str(error) == str(last) for _, error in self.links):
             return last
         links = [*self.links, (self.routes[self.at], last)]
         told = copy.copy(min((error for _, error in links), key=_order))

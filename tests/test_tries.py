@@ -32,6 +32,9 @@ def test_what_failed_for_one_model_may_serve_another():
 def test_one_link_speaks_for_itself():
     error = QuotaUsed("Used up.")
     assert tries(FIRST).told(error) is error
+    request = tries(FIRST, SECOND)
+    request.follow(QuotaUsed("Used up."))
+    assert request.told(error) is error  # nor need it be said twice
 
 
 @pytest.mark.parametrize(("errors", "kind", "wait"), [

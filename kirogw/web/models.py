@@ -58,9 +58,11 @@ def _allowed(*, spellings: bool = True) -> list[Listed]:
     """What the caller's key may use."""
     caller, gateway = g.caller, state().gateway
     rows = gateway.models(caller.rules, spellings=spellings)
-    if not caller.models:
+    if not caller.models and not caller.accounts:
         return rows
-    return [row for row in rows if guard.may_use(caller, gateway.router.routes(row.model.id, caller.rules)[0])]
+    only, router = gateway.pinned("", caller.accounts or ()), gateway.router
+    meant = ((row, router.routes(row.model.id, caller.rules)[0]) for row in rows)
+    return [row for row, route in meant if guard.may_use(caller, route) and router.only(route, only) != frozenset()]
 
 
 def _anthropic() -> bool:

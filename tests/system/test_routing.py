@@ -228,6 +228,14 @@ def test_a_key_has_its_own_names_chain_and_limits(place):
     assert (place.served(reply), reply.headers["x-kirogw-model"]) == ("kiro", "glm-5")  # the same account, another model
 
 
+def test_a_key_for_one_account_sees_what_that_has(place):
+    own = key(place, "kiro-only", accounts=(place.ids["kiro"],))
+    listed = {row["id"] for row in place.get("/v1/models", own)["data"]}
+    assert {CLAUDE, BOTH} <= listed and not {GPT, "best"} & listed
+    reply = place.say("messages", key=own, model=f"codex/{BOTH}")
+    assert reply.status_code == 404 and "no account that may serve this request" in words(reply)
+
+
 def test_links_that_a_key_does_not_cover_are_left_out(place):
     own = key(place, "claude-only", models=("claude-*",))
     place.broken("kiro")
