@@ -28,12 +28,14 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Image:
     """A picture. `data` is base64 (without a `data:` prefix); a picture given by `url` has none until it is fetched.
-    `at` is its path in the client's request, for messages about it.
+    `at` is its path in the client's request, for messages about it. `detail`: how closely it is to be looked at, in
+    OpenAI's words: low, high, auto, original, or "".
     """
 
     data: str = ""
     media: str = ""  # as the client declared it, such as image/png; the bytes decide (rules.images_are_sniffed)
     url: str = ""
+    detail: str = ""
     at: str = field(default="", compare=False)
 
 
@@ -145,7 +147,7 @@ class Thinking:
     """The client's wish. `default`: it said nothing. `effort`: none, minimal, low, medium, high, xhigh, max or "".
 
     `budget` is in tokens. `shown` False: the client wants the seal but not the text. `summary`: auto, concise, detailed
-    or "", how much of it OpenAI is to tell.
+    or none, how much of it OpenAI is to tell; "" where the client's API has no such wish.
     """
 
     mode: Literal["default", "on", "adaptive", "off"] = "default"

@@ -135,12 +135,13 @@ def _refusal(part: Json, at: str) -> Part | None:
 def _image(part: Json, at: str) -> Part | None:
     """`image_url` is an object with `url`; some clients send the bare string."""
     if part.get("image_url").__class__ is str:
-        url = part["image_url"]
+        url, detail = part["image_url"], ""
     else:
-        url = need(need(part, "image_url", dict, at), "url", str, at + "image_url.")
+        box, inside = need(part, "image_url", dict, at), at + "image_url."
+        url, detail = need(box, "url", str, inside), may(box, "detail", str, "", inside)
     if (inline := data_url(url)) is not None:
-        return Image(inline[1], inline[0], at=at[:-1])
-    return Image(url=url, at=at[:-1])
+        return Image(inline[1], inline[0], detail=detail, at=at[:-1])
+    return Image(url=url, detail=detail, at=at[:-1])
 
 
 def _file(part: Json, at: str) -> Part | None:

@@ -45,7 +45,7 @@ TABLE: Final[tuple[Row, ...]] = (
         again="unsealed", tries=1),
     Row("form", (
         Sign(words=("codex-responses-lite", "requires parallel_tool_calls to be false", "client-executed tool search",
-                    "all_turns", "reasoning.context")),
+                    "all_turns", "reasoning.context", "web_search_call.action.sources")),
         Sign(reasons=("subscription_sharing_unsupported_capability",)),
     ), BadRequest, "ChatGPT wants requests for this model in another form", REPORT, again="plain", tries=1),
     Row("overflow", (

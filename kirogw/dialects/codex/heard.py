@@ -324,8 +324,11 @@ class WebSearch(Item):
 
     def done(self, item: Json) -> None:
         action = object_of(item, "action")
+        if action.get("type", "search") != "search":  # a page that it opened, or looked through
+            self.out.events.append(NativeItem(self.out.take(), item))
+            return
         queries = [query for query in _list(action, "queries") if query.__class__ is str]
-        query = _string(action, "query") or ", ".join(queries) or _string(action, "url")
+        query = _string(action, "query") or ", ".join(queries)
         sources = [source for source in _list(action, "sources") if source.__class__ is dict]
         found = [{"title": _string(source, "title") or _string(source, "url"), "url": _string(source, "url")}
                  for source in sources if _string(source, "url")]  # fmt: skip

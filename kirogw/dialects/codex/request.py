@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import orjson
 
-from kirogw.conversation import Conversation, Part, Search, Thinking, Thought
+from kirogw.conversation import Conversation, Part, Search, Thought
 from kirogw.dialects import clean, dialect, efforts, names, touch
 from kirogw.dialects.codex.models import USUAL
 from kirogw.dialects.codex.rules import obey
 from kirogw.dialects.codex.shape import Form, Shape, Terms
-from kirogw.dialects.codex.tools import declared, fits_strict, renamed
+from kirogw.dialects.codex.tools import SEARCH, declared, fits_strict, renamed
 from kirogw.dialects.dialect import Login, Model, Prepared, Target
 from kirogw.dialects.responses import items, tools
 from kirogw.dialects.seals import unseal
@@ -26,6 +26,8 @@ from kirogw.wire import Json, Request
 
 INSTRUCTIONS: Final = "Answer what the user asks."
 """Where the client sent no system text: there must be some."""
+SOURCES: Final = "web_search_call.action.sources"
+CONTEXTS: Final = ("auto", "current_turn", "all_turns")
 LONGEST_KEY: Final = 64  # characters of a cache key
 NAME: Final = "answer"  # of a schema that has none
 PRIORITY: Final = "priority"  # the one service tier that is taken
@@ -52,11 +54,10 @@ def prepare(conversation: Conversation, target: Target, given: dialect.Terms) ->
 
 
 def _form(conversation: Conversation, model: Model, given: dialect.Terms) -> Form:
-    """`plain`: the first one was refused. The lite form has no web search. (codex 6)"""
+    """`plain`: the first one was refused. Only the lite form has no web search. (codex 6)"""
     if given.kind == "siwc":
         return "shared"
-    lite = model.lite and not conversation.search
-    return "classic" if lite is given.plain else "lite"
+    return "classic" if conversation.search or model.lite is given.plain else "lite"
 
 
 def _names(conversation: Conversation) -> dict[tuple[str, str], str]:
@@ -122,8 +123,11 @@ BODIES: Final = {"classic": _classic, "lite": _lite, "shared": _shared}
 
 
 def _common(conversation: Conversation, terms: Terms, session: str) -> Json:
-    body: Json = {"store": False, "stream": True, "include": ["reasoning.encrypted_content"]}
-    if reasoning := _reasoning(conversation.thinking, terms):
+    include = ["reasoning.encrypted_content"]
+    if _wants_sources(conversation) and not terms.plain:
+        include.append(SOURCES)
+    body: Json = {"store": False, "stream": True, "include": include}
+    if reasoning := _reasoning(conversation, terms):
         body["reasoning"] = reasoning
     text = _text(conversation, terms)
     if text:
@@ -135,6 +139,12 @@ def _common(conversation: Conversation, terms: Terms, session: str) -> Json:
     if conversation.options.get("service_tier") == PRIORITY:
         body["service_tier"] = PRIORITY
     return body
+
+
+def _wants_sources(conversation: Conversation) -> bool:
+    """The pages that a search has found: for a client of the Responses API if it asks for them, for others always."""
+    options = conversation.options
+    return conversation.search is not None and (bool(options.get("sources")) or "web_search" not in options)
 
 
 # What is in them
@@ -172,27 +182,33 @@ def _choice(conversation: Conversation) -> Any:
     choice = conversation.choice
     if conversation.search and conversation.search.forced:
         return "required"
-    kinds = {tool.name: tool.kind for tool in conversation.tools}
+    known = {tool.name: {"type": tool.kind, "name": tool.name} for tool in conversation.tools}
+    if conversation.search:
+        known.setdefault(SEARCH, {"type": SEARCH})
     if choice.mode == "named":
-        return {"type": kinds[choice.name], "name": choice.name}
+        return known.get(choice.name, "required")
     if choice.allowed:
-        allowed = [{"type": kinds[name], "name": name} for name in choice.allowed]
+        allowed = [known[name] for name in choice.allowed]
         return {"type": "allowed_tools", "mode": "required" if choice.mode == "any" else "auto", "tools": allowed}
     return "required" if choice.mode == "any" else choice.mode
 
 
-def _reasoning(thinking: Thinking, terms: Terms) -> Json:
+def _reasoning(conversation: Conversation, terms: Terms) -> Json:
     """What the client said nothing of is the model's own to decide. A model that can not be without thinks little."""
+    thinking, context = conversation.thinking, conversation.options.get("reasoning_context")
     off = thinking.mode == "off" or thinking.effort == "none"
     wish = "none" if off else thinking.effort or efforts.level_of(thinking.budget)
     reasoning: Json = {}
     if effort := efforts.nearest(wish, terms.model.efforts or USUAL):
         reasoning["effort"] = effort
     wanted = not off and (thinking.mode != "default" or bool(wish))
-    if summary := thinking.summary or ("auto" if wanted and thinking.shown else ""):
+    summary = thinking.summary or ("auto" if wanted and thinking.shown else "none")
+    if summary != "none":
         reasoning["summary"] = summary
     if terms.form == "lite":
         reasoning["context"] = "all_turns"
+    elif context in CONTEXTS and not (terms.form == "shared" and terms.plain):
+        reasoning["context"] = context
     return reasoning
 
 

@@ -21,6 +21,7 @@ RULES: Final[tuple[Rule, ...]] = (
     cleaned.all_text_is_clean,
     turns.the_system_text_is_stable,
     turns.pictures_are_what_they_say,
+    turns.pictures_have_the_detail_that_the_form_takes,
     turns.documents_are_files_or_text,
     # who says what
     turns.parts_stand_with_who_may_say_them,

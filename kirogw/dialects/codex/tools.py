@@ -14,6 +14,8 @@ from kirogw.dialects.responses import items
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
+SEARCH: Final = "web_search"
+"""ChatGPT's own, where a choice names it."""
 DEEPEST: Final = 100  # levels of schemas in schemas
 _DROPPED: Final = frozenset({"$schema", "cache_control", "defer_loading"})
 _LISTS: Final = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -37,6 +39,10 @@ def only_allowed_tools_are_declared(conversation: Conversation, terms: Terms) ->
     if choice.mode in ("any", "named") and not tools and not conversation.search:
         raise BadRequest("tool_choice asks for a tool call, but the request declares no tools", param="tool_choice")
     wanted = {choice.name} if choice.mode == "named" else set(choice.allowed)
+    if conversation.search:
+        wanted.discard(SEARCH)
+        if choice.mode == "named" and not wanted:
+            return conversation if terms.form == "classic" else _with(conversation, ())
     if missing := wanted - {tool.name for tool in tools}:
         raise BadRequest(f"tool_choice names a tool that is not declared: {min(missing)!r}", param="tool_choice")
     if not wanted or (terms.form == "classic" and all(map(_has_a_choice, (t for t in tools if t.name in wanted)))):

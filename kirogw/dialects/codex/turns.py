@@ -16,6 +16,7 @@ from kirogw.errors import BadRequest
 GO_ON: Final = "Continue"
 """What the user says where the client sent no word at all."""
 LIMITS: Final = attached.Limits("ChatGPT", 20_000_000)
+DETAILS: Final = ("low", "high", "auto", "original")
 PDF: Final = "application/pdf"
 DOCUMENT: Final = "document.pdf"
 """The name of a file that has none."""
@@ -34,6 +35,18 @@ def pictures_are_what_they_say(conversation: Conversation, terms: Terms) -> Conv
     A picture that was not fetched, or that the model can not see, becomes text; one that nobody can read is an error.
     """
     return attached.each(conversation, lambda part, at: attached.picture(part, at, terms.model, LIMITS))
+
+
+def pictures_have_the_detail_that_the_form_takes(conversation: Conversation, terms: Terms) -> Conversation:
+    """How closely a picture is looked at, Responses Lite decides by itself; elsewhere OpenAI's words hold. (codex 6)"""
+    known = () if terms.form == "lite" else DETAILS
+
+    def change(part: Part, at: str) -> Part:
+        if type(part) is Image and part.detail and part.detail not in known:
+            return replace(part, detail="")
+        return part
+
+    return attached.each(conversation, change)
 
 
 def documents_are_files_or_text(conversation: Conversation, terms: Terms) -> Conversation:

@@ -46,9 +46,10 @@ def _image(part: Json, at: str) -> Part | None:
         url = need(part["image_url"], "url", str, at + "image_url.")
     else:
         url = need(part, "image_url", str, at)
+    detail = may(part, "detail", str, "", at)
     if (inline := data_url(url)) is not None:
-        return Image(inline[1], inline[0], at=at[:-1])
-    return Image(url=url, at=at[:-1])
+        return Image(inline[1], inline[0], detail=detail, at=at[:-1])
+    return Image(url=url, detail=detail, at=at[:-1])
 
 
 def _file(part: Json, at: str) -> Part | None:
@@ -88,7 +89,8 @@ def written_part(part: Part) -> Json:
 
 def _written_image(image: Image) -> Json:
     url = f"data:{image.media or media_of(image.data)};base64,{image.data}" if image.data else image.url
-    return {"type": "input_image", "image_url": url}
+    detail = {"detail": image.detail} if image.detail else {}
+    return {"type": "input_image", "image_url": url, **detail}
 
 
 def _written_document(document: Document) -> Json:

@@ -138,8 +138,12 @@ def _search(body: Json, search: Search | None, forced: bool) -> Search | None:
 
 
 def _options(body: Json, offer: tools.Offer) -> dict[str, Any]:
-    """Under OpenAI's names; of `text` and `reasoning` their members. `web_search` is that tool as it was defined."""
+    """Under OpenAI's names; of `text` and `reasoning` their members. `web_search` is that tool as it was defined,
+    `sources` whether its pages are to be told.
+    """
     found = options(body, OPTIONS)
+    if "web_search_call.action.sources" in strings(body, "include"):
+        found["sources"] = True
     if verbosity := may(may(body, "text", dict, {}), "verbosity", str, "", "text."):
         found["verbosity"] = verbosity
     if context := may(may(body, "reasoning", dict, {}), "context", str, "", "reasoning."):

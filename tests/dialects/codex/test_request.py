@@ -85,9 +85,11 @@ def refused(request, kind="codex", **options):
 @pytest.mark.parametrize("door", ["codex", "siwc"])
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_golden(path, door):
-    """UPDATE_GOLDEN=1 writes what ChatGPT gets; then read the diff."""
-    case = json.loads(path.read_text())
-    conversation = READERS[case["face"]](case["sent"], {}).conversation
+    """The requests of Kiro's golden files, for a model of ChatGPT's. UPDATE_GOLDEN=1 writes what it gets; then read the
+    diff.
+    """
+    case, asked = json.loads(path.read_text()), json.loads((path.parents[1] / "kiro" / path.name).read_text())
+    conversation = READERS[asked["face"]]({**asked["sent"], "model": case["model"]}, {}).conversation
     meant = CODEX.resolve(conversation.model, MODELS)
     made = CODEX.prepare(conversation, meant, replace(TERMS, kind=door))
     names = [[*name, own] for name, own in made.state.names.items()]
@@ -100,7 +102,7 @@ def test_golden(path, door):
 
 
 def test_the_captures_go_through():
-    assert len(GOLDEN) >= 6
+    assert len(GOLDEN) >= 10
 
 
 # Laws
@@ -284,6 +286,7 @@ EFFORTS = [
     pytest.param(Thinking(), {}, id="nothing said"),
     pytest.param(Thinking("adaptive", "medium"), {"effort": "medium", "summary": "auto"}, id="a level"),
     pytest.param(Thinking("adaptive", "medium", shown=False), {"effort": "medium"}, id="not shown"),
+    pytest.param(Thinking("adaptive", "medium", summary="none"), {"effort": "medium"}, id="no summary"),
     pytest.param(Thinking("adaptive", "low", summary="detailed"), {"effort": "low", "summary": "detailed"}, id="a summary"),
     pytest.param(Thinking("adaptive", "max"), {"effort": "xhigh", "summary": "auto"}, id="more than it has"),
     pytest.param(Thinking("adaptive", "minimal"), {"effort": "low", "summary": "auto"}, id="less than it has"),
@@ -340,6 +343,42 @@ def test_the_web_search(search, options, said):
     """A model of the Lite form is asked in the classic one, which has it."""
     for to in (OLD, SOL):
         assert body(talk(user("hi"), search=search, options=options), to)["tools"] == [said]
+
+
+def test_what_a_search_has_found_is_told():
+    """To a client of the Responses API if it asks, as OpenAI does; without, where ChatGPT refused that."""
+    native = {"web_search": {"type": "web_search"}}
+    for options, told in (({}, True), (native, False), ({**native, "sources": True}, True)):
+        asked = talk(user("hi"), search=Search(), options=options)
+        assert ("web_search_call.action.sources" in body(asked)["include"]) is told
+        assert body(asked, plain=True)["include"] == ["reasoning.encrypted_content"]
+        assert "instructions" in body(asked, plain=True), "no other form has a search"
+    assert len(body(talk(user("hi")))["include"]) == 1
+
+
+def test_a_choice_of_the_search():
+    """Beside other tools, too."""
+    search = {"type": "web_search"}
+    named = talk(user("hi"), tools=(READ,), search=Search(), choice=Choice("named", "web_search"))
+    assert (body(named)["tool_choice"], len(body(named)["tools"])) == (search, 2)
+    shared = body(named, kind="siwc")
+    assert (shared["tool_choice"], shared["tools"], shared["input"][0]["type"]) == (search, [search], "message")
+    both = talk(user("hi"), tools=(READ,), search=Search(), choice=Choice("any", allowed=("web_search", "read")))
+    assert body(both)["tool_choice"]["tools"] == [search, {"type": "function", "name": "read"}]
+    assert refused(sent(named)) is refused(sent(both)) is refused(sent(named, kind="siwc"), "siwc") is None
+
+
+def test_which_turns_thinking_counts():
+    for kind, to, context in (("codex", OLD, "current_turn"), ("codex", SOL, "all_turns"), ("siwc", SOL, "current_turn")):
+        got = body(talk(user("hi"), options={"reasoning_context": "current_turn"}), to, kind=kind)
+        assert got["reasoning"] == {"context": context}
+    assert "reasoning" not in body(talk(user("hi"), options={"reasoning_context": "some"}))
+
+
+def test_how_closely_a_picture_is_looked_at():
+    for to, detail, said in ((OLD, "high", {"detail": "high"}), (OLD, "close", {}), (SOL, "high", {})):
+        (part,) = body(talk(user(Image(PNG, "image/png", detail=detail))), to)["input"][0]["content"]
+        assert part == {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}", **said}
 
 
 def test_a_forced_search():
