@@ -84,6 +84,7 @@ class AnswerWriter:
     def __init__(self, heading: Heading, ask: Ask) -> None:
         self._heading, self._asked = heading, ask.usage
         self._prompt: str = ask.echo.get("prompt", "")
+        self._part, self._said = -1, False
         self._stop: Stop | None = None
         self._usage = Usage(input=heading.input)
         head, tail = line(self._chunk([]))[:-1].split(b'"choices":[]')
@@ -98,12 +99,21 @@ class AnswerWriter:
         for event in events:
             kind = type(event)
             if kind is TextDelta:
-                out += (self._head, quoted(event.text), self._tail)  # type: ignore[union-attr]
+                self._text(event, out)  # type: ignore[arg-type]
             elif kind is Stop:
                 self._stop = event  # type: ignore[assignment]
             elif kind is Usage:
                 self._usage = event  # type: ignore[assignment]
         return b"".join(out)
+
+    def _text(self, event: TextDelta, out: list[bytes]) -> None:
+        """A blank line stands between texts that are parts of their own."""
+        if event.part != self._part:
+            if self._said:
+                out += (self._head, b'"\\n\\n"', self._tail)
+            self._part = event.part
+        self._said = self._said or bool(event.text)
+        out += (self._head, quoted(event.text), self._tail)
 
     def beat(self) -> bytes:
         return PING
@@ -126,7 +136,7 @@ class AnswerWriter:
 
 def whole(answer: Answer, heading: Heading, ask: Ask) -> Json:
     """The answer that is not streamed: what the SDKs collect from the stream."""
-    text = "".join(block.text for block in answer.blocks if block.kind == "text")
+    text = "\n\n".join(block.text for block in answer.blocks if block.kind == "text" and block.text)
     choice = _choice(ask.echo.get("prompt", "") + text, answer.stop)
     return {**_completion(heading), "choices": [choice], "usage": usage(answer.usage)}
 

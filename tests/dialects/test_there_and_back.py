@@ -55,7 +55,7 @@ TOOLS = tuple(tools.read_tools({"tools": DEFINITIONS}).tools)
 GONE = Tool("gone")
 HAND = {"custom": TEXTS.map(lambda text: {"input": text}), "search": TEXTS.map(lambda text: {"query": text}),
         "shell": st.lists(TEXTS, min_size=1, max_size=2).map(lambda words: {"command": words, "timeout_ms": 5})}  # fmt: skip
-PICTURES = st.sampled_from([Image(PNG, "image/png"), Image(url="https://example.org/a.png")])
+PICTURES = st.sampled_from([Image(PNG, "image/png", detail="high"), Image(url="https://example.org/a.png")])
 FILES = st.sampled_from([
     Document("a.pdf", "application/pdf", PDF), Document("notes", "text/plain", text="some notes"),
     Document("b.pdf", url="https://example.org/b.pdf"),
@@ -116,7 +116,7 @@ def conversations(draw):
 EVERYTHING = Conversation(
     "m", (
         Turn("system", (Text("Be brief."),)),
-        Turn("user", (Text("Look"), Document("notes", "text/plain", text="some notes"),
+        Turn("user", (Text("Look"), Image(PNG, "image/png", detail="low"), Document("notes", "text/plain", text="some notes"),
                       Document("b.pdf", url="https://example.org/b.pdf"))),
         Turn("model", (Text("I look.", "commentary"), Thought("So.", "gAAAA"), Call("c1", "tool_search", {}, kind="search"),
                        Native({"type": "compaction"}), Call("c2", "files__tell", {"input": "a"}, None, "files", "custom"),
@@ -172,6 +172,11 @@ def texts_as_files(part):
     if isinstance(part, Document) and part.text:
         return Text(f"Document: {part.name}\n\n{part.text}")
     return part
+
+
+@parts_are
+def details_of_pictures(part):
+    return replace(part, detail="") if isinstance(part, Image) else part
 
 
 @parts_are
@@ -277,6 +282,11 @@ def budgets_of_thinking(conversation):
     return replace(conversation, thinking=Thinking(mode, effort, summary=thinking.summary))
 
 
+def silence_about_summaries(conversation):
+    thinking = conversation.thinking
+    return replace(conversation, thinking=replace(thinking, summary="none")) if thinking.effort and not thinking.summary else conversation
+
+
 def summaries_of_thinking(conversation):
     return replace(conversation, thinking=replace(conversation.thinking, summary=""))
 
@@ -300,12 +310,14 @@ LOSSES = {
         budgets_of_thinking, summaries_of_thinking,
     ],
     "messages": [
-        phases, native_items, kinds_of_files_by_address, namespaces_and_kinds, native_definitions, strictness,
+        phases, native_items, kinds_of_files_by_address, namespaces_and_kinds, native_definitions,
+        details_of_pictures, strictness,
         tools_that_are_allowed, json_of_any_form, summaries_of_thinking,
     ],
     "responses": [
         failures_but_for_a_word, texts_as_files, borders_of_turns, turns_of_the_first_instructions,
-        doubts_about_strictness, places_of_tools_that_were_found, budgets_of_thinking, stop_sequences,
+        doubts_about_strictness, places_of_tools_that_were_found, budgets_of_thinking, silence_about_summaries,
+        stop_sequences,
     ],
 }  # fmt: skip
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

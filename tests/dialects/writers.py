@@ -126,7 +126,8 @@ def chat_part(part):
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     if isinstance(part, Image):
-        return {"type": "image_url", "image_url": {"url": data_url(part) if part.data else part.url}}
+        detail = {"detail": part.detail} if part.detail else {}
+        return {"type": "image_url", "image_url": {"url": data_url(part) if part.data else part.url, **detail}}
     if part.text:
         return {"type": "text", "text": f"Document: {part.name}\n\n{part.text}"}
     return {"type": "file", "file": {"filename": part.name, "file_data": data_url(part) if part.data else part.url}}

@@ -66,7 +66,7 @@ class AnswerWriter:
         self._custom: frozenset[str] = ask.echo.get("custom", frozenset())
         self._calls: dict[int, _Call] = {}
         self._sources: list[Json] = []
-        self._parted = False  # a message of several has begun,
+        self._part = -1  # the text that is being told,
         self._since = 0  # after so many characters
         self._said = 0
         self._stop: Stop | None = None
@@ -111,15 +111,17 @@ class AnswerWriter:
         return _event(error_body(error))
 
     def _text(self, event: TextDelta, out: list[bytes]) -> None:
+        if event.part != self._part:
+            self._another(event.part, out)
         self._said += len(event.text)
         out += (self._text_head, quoted(event.text), self._text_tail)
 
-    def _another(self, event: TextPhase, out: list[bytes]) -> None:
-        """One message more, where this API has one for all: a blank line between them."""
-        if self._parted:
+    def _another(self, part: int, out: list[bytes]) -> None:
+        """One text more, where this API has one for all: a blank line between them."""
+        if self._said:
             out += (self._text_head, b'"\\n\\n"', self._text_tail)
             self._said += 2
-        self._parted, self._since = True, self._said
+        self._part, self._since = part, self._said
 
     def _thought(self, event: ThoughtDelta, out: list[bytes]) -> None:
         out += (self._thought_head, quoted(event.text), self._text_tail)
@@ -184,7 +186,7 @@ WRITE: Final[dict[type, Callable[[AnswerWriter, Any, list[bytes]], None]]] = {
     TextDelta: AnswerWriter._text, ThoughtDelta: AnswerWriter._thought, CallStart: AnswerWriter._call,
     CallDelta: AnswerWriter._arguments, SearchResult: AnswerWriter._found, Stop: AnswerWriter._stopping,
     Usage: AnswerWriter._used, ThoughtSeal: AnswerWriter._nothing, HiddenThought: AnswerWriter._nothing,
-    SearchCall: AnswerWriter._nothing, NativeItem: AnswerWriter._nothing, TextPhase: AnswerWriter._another,
+    SearchCall: AnswerWriter._nothing, NativeItem: AnswerWriter._nothing, TextPhase: AnswerWriter._nothing,
     Citation: AnswerWriter._cited,
 }  # fmt: skip
 
@@ -231,15 +233,11 @@ def _finish(stop: Stop, legacy: bool) -> str:
 
 
 def _text(blocks: list[Block]) -> tuple[str, list[Json]]:
-    """One message of them all, as it is streamed: a blank line between those that were messages of their own; and what
-    it cites.
-    """
-    text, since, parted = "", 0, False
-    cited: list[Json] = []
+    """One message of them all, as it is streamed, with a blank line between two; and what it cites."""
+    text, cited = "", []
     for block in blocks:
-        if block.phase:
-            text += "\n\n" * parted
-            parted, since = True, len(text)
+        text += "\n\n" if text and block.text else ""
+        since = len(text)
         text += block.text
         cited += [_citation(one, since) for one in block.citations]
     return text, cited

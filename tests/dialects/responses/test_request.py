@@ -42,7 +42,7 @@ def test_all_at_once():
         Choice("any", parallel=False), (), 7, Thinking("adaptive", "high", summary="auto"),
         Format({"description": "Names.", "type": "array"}, "n", True), Search(2, ("example.org",)), "s",
         options={"temperature": 1, "prompt_cache_key": "k", "verbosity": "low", "reasoning_context": "all_turns",
-                 "web_search": WEB},
+                 "web_search": WEB, "sources": True},
     )  # fmt: skip
     assert ask.stream
     assert (ask.echo["seals"], ask.echo["sources"], ask.echo["store"]) == (True, True, False)
@@ -100,8 +100,8 @@ def test_what_asks_for_nothing_is_fine(name):
         (None, Thinking()),
         ({}, Thinking()),
         ({"effort": None, "summary": None}, Thinking()),
-        ({"effort": "none"}, Thinking("off", "none")),
-        ({"effort": "minimal"}, Thinking("adaptive", "minimal")),
+        ({"effort": "none"}, Thinking("off", "none", summary="none")),
+        ({"effort": "minimal"}, Thinking("adaptive", "minimal", summary="none")),
         ({"effort": "max", "generate_summary": "concise"}, Thinking("adaptive", "max", summary="concise")),
         ({"summary": "none"}, Thinking()),
     ],
