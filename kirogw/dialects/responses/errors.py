@@ -8,7 +8,17 @@ from typing import Final
 from kirogw.dialects import openai
 from kirogw.dialects.clients import CAP, WAITS
 from kirogw.dialects.dialect import Client, ErrorReply
-from kirogw.errors import BadRequest, Busy, FormatMissed, GatewayError, Overloaded, QuotaUsed, TooLong, UpstreamFailed
+from kirogw.errors import (
+    BadRequest,
+    Busy,
+    FormatMissed,
+    GatewayError,
+    Overloaded,
+    QuotaUsed,
+    ShuttingDown,
+    TooLong,
+    UpstreamFailed,
+)
 from kirogw.wire import Json
 
 CODES: Final[dict[type[GatewayError], str]] = {
@@ -20,6 +30,7 @@ CODES: Final[dict[type[GatewayError], str]] = {
     Busy: "rate_limit_exceeded",  # waits as long as the words say, and asks again
     Overloaded: "slow_down",  # asks again
     UpstreamFailed: "server_error",  # asks again
+    ShuttingDown: "server_error",
     FormatMissed: "invalid_prompt",  # it was asked twice already
 }
 
@@ -31,8 +42,6 @@ def error(error: GatewayError, client: Client, request_id: str) -> ErrorReply:
 def failure(error: GatewayError) -> Json:
     """The member `error` of a response that failed."""
     code = next(CODES[cls] for cls in type(error).__mro__ if cls in CODES)
-    if error.passes and code == "invalid_prompt":
-        code = "server_error"
     words = openai.message(error)
     if code == "rate_limit_exceeded":
         wait = error.wait if error.wait is not None else WAITS[Busy]
