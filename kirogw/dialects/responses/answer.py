@@ -40,6 +40,7 @@ from kirogw.wire import Json
 
 INCOMPLETE: Final = {"max_tokens": "max_output_tokens", "window": "max_output_tokens", "refusal": "content_filter"}
 """The reasons for which an answer is not whole, in OpenAI's words. All others are an end."""
+TAIL: Final = b',"sequence_number":%d}\n\n'
 
 
 class _Text:
@@ -145,7 +146,8 @@ class AnswerWriter:
         if text is None or event.part != self._part:
             text = self._open_text(event.part, out)
         text.pieces.append(event.text)
-        out += (text.head, quoted(event.text), self._tail())
+        number, self._count = self._count, self._count + 1
+        out += (text.head, quoted(event.text), TAIL % number)
 
     def _write_phase(self, event: TextPhase, out: list[bytes]) -> None:
         """The message begins with its first word, so that one without any is none."""
@@ -340,7 +342,7 @@ class AnswerWriter:
 
     def _tail(self) -> bytes:
         number, self._count = self._count, self._count + 1
-        return b',"sequence_number":%d}\n\n' % number
+        return TAIL % number
 
 
 WRITE: Final[dict[type, Callable[[AnswerWriter, Any, list[bytes]], None]]] = {
