@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Final
 
 import orjson
@@ -16,6 +17,7 @@ from kirogw.dialects.dialect import Face
 from kirogw.errors import BadRequest, BodyTooLarge, GatewayError, NotFound, WrongMethod
 from kirogw.web import guard
 from kirogw.web.admin import fault
+from kirogw.wire import Json
 
 
 def add_handlers(app: Flask) -> None:
@@ -53,9 +55,16 @@ def gateway_error(error: GatewayError) -> Response:
 
 def _in_the_words_of_a_face(error: GatewayError) -> Response:
     reply = face_of_request().error(error, client_of(request.headers.get("User-Agent", "")), g.request_id)
+    _date(reply.body["error"])
     response = Response(orjson.dumps(reply.body), reply.status, mimetype="application/json")
     response.headers.update(reply.headers)
     return response
+
+
+def _date(said: Json) -> None:
+    """When a limit is over, by the clock, which faces do not know: of all that is said Codex reads only this."""
+    if "resets_in_seconds" in said:
+        said["resets_at"] = int(time.time()) + said["resets_in_seconds"]
 
 
 def http_error(error: HTTPException) -> Response:

@@ -1,12 +1,13 @@
 """Whatever goes wrong inside: the caller's words, a status, and no traceback."""
 
 import logging
+import time
 
 import pytest
 from werkzeug.exceptions import BadRequest, ImATeapot, RequestEntityTooLarge
 
 from kirogw import observed
-from kirogw.errors import GatewayError
+from kirogw.errors import GatewayError, QuotaUsed
 from kirogw.web import failures
 from kirogw.web.state import State
 from tests.system.talk import FACES, PATHS, ask, failure, finished
@@ -80,3 +81,17 @@ def test_in_a_foreign_application_nothing_else_is_touched(client):
     """No cookies, no session, and only the headers that belong there."""
     reply = client.get("/health")
     assert set(reply.headers.keys()) == {"Content-Type", "Content-Length", "x-request-id", "request-id"}
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
+def test_codex_hears_when_a_limit_is_over(app, path):
+    """By the clock, which is all that it shows."""
+    with app.test_request_context(path, headers={"User-Agent": "codex_exec/0.169.0 (x) y"}):
+        app.preprocess_request()
+        before = int(time.time())
+        error = failures.gateway_error(QuotaUsed("Used up.", wait=99.5)).json["error"]
+    assert (error["type"], error["resets_in_seconds"]) == ("usage_limit_reached", 100)
+    assert before + 100 <= error["resets_at"] <= int(time.time()) + 100
+    with app.test_request_context(path, headers={"User-Agent": "other"}):
+        app.preprocess_request()
+        assert "resets_at" not in failures.gateway_error(QuotaUsed("Used up.", wait=99.5)).json["error"]
