@@ -216,9 +216,8 @@ def grammars(conversation):
     return replace(conversation, tools=tuple(map(changed, conversation.tools)))
 
 
-def strictness(conversation):
-    return replace(conversation, tools=tuple(replace(tool, strict=None) for tool in conversation.tools),
-                   format=conversation.format and replace(conversation.format, strict=None))  # fmt: skip
+def strictness_of_formats(conversation):
+    return replace(conversation, format=conversation.format and replace(conversation.format, strict=None))
 
 
 def doubts_about_strictness(conversation):
@@ -311,7 +310,7 @@ LOSSES = {
     ],
     "messages": [
         phases, native_items, kinds_of_files_by_address, namespaces_and_kinds, native_definitions,
-        details_of_pictures, strictness,
+        details_of_pictures, strictness_of_formats,
         tools_that_are_allowed, json_of_any_form, summaries_of_thinking,
     ],
     "responses": [

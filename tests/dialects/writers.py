@@ -148,7 +148,8 @@ def messages(conversation):
             {"type": "text", "text": text} for text in conversation.system],
         "messages": [{"role": ROLES[turn.role], "content": [block(part) for part in turn.parts if not isinstance(part, Native)]}
                      for turn in conversation.turns],
-        "tools": [{"name": tool.name, "description": tool.description, "input_schema": tool.schema}
+        "tools": [{"name": tool.name, "description": tool.description, "input_schema": tool.schema,
+                   "strict": tool.strict}
                   for tool in conversation.tools],
         "stop_sequences": list(conversation.stops),
     }  # fmt: skip

@@ -87,7 +87,8 @@ def _own(tool: Json, at: str) -> Tool:
     description = may(tool, "description", str, "", at)
     if examples := may(tool, "input_examples", list, [], at):
         description = "\n\n".join((description, "Examples of its input:", *map(compact, examples))).lstrip()
-    return Tool(need(tool, "name", str, at), description, need(tool, "input_schema", dict, at))
+    strict: bool | None = tool["strict"] if tool.get("strict").__class__ is bool else None
+    return Tool(need(tool, "name", str, at), description, need(tool, "input_schema", dict, at), strict=strict)
 
 
 def _search(tool: Json, at: str) -> Search:
