@@ -109,6 +109,9 @@ class Keeping(Passing):
 
     def watched(self, source: Source) -> Source:
         """`source`, until the answer is cancelled."""
+        return self._until_cancelled(source) if self._stores else source
+
+    def _until_cancelled(self, source: Source) -> Source:
         with contextlib.closing(source):
             for batch in source:
                 if self._cancelled:
