@@ -5,7 +5,7 @@ import json
 
 from kirogw.twin.codex.mishaps import BUSY, CAPACITY, NAMED, OVERLOADED, POLICY, TOO_LONG, UNVERIFIED
 from tests.system import cases
-from tests.system.cases import EITHER, HALVES, IMPATIENT, PLAIN, QUICK, REFUSING, STALLED, TEXT, WHOLES, set_to
+from tests.system.cases import EITHER, HALVES, IMPATIENT, PLAIN, QUICK, REFUSING, STALLED, WHOLES, set_to
 from tests.system.stand import brought_in
 
 MODEL = "gpt-5.5"

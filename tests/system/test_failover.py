@@ -4,28 +4,30 @@ import itertools
 
 import pytest
 
-from kirogw.dialects.kiro.faults import LOST, TABLE
-from tests.system.failover import markdown, stable, table
+from tests.system import failover
+from tests.system.failover import markdown, stable
+from tests.system.faults import TABLES
 from tests.system.running import TOP
 
 pytestmark = pytest.mark.timeout(300)  # the first test plays the whole table
-ROWS = {row.name: row for row in (*TABLE, *LOST.values())}
+ROWS = {side: {row.name: row for row in rows} for side, rows in TABLES.items()}
 
 
 @pytest.fixture(scope="module")
 def played():
-    return table()
+    return failover.played()
 
 
 @pytest.fixture(scope="module")
 def alone(played):
     """(case, form, result) of each question with one account failing."""
-    return [(case, form, one) for rows in played.values() for case, results, _ in rows for form, one in results.items()]
+    return [(row[0], form, one) for table in played.values() for rows in table.values() for row in rows for form, one in row[1].items()]
 
 
 @pytest.fixture(scope="module")
 def together(played):
-    return [(case, form, one) for rows in played.values() for case, _, results in rows for form, one in results.items()]
+    return [(row[0], form, one) for table in played.values() for rows in table.values() for row in rows if len(row) > 2
+            for form, one in row[2].items()]  # fmt: skip
 
 
 def test_the_page_is_what_is_printed(played):
@@ -33,9 +35,13 @@ def test_the_page_is_what_is_printed(played):
     assert stable(page) == stable(markdown(played)), "write it anew: make failover > docs/failover.md"
 
 
+OTHERS = ("stale", "needs-login", "refresh-failed", "renew-failed")  # are no rows of a provider's table
+
+
 def test_a_client_sees_nothing_of_what_another_account_can_serve(alone):
     for case, _, one in alone:
-        if one.rules and all(rule in ("stale", "needs-login", "refresh-failed") or ROWS[rule].elsewhere for rule in one.rules):
+        rows = ROWS[case.side]
+        if one.rules and all(rule in OTHERS or rows[rule].elsewhere for rule in one.rules):
             assert one.heard.clean or one.heard.in_band, case.name
             assert one.served == (0 if one.heard.in_band else one.asked[-1] if one.asked else 2), case.name
 
@@ -59,9 +65,20 @@ def test_who_rests_says_why(alone):
 
 def test_what_is_no_fault_of_an_account_makes_none_rest(played):
     ours = ("The conversation is too long", "The request is at fault", "The way there", "An edge refuses the machine")
-    assert {one.state for name in ours for _, results, _ in played[name] for one in results.values()} == {"ready"}
-    short = [one.state for _, results, _ in played["The model is short"] for one in results.values()]
-    assert all(state.endswith("of this model") for state in short)
+    for side in ("Kiro", "ChatGPT"):
+        table = played[side]
+        assert {one.state for name in ours for _, results, _ in table[name] for one in results.values()} == {"ready"}
+        short = [one.state for _, results, _ in table["The model is short"] for one in results.values()]
+        assert all(state.endswith("of this model") for state in short)
+
+
+def test_an_account_of_the_other_provider_takes_over(played):
+    """With its own kind of answer, and nobody who asks sees which it was."""
+    for rows in played["Both"].values():
+        for case, results in rows:
+            for one in results.values():
+                assert one.served in (0, 2), case.name
+                assert one.served or one.heard.in_band or one.heard.status == 400, case.name
 
 
 def test_the_next_question_goes_to_an_account_that_is_ready(alone):
