@@ -69,6 +69,7 @@ class Walk:
         means = Means(settings, post, now, sleep, host, known)
         ways: tuple[Way, ...] = (Kiro(means, port), ChatGpt(means))
         self._ways = {kind: way for way in ways for kind in way.kinds}
+        self._known = known
 
     # beginning
 
@@ -80,6 +81,10 @@ class Walk:
             raise BadRequest(f"there is no sign-in {kind!r}; there are {', '.join(KINDS)}", param="kind")
         flow = Flow(secrets.token_urlsafe(16), kind, "device", self._now() + BROWSER_LIFE,
                     label=param(params, "label"), into=param(params, "account"))  # fmt: skip
+        known = self._known(flow.into) if flow.into else None
+        if known and known.kind not in self._ways[kind].logins:
+            raise BadRequest(f"the login of {flow.into} is another provider's, so this one can not take its place",
+                             param="account")  # fmt: skip
         flow = self._ways[kind].begin(flow, params)
         return self.at(flow, self.ports(flow)[0] or NOBODY) if flow.step == "browser" else flow
 

@@ -132,6 +132,10 @@ class Way(Protocol):
     def kinds(self) -> tuple[str, ...]: ...
 
     @property
+    def logins(self) -> frozenset[str]:
+        """The kinds of logins of this provider: only an account of one of them can be renewed this way."""
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """Of this machine, where the browser comes back to."""
 

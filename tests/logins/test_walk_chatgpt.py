@@ -312,6 +312,14 @@ def test_somebody_else_does_not_take_an_account_over(stand, known):
     assert flow.step == "failed" and flow.reason.endswith("somebody else has signed in") and len(stand.kept) == 1
 
 
+@pytest.mark.parametrize("kind", ["portal", "builder-id"])
+def test_no_login_takes_the_place_of_another_providers(stand, known, kind):
+    with pytest.raises(BadRequest, match="another provider's") as caught:
+        stand.walk.start(kind, {"account": "account-1"})
+    assert caught.value.param == "account"
+    assert stand.walk.start("codex", {"account": "account-1"}).into == "account-1", "by the other door it may"
+
+
 def test_a_plan_whose_use_is_not_granted(stand):
     stand.twin.options.change({"plan_use": False})
     flow = stand.walk.start("chatgpt", {})

@@ -33,6 +33,7 @@ NO_CLIENT: Final = (
 
 class ChatGpt:
     kinds = ("chatgpt", "codex")
+    logins = frozenset({"codex", "siwc"})
     paths = (PATH,)
 
     def __init__(self, means: Means) -> None:

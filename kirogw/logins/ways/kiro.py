@@ -17,6 +17,7 @@ from kirogw.dialects.kiro.login import BUILDER_REGION
 from kirogw.dialects.kiro.signin import Client
 from kirogw.dialects.signin import Callback, Unable
 from kirogw.errors import BadRequest
+from kirogw.logins.profiles import SENDERS
 from kirogw.logins.way import Flow, Means, Outcome, failed, param, waiting
 
 HOWS: Final = ("device", "browser", "link")
@@ -24,6 +25,7 @@ HOWS: Final = ("device", "browser", "link")
 
 class Kiro:
     kinds = ("builder-id", "idc", "social", "portal")
+    logins = SENDERS | {"key"}
     paths = ("/oauth/callback", "/signin/callback")
 
     def __init__(self, means: Means, port: int = 0) -> None:
