@@ -130,7 +130,7 @@ def generate(here: State, face: Face, data: bytes) -> Response:
     id_ = identifier()
     keeping = KINDS.get(face.name, Passing)(here, g.caller, guard.parsed(data), id_)
     with keeping.placed():
-        ask = face.read(keeping.body, headers)
+        ask = face.read(keeping.body(), headers)
         entry.model = entry.asked = ask.conversation.model
         entry.stream = ask.stream
         source, estimate = _opened(here, ask, entry, headers.get(pins.HEADER, ""))

@@ -33,10 +33,15 @@ def owner_of(caller: Caller) -> str:
 
 
 class Passing:
-    """An answer that is not kept, in any face. `body` is what its face reads."""
+    """An answer that is not kept, in any face."""
 
     def __init__(self, here: State, caller: Caller, body: Json, id: str) -> None:
-        self.body = body
+        self._body = body
+
+    def body(self) -> Json:
+        """What the face reads, once: it may be large, and the answer takes long."""
+        body, self._body = self._body, {}
+        return body
 
     def placed(self) -> contextlib.AbstractContextManager[None]:
         """Around what may find a fault in `body`."""
@@ -56,8 +61,8 @@ class Passing:
 
 
 class Keeping(Passing):
-    """`body` is the request with all that it goes on from in its place; `id` the answer's, without prefix. Making one
-    raises NotKept, NotFound or StoreAway.
+    """Its `body` has all that the request goes on from in its place. `id` is the answer's, without prefix. Making one
+    raises NotKept, TooLong, NotFound or StoreAway.
     """
 
     def __init__(self, here: State, caller: Caller, body: Json, id: str) -> None:
@@ -67,7 +72,7 @@ class Keeping(Passing):
         self._stores = here.kept.keeps and body.get("store") is not False
         self._input = chain.own(body, id) if self._stores else []
         self._earlier = 0
-        self.body = self._complete(body if self._stores else {**body, "store": False})
+        self._body = self._complete(body if self._stores else {**body, "store": False})
         self._writer: Telling | None = None
         self._lock = threading.Lock()
         self._ended = self._cancelled = False

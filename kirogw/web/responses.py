@@ -108,7 +108,7 @@ def count(data: bytes) -> Response:
     """As an answer's first event would tell it. All fields are optional, the model too, which does not matter."""
     keeping = Keeping(state(), g.caller, guard.parsed(data), "")
     with keeping.placed():
-        ask = FACES["responses"].read({**keeping.body, "stream": False}, client_headers())
+        ask = FACES["responses"].read({**keeping.body(), "stream": False}, client_headers())
     return as_json({"object": "response.input_tokens", "input_tokens": state().gateway.count(ask.conversation)})
 
 
