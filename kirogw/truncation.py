@@ -13,7 +13,7 @@ from kirogw import tokens
 from kirogw.conversation import Conversation, Result, Turn
 
 ANSWER: Final = 8192  # tokens to leave for an answer whose length is not limited
-SLACK: Final = 0.05  # of the window: the count is an estimate
+SLACK: Final = 0.15  # of the window: the count is an estimate, and may be too low by as much
 
 
 def fitting(conversation: Conversation, window: int) -> Conversation:

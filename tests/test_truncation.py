@@ -34,8 +34,8 @@ def kept(turns, window, **members):
     ("share", "first"),
     [
         pytest.param(2.0, 0, id="fits"),
-        pytest.param(1.2, 4, id="a call goes with its result"),
-        pytest.param(0.6, 6, id="what is to be answered stays, with the calls after it"),
+        pytest.param(1.3, 4, id="a call goes with its result"),
+        pytest.param(0.7, 6, id="what is to be answered stays, with the calls after it"),
         pytest.param(0.01, 6, id="which may still be too long"),
     ],
 )
@@ -53,8 +53,8 @@ def test_only_for_those_who_ask():
 
 def test_the_answer_has_room():
     size = tokens.count_conversation(Conversation("m", LONG, ("Be brief.",)))
-    assert kept(LONG, round(size / 0.94), max_tokens=1) == LONG
-    assert kept(LONG, round(size / 0.94), max_tokens=round(size * 0.2)) == LONG[4:]
+    assert kept(LONG, round(size / 0.84), max_tokens=1) == LONG
+    assert kept(LONG, round(size / 0.84), max_tokens=round(size * 0.2)) == LONG[4:]
 
 
 ROLES = st.lists(st.sampled_from("umr"), min_size=1, max_size=12)
