@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 import orjson
@@ -37,3 +38,18 @@ class ToolMemo(Generic[T]):
             if len(self._kept) > NAMES:
                 self._kept = dict(list(self._kept.items())[NAMES // 2 :])
         return value
+
+
+class Changed:
+    """A change of tools that is worked out once for each: clients send the same tools with every request."""
+
+    def __init__(self, change: Callable[[Tool], Tool]) -> None:
+        self._change = change
+        self._known: ToolMemo[tuple[Tool, ...]] = ToolMemo()  # what takes its place, nothing where it is good as it is
+
+    def __call__(self, tool: Tool) -> Tool:
+        known = self._known.get(tool)
+        if known is None:
+            new = self._change(tool)
+            known = self._known.keep(tool, () if new is tool else (new,))
+        return known[0] if known else tool

@@ -34,7 +34,6 @@ class Reader:
     def __init__(self, names: Mapping[tuple[str, str], str], given: Reading) -> None:
         self.visible = False  # an event has been given
         self.whole = False  # the event has come that ends an answer
-        self.whole = False
         self.learned = False  # every answer tells how it ended
         self.cut_calls: list[str] = []
         self.cut_text = ""
@@ -164,7 +163,7 @@ class Reader:
             raise Refused(faults.lost("empty"))
         refusal = "".join(self._out.refusals)
         reason: Reason = "refusal" if refusal else "calls" if self._out.calls else "end"
-        self._end(Stop(reason, detail=refusal))
+        self._stop = Stop(reason, detail=refusal)
 
     def _incomplete(self, event: Json) -> None:
         """What is open has been cut off. An answer that was interrupted is none."""
@@ -179,10 +178,7 @@ class Reader:
             reason = "calls"
         if reason == "max_tokens" and not self.cut_calls:
             self.cut_text = "".join(self._out.texts)
-        self._end(Stop(reason, detail="".join(self._out.refusals)))
-
-    def _end(self, stop: Stop) -> None:
-        self._stop, self.whole = stop, True
+        self._stop = Stop(reason, detail="".join(self._out.refusals))
 
     def _take(self, response: Json) -> None:
         """The figures; and the items, where they came nowhere else."""

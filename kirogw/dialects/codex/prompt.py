@@ -10,9 +10,11 @@ from dataclasses import replace
 from typing import Final
 
 from kirogw.conversation import Choice, Conversation, Text, Turn
+from kirogw.dialects import clean
 from kirogw.dialects.codex.shape import Terms
 from kirogw.dialects.codex.tools import clean_schema, rooted
 from kirogw.dialects.fields import compact
+from kirogw.dialects.obey import saying
 
 JSON: Final = "Answer with one JSON object."
 _NO_OBJECT: Final = frozenset({"type", "anyOf", "oneOf", "allOf", "not", "enum", "const", "$ref"})
@@ -23,7 +25,7 @@ def missing_server_tools_are_told(conversation: Conversation, terms: Terms) -> C
     """A server tool that the client asked for and nobody here has: a model that is not told makes its results up."""
     if not conversation.left_out:
         return conversation
-    return _saying(conversation, f"These tools are not available in this session: {', '.join(conversation.left_out)}.",
+    return saying(conversation, f"These tools are not available in this session: {', '.join(conversation.left_out)}.",
                    left_out=())  # fmt: skip
 
 
@@ -34,7 +36,7 @@ def the_choice_is_told(conversation: Conversation, terms: Terms) -> Conversation
         return conversation
     if choice.mode == "none":
         return replace(conversation, choice=Choice())
-    return _saying(conversation, "Your next answer must call at least one tool.", choice=Choice())
+    return saying(conversation, "Your next answer must call at least one tool.", choice=Choice())
 
 
 def blocked_pages_are_told(conversation: Conversation, terms: Terms) -> Conversation:
@@ -43,7 +45,7 @@ def blocked_pages_are_told(conversation: Conversation, terms: Terms) -> Conversa
     if search is None or not search.blocked_domains:
         return conversation
     words = f"Do not use pages of these sites: {', '.join(search.blocked_domains)}."
-    return _saying(conversation, words, search=replace(search, blocked_domains=()))
+    return saying(conversation, words, search=replace(search, blocked_domains=()))
 
 
 def json_is_spoken_of(conversation: Conversation, terms: Terms) -> Conversation:
@@ -62,13 +64,9 @@ def the_format_is_an_object(conversation: Conversation, terms: Terms) -> Convers
     form = conversation.format
     if form is None or form.schema is None:
         return conversation
-    schema = clean_schema(form.schema)
+    schema = clean_schema(clean.json(form.schema))
     if schema.get("type") == "object" or not schema.keys() & _NO_OBJECT:
         fresh = rooted(schema)
         return conversation if fresh == form.schema else replace(conversation, format=replace(form, schema=fresh))
     words = f"The text of your final answer must be JSON that fits the JSON schema {compact(schema)} and nothing else."
-    return _saying(conversation, words, format=None)
-
-
-def _saying(conversation: Conversation, words: str, **changes: object) -> Conversation:
-    return replace(conversation, system=(*conversation.system, words), **changes)  # type: ignore[arg-type]
+    return saying(conversation, words, format=None)

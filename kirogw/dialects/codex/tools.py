@@ -9,7 +9,7 @@ from typing import Any, Final
 from kirogw.conversation import Call, Choice, Conversation, Part, Tool
 from kirogw.dialects import names, touch
 from kirogw.dialects.codex.shape import Terms
-from kirogw.dialects.memo import ToolMemo
+from kirogw.dialects.memo import Changed
 from kirogw.dialects.responses import items
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
@@ -132,19 +132,6 @@ def schemas_are_acceptable(conversation: Conversation, terms: Terms) -> Conversa
     return conversation if all(map(touch.same, tools, conversation.tools)) else _with(conversation, tools)
 
 
-def _acceptable(tool: Tool) -> Tool:
-    """Clients send the same tools with every request, so each is looked at once."""
-    known = _ACCEPTED.get(tool)
-    if known is None:
-        new = _rewritten(tool)
-        known = _ACCEPTED.keep(tool, () if new is tool else (new,))
-    return known[0] if known else tool
-
-
-_ACCEPTED: Final[ToolMemo[tuple[Tool, ...]]] = ToolMemo()
-"""The tool that takes its place, or none when it is good as it is."""
-
-
 def _rewritten(tool: Tool) -> Tool:
     schema = rooted(clean_schema(tool.schema))
     native = None if tool.native is None else _cleaned(tool.native)
@@ -152,6 +139,9 @@ def _rewritten(tool: Tool) -> Tool:
     if schema == tool.schema and native == tool.native and strict is bool(tool.strict):
         return tool
     return replace(tool, schema=schema, native=native, strict=strict)
+
+
+_acceptable: Final = Changed(_rewritten)
 
 
 def _cleaned(native: Json) -> Json:

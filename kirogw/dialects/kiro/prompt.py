@@ -14,6 +14,7 @@ from kirogw.conversation import Choice, Conversation, Text, Thinking, Turn
 from kirogw.dialects import billing, clean
 from kirogw.dialects.kiro import effort
 from kirogw.dialects.kiro.shape import Terms
+from kirogw.dialects.obey import saying
 
 
 def the_system_text_is_stable(conversation: Conversation, terms: Terms) -> Conversation:
@@ -28,7 +29,7 @@ def missing_server_tools_are_told(conversation: Conversation, terms: Terms) -> C
     if not conversation.left_out:
         return conversation
     names = ", ".join(map(clean.text, conversation.left_out))
-    return _saying(conversation, f"These tools are not available in this session: {names}.", left_out=())
+    return saying(conversation, f"These tools are not available in this session: {names}.", left_out=())
 
 
 def the_choice_is_told(conversation: Conversation, terms: Terms) -> Conversation:
@@ -43,7 +44,7 @@ def the_choice_is_told(conversation: Conversation, terms: Terms) -> Conversation
         words += [f"Call no other tools than these: {', '.join(choice.allowed)}."] if choice.allowed else []
     if not choice.parallel and conversation.tools:
         words.append("Call at most one tool in an answer, and wait for its result.")
-    return _saying(conversation, " ".join(words), choice=Choice()) if words else conversation
+    return saying(conversation, " ".join(words), choice=Choice()) if words else conversation
 
 
 def the_format_is_told(conversation: Conversation, terms: Terms) -> Conversation:
@@ -56,7 +57,7 @@ def the_format_is_told(conversation: Conversation, terms: Terms) -> Conversation
     else:
         what = f"JSON that fits the JSON schema {orjson.dumps(clean.json(form.schema)).decode()}"
     words = f"The text of your final answer must be {what} and nothing else: no words around it and no code fence."
-    return _saying(conversation, words, format=None)
+    return saying(conversation, words, format=None)
 
 
 def thinking_is_asked_for(conversation: Conversation, terms: Terms) -> Conversation:
@@ -81,8 +82,3 @@ def the_system_text_begins_the_first_turn(conversation: Conversation, terms: Ter
         return replace(conversation, system=()) if conversation.system else conversation
     turns = (Turn(first.role, (Text(text), *first.parts)), *conversation.turns[1:])
     return replace(conversation, system=(), turns=turns)
-
-
-def _saying(conversation: Conversation, words: str, **changes: object) -> Conversation:
-    """`words` behind the system text, and `changes`, for what has been said need not be said again."""
-    return replace(conversation, system=(*conversation.system, words), **changes)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from kirogw.conversation import Conversation
 from kirogw.dialects import calls, cleaned
 from kirogw.dialects.kiro import media, pairs, prompt, tools, turns
 from kirogw.dialects.kiro.shape import Terms
+from kirogw.dialects.obey import obey as walk
 
 Rule: TypeAlias = Callable[[Conversation, Terms], Conversation]
 
@@ -64,10 +65,4 @@ RULES: Final[tuple[Rule, ...]] = (
 
 def obey(conversation: Conversation, terms: Terms) -> tuple[Conversation, tuple[str, ...]]:
     """The conversation as Kiro takes it, and the names of the rules that had something to do."""
-    notes = []
-    for rule in RULES:
-        obeyed = rule(conversation, terms)
-        if obeyed is not conversation:
-            notes.append(rule.__name__)
-            conversation = obeyed
-    return conversation, tuple(notes)
+    return walk(RULES, conversation, terms)

@@ -12,7 +12,7 @@ from kirogw.conversation import Call, Choice, Conversation, Part, Tool, Turn
 from kirogw.dialects import clean, names, touch
 from kirogw.dialects.kiro import schema
 from kirogw.dialects.kiro.shape import Terms
-from kirogw.dialects.memo import ToolMemo
+from kirogw.dialects.memo import Changed
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
@@ -134,15 +134,6 @@ def _with_tools(conversation: Conversation, tools: Iterable[Tool]) -> Conversati
     return replace(conversation, tools=tuple(tools))
 
 
-def _acceptable(tool: Tool) -> Tool:
-    """Clients send the same tools with every request, so each is looked at once."""
-    known = _ACCEPTED.get(tool)
-    if known is None:
-        new = _rewritten(tool)
-        known = _ACCEPTED.keep(tool, () if new is tool else (new,))
-    return known[0] if known else tool
-
-
 def _rewritten(tool: Tool) -> Tool:
     description = clean.text(tool.description)
     new, words = schema.acceptable(tool.schema)
@@ -152,5 +143,4 @@ def _rewritten(tool: Tool) -> Tool:
     return Tool(tool.name, description, new)
 
 
-_ACCEPTED: Final[ToolMemo[tuple[Tool, ...]]] = ToolMemo()
-"""The tool that takes its place, or none when it is good as it is."""
+_acceptable: Final = Changed(_rewritten)

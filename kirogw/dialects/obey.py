@@ -1,0 +1,28 @@
+"""Walking through a provider's rules, and what several of them do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from kirogw.conversation import Conversation
+
+T = TypeVar("T")
+
+
+def obey(rules: Sequence[Callable[[Conversation, T], Conversation]], conversation: Conversation,
+         terms: T) -> tuple[Conversation, tuple[str, ...]]:  # fmt: skip
+    """The conversation as the provider takes it, and the names of the rules that had something to do."""
+    notes = []
+    for rule in rules:
+        obeyed = rule(conversation, terms)
+        if obeyed is not conversation:
+            notes.append(rule.__name__)
+            conversation = obeyed
+    return conversation, tuple(notes)
+
+
+def saying(conversation: Conversation, words: str, **changes: object) -> Conversation:
+    """`words` behind the system text, and `changes`, for what has been said need not be said again."""
+    return replace(conversation, system=(*conversation.system, words), **changes)  # type: ignore[arg-type]
