@@ -249,12 +249,12 @@ class AnswerWriter:
         if text and call.head:
             out += (call.head, quoted(text), self._tail())
 
-    def _close_call(self, call: Call, status: str, out: list[bytes]) -> None:
+    def _close_call(self, call: Call, out: list[bytes]) -> None:
         if (rest := call.close()) and call.head:
             out += (call.head, quoted(rest), self._tail())
         if call.form.done:
             out.append(self._event(call.form.done, item_id=call.id, output_index=call.index, **call.said()))
-        self._finish(call.index, call.item(status, call.text()), out)
+        self._finish(call.index, call.item("completed", call.text()), out)
 
     def _search(self, event: SearchCall, out: list[bytes]) -> None:
         index, id_ = self._place("ws", out)
@@ -301,7 +301,7 @@ class AnswerWriter:
 
     def _close(self, out: list[bytes], every: bool = False, last: str = "completed") -> None:
         """Close the open text or thought, and the calls whose arguments are whole. At the end `every` one, where those
-        that break off are `last`.
+        that break off are `last`: no event says of such a call that it is done, for Codex would run half a program.
         """
         if (text := self._text) is not None:
             self._text = None
@@ -310,11 +310,13 @@ class AnswerWriter:
             self._thought = None
             self._close_thought(thought, out)
         for part, call in list(self._calls.items()):
-            whole = call.whole()
-            if whole or every:
+            if call.whole() or (every and last == "completed"):
                 del self._calls[part]
-                self._close_call(call, "completed" if whole else last, out)
+                self._close_call(call, out)
         if every:
+            for call in self._calls.values():
+                call.close()
+                self._done[call.index] = call.item(last, call.text())
             for index, item in self._searches.values():
                 self._finish(index, {**item, "status": "failed"}, out)
 
