@@ -68,7 +68,8 @@ class Thought:
 @dataclass(frozen=True, slots=True)
 class Call:
     """The model called a tool. `input` is the parsed object; `raw` keeps arguments that are no JSON object. `name`,
-    `namespace` and `kind` as in Tool.
+    `namespace` and `kind` as in Tool. `text`: the JSON that `input` was parsed from, where it came as such: it may hold
+    what parsing loses, such as the digits of a large number. Whoever changes `input` takes it away.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Call:
     raw: str | None = None
     namespace: str = ""
     kind: Kind = "function"
+    text: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

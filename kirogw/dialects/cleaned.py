@@ -28,7 +28,7 @@ def _cleaned(part: Part) -> Part:
         return touch.within(part, _cleaned)
     if isinstance(part, Call):
         input_, raw = clean.json(part.input), part.raw and clean.text(part.raw)
-        return part if input_ is part.input and raw is part.raw else replace(part, input=input_, raw=raw)
+        return part if input_ is part.input and raw is part.raw else replace(part, input=input_, raw=raw, text="")
     if isinstance(part, Thought):
         return part if clean.text(part.text) is part.text else Thought(clean.text(part.text))
     if isinstance(part, Image):

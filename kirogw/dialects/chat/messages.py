@@ -82,7 +82,9 @@ def _call(call: Json, at: str) -> Call:
         text = need(custom, "input", str, inside)
         return Call(id_, need(custom, "name", str, inside), {"input": text}, kind="custom")
     function, inside = need(call, "function", dict, at), at + "function."
-    return Call(id_, need(function, "name", str, inside), *arguments(may(function, "arguments", str, "", inside)))
+    text = may(function, "arguments", str, "", inside)
+    given, raw = arguments(text)
+    return Call(id_, need(function, "name", str, inside), given, raw, text=text.strip() if raw is None else "")
 
 
 def _function_call(call: Json, at: str, functions: dict[str, str]) -> Call:

@@ -67,7 +67,9 @@ class Reader:
             self._said(Thought(text, seal, hidden=not text and known is not None and known.kind == "r"))
 
     def _function_call(self, item: Json, at: str) -> None:
-        self._said(_call(item, at, "function", *arguments(may(item, "arguments", str, "", at))))
+        text = may(item, "arguments", str, "", at)
+        given, raw = arguments(text)
+        self._said(_call(item, at, "function", given, raw, text.strip() if raw is None else ""))
 
     def _custom_call(self, item: Json, at: str) -> None:
         self._said(_call(item, at, "custom", {"input": need(item, "input", str, at)}))
@@ -183,10 +185,10 @@ def _printed(ended: Json, at: str) -> Iterator[str]:
         yield f"Exit code: {code}"
 
 
-def _call(item: Json, at: str, kind: Kind, given: Json, raw: str | None = None) -> Call:
+def _call(item: Json, at: str, kind: Kind, given: Json, raw: str | None = None, text: str = "") -> Call:
     namespace = may(item, "namespace", str, "", at)
     name = tools.flat(namespace, need(item, "name", str, at))
-    return Call(need(item, "call_id", str, at), name, given, raw, namespace, kind)
+    return Call(need(item, "call_id", str, at), name, given, raw, namespace, kind, text)
 
 
 # the other way
@@ -266,7 +268,8 @@ def thought(part: Thought) -> Json:
 
 
 def _function_item(call: Call) -> Json:
-    return {**_named("function_call", call), "arguments": compact(call.input) if call.raw is None else call.raw}
+    text = call.text or compact(call.input)
+    return {**_named("function_call", call), "arguments": text if call.raw is None else call.raw}
 
 
 def _custom_item(call: Call) -> Json:

@@ -399,6 +399,28 @@ def test_seals_go_back_as_they_came():
     assert thought == {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm"}], "encrypted_content": "gA:A"}
 
 
+EXACT = '{"n": 123456789012345678901234567890, "m": 1e3,  "s": "\\u00e9"}'
+
+
+@pytest.mark.parametrize(("arguments", "sent"), [
+    (EXACT, EXACT), ("", "{}"), ("  ", "{}"), ('{"a": "b\\u0000"}', '{"a":"b"}'), ("[1]", '{"unparsed_arguments":"[1]"}'),
+])  # fmt: skip
+@pytest.mark.parametrize("face", ["responses", "chat"])
+def test_arguments_go_back_as_they_came(face, arguments, sent):
+    """What the model itself wrote, to the digit, but for what nobody takes."""
+    call = {"call_id": "c", "name": "read", "arguments": arguments}
+    bodies = {
+        "responses": {"model": "m", "input": [{"type": "function_call", **call}, {"type": "function_call_output", "call_id": "c", "output": "x"}]},
+        "chat": {"model": "m", "messages": [
+            {"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": call}]},
+            {"role": "tool", "tool_call_id": "c", "content": "x"}]},
+    }  # fmt: skip
+    read = {"responses": read_responses, "chat": read_chat}[face]
+    made = CODEX.prepare(read(bodies[face], {}).conversation, Target(OLD, True), TERMS)
+    items = json.loads(made.body)["input"]
+    assert [item["arguments"] for item in items if item["type"] == "function_call"] == [sent]
+
+
 def test_half_a_letter_is_no_reason_to_fail():
     request = sent(talk(user("half \ud83d", result("a", "\udc00")), system=("\ud800",), tools=(replace(READ, description="\ud800"),)))
     assert "half \ufffd" in request.body.decode()
