@@ -30,6 +30,7 @@ PATIENCE: Final = 10.0  # seconds for others to end their transactions, which ta
 STEP: Final = 0.004  # seconds, about, between two tries
 IDLE: Final = 4  # connections that are kept for the next call
 PURGE: Final = 30.0  # seconds between two looks for what a ttl has ended
+PURGED: Final = 20  # documents that go at once: they may be large, and all greenlets wait
 LOG: Final = 8 * 1024 * 1024  # bytes: to what the write-ahead log is cut after it was longer
 PIECE: Final = 500  # entries to remove at once
 LAST: Final = chr(0x10FFFF)
@@ -315,8 +316,9 @@ class SqliteStore:
 
     def _purge(self, db: Db, now: float) -> None:
         if abs(now - self._purged) > PURGE:
-            self._purged = now
-            db.execute("DELETE FROM docs WHERE ends <= ?", (now,))
+            sql = "DELETE FROM docs WHERE (kind, id) IN (SELECT kind, id FROM docs WHERE ends <= ? LIMIT ?)"
+            if db.execute(sql, (now, PURGED)).rowcount < PURGED:  # else more of them with the next transaction
+                self._purged = now
 
 
 def _make(path: Path) -> None:

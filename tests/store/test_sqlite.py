@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -10,6 +11,7 @@ import threading
 
 import pytest
 
+from kirogw.store import Put
 from kirogw.store.sqlite import IDLE, SqliteStore
 
 
@@ -128,3 +130,19 @@ def test_a_second_store_in_a_process_leaves_the_first_its_locks(tmp_path):
     assert first.get("kind", "id").value == {"n": 1}
     second.close()
     first.close()
+
+
+def test_what_has_ended_goes_in_pieces(tmp_path):
+    """After a long sleep there may be thousands of large ones, and nobody waits for all of them."""
+    clock = [1000.0]
+    path = tmp_path / "state.sqlite3"
+    store = SqliteStore(path, now=lambda: clock[0])
+    store.apply([Put("short", str(n), {"n": n}, ttl=5.0) for n in range(45)] + [Put("long", "1", {})])
+    clock[0] += 100.0
+    left = []
+    for n in range(4):
+        store.apply([Put("long", "1", {"n": n})], durable=False)
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            left.append(db.execute("SELECT count(*) FROM docs WHERE kind = 'short'").fetchone()[0])
+    store.close()
+    assert left == [25, 5, 0, 0]
