@@ -12,14 +12,13 @@ from typing import Any, Final
 
 import orjson
 
-from kirogw.answer import Event, Reason, Stop, TextDelta, Usage
+from kirogw.answer import Event, Reason, Stop, Usage
 from kirogw.dialects.codex import faults
-from kirogw.dialects.codex.heard import Item, Out, Text, number, object_of, opened
+from kirogw.dialects.codex.heard import Flow, Item, Out, number, object_of, opened
 from kirogw.dialects.dialect import Reading, Refused, Verdict
 from kirogw.flow.sse import DamagedStream, Decoder
 from kirogw.wire import Json
 
-TEXT: Final = "response.output_text.delta"
 INCOMPLETE: Final[dict[str, Reason]] = {"max_output_tokens": "max_tokens", "content_filter": "refusal"}
 
 
@@ -43,7 +42,7 @@ class Reader:
         self._out = Out(names, given.model.id, given.mark)
         self._items: dict[int, Item] = {}  # that are open
         self._closed: set[int] = set()
-        self._text: Text | None = None  # the one that flows
+        self._flow: Flow | None = None
         self._stop: Stop | None = None
         self._tokens: Json = {}
 
@@ -99,15 +98,16 @@ class Reader:
             if self.whole:
                 return
             event = orjson.loads(data) if data[:1] == b"{" else {}  # [DONE] comes from gateways in between
-            kind = event.get("type")
-            if kind == TEXT and (text := self._text) is not None and text.is_meant(event):
+            kind, flow = event.get("type"), self._flow
+            if flow is not None and kind == flow.kind and event.get("output_index") == flow.index \
+                    and event.get(flow.name) == flow.inner:  # fmt: skip
                 delta = event.get("delta")
                 if delta.__class__ is str and delta:
-                    text.given.append(delta)
-                    self._out.texts.append(delta)
-                    self._out.events.append(TextDelta(text.part, delta))
+                    flow.given.append(delta)
+                    flow.said.append(delta)
+                    self._out.events.append(flow.make(flow.part, delta))
             elif kind.__class__ is str and (act := EVENTS.get(kind)):
-                self._text = None
+                self._flow = None
                 act(self, event)
                 self.whole = self._stop is not None
 
@@ -132,7 +132,7 @@ class Reader:
         if delta.__class__ is str and delta:
             item = self._item(event)
             item.delta(event, delta)
-            self._text = item.text(number(event, "content_index"))
+            self._flow = item.flow(event)
 
     def _annotated(self, event: Json) -> None:
         self._item(event).cited(number(event, "content_index"), event.get("annotation"))
@@ -199,7 +199,7 @@ UNANNOUNCED: Final = (
 
 EVENTS: Final[dict[Any, Callable[[Reader, Json], None]]] = {
     "response.output_item.added": Reader._added, "response.output_item.done": Reader._done,
-    TEXT: Reader._delta, "response.refusal.delta": Reader._delta,
+    "response.output_text.delta": Reader._delta, "response.refusal.delta": Reader._delta,
     "response.reasoning_summary_text.delta": Reader._delta, "response.reasoning_text.delta": Reader._delta,
     "response.function_call_arguments.delta": Reader._delta, "response.custom_tool_call_input.delta": Reader._delta,
     "response.output_text.done": Reader._whole, "response.refusal.done": Reader._whole,

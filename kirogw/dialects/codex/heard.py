@@ -56,22 +56,24 @@ class Out:
         return events
 
 
-class Text:
-    """A text of a message that flows: what it is in the upstream's words, our part, and its pieces so far."""
+class Flow:
+    """A text, a thought or the arguments of a call while nothing else comes between its pieces: each needs no more than
+    its event then. `kind`, `index`, `name` and `inner` tell which deltas are meant: their type, their `output_index`,
+    and the value of one member more. `make` makes our event; `given` and `said` are the pieces, of it and of all.
+    """
 
-    __slots__ = ("content", "given", "index", "part")
+    __slots__ = ("given", "index", "inner", "kind", "make", "name", "part", "said")
 
-    def __init__(self, part: int, index: Any, content: int, given: list[str]) -> None:
-        self.part, self.index, self.content, self.given = part, index, content, given
-
-    def is_meant(self, event: Json) -> bool:
-        return bool(event.get("output_index") == self.index and event.get("content_index", 0) == self.content)
+    def __init__(self, event: Json, name: str, part: int, make: Callable[[int, str], Event], given: list[str],
+                 said: list[str]) -> None:  # fmt: skip
+        self.kind, self.index, self.name, self.inner = event["type"], event.get("output_index"), name, event.get(name)
+        self.part, self.make, self.given, self.said = part, make, given, said
 
 
 class Item:
     """An item that is open. What it may hear: `delta`, a piece of it; `whole`, all of one text or of the arguments;
     `cited`; at last `done`, the item itself, or `ended`, where that never came. `open_call`: its id, where a call is
-    cut off now; `text`: the one that may flow.
+    cut off now; `flow`: how what `event` belongs to goes on.
     """
 
     open_call = ""
@@ -94,7 +96,7 @@ class Item:
     def ended(self) -> None:
         pass
 
-    def text(self, content: int) -> Text | None:
+    def flow(self, event: Json) -> Flow | None:
         return None
 
 
@@ -104,40 +106,43 @@ class Message(Item):
     def __init__(self, item: Json, out: Out) -> None:
         super().__init__(item, out)
         self._phase = _string(item, "phase")
-        self._texts: dict[int, Text] = {}
+        self._texts: dict[int, tuple[int, list[str]]] = {}  # by their index: our part, and the pieces
         self._refused: dict[int, list[str]] = {}
         self._cited = False
 
-    def text(self, content: int) -> Text | None:
-        found = self._texts.get(content)
-        return found if found and found.part == self.out.part else None
+    def flow(self, event: Json) -> Flow | None:
+        part, given = self._texts.get(number(event, "content_index"), (-1, []))
+        if part != self.out.part or "refusal" in event["type"]:
+            return None
+        return Flow(event, "content_index", part, TextDelta, given, self.out.texts)
 
     def delta(self, event: Json, text: str) -> None:
         content = number(event, "content_index")
         if "refusal" in event["type"]:
             self._refuse(content, text)
         else:
-            self._say(event.get("output_index"), content, text)
+            self._say(content, text)
 
     def whole(self, event: Json, text: str) -> None:
         content = number(event, "content_index")
         if "refusal" in event["type"]:
             self._refuse(content, _rest(self._refused.get(content, []), text) or "")
             return
-        known = self._texts.get(content)
-        self._say(event.get("output_index"), content, _rest(known.given if known else [], text) or "")
+        _, given = self._texts.get(content, (-1, []))
+        self._say(content, _rest(given, text) or "")
 
-    def _say(self, index: Any, content: int, text: str) -> None:
+    def _say(self, content: int, text: str) -> None:
         if not text:
             return
-        found = self._texts.get(content)
-        if found is None or found.part != self.out.part:
-            found = self._texts[content] = Text(self.out.take(), index, content, found.given if found else [])
+        part, given = self._texts.get(content, (-1, []))
+        if part < 0 or part != self.out.part:
+            part = self.out.take()
+            self._texts[content] = part, given
             if self._phase:
-                self.out.events.append(TextPhase(found.part, self._phase))
-        found.given.append(text)
+                self.out.events.append(TextPhase(part, self._phase))
+        given.append(text)
         self.out.texts.append(text)
-        self.out.events.append(TextDelta(found.part, text))
+        self.out.events.append(TextDelta(part, text))
 
     def _refuse(self, content: int, text: str) -> None:
         if text:
@@ -149,12 +154,14 @@ class Message(Item):
         """A page. A citation of a text that is closed already has no place any more; other kinds of annotations are
         about files that nobody sees.
         """
-        text = self.text(content)
-        if text and annotation.__class__ is dict and annotation.get("type") == "url_citation":
+        part, _ = self._texts.get(content, (-1, []))
+        if part < 0 or part != self.out.part or annotation.__class__ is not dict:
+            return
+        if annotation.get("type") == "url_citation":
             self._cited = True
             start, end = number(annotation, "start_index"), number(annotation, "end_index")
             url, title = _string(annotation, "url"), _string(annotation, "title")
-            self.out.events.append(Citation(text.part, url, title, start, end))
+            self.out.events.append(Citation(part, url, title, start, end))
 
     def done(self, item: Json) -> None:
         self._phase = self._phase or _string(item, "phase")
@@ -174,6 +181,13 @@ class Reasoning(Item):
         self._kind = ""  # summary or text: which of the two is given, the other says the same again
         self._given: dict[int, list[str]] = {}
         self._part = -1
+
+    def flow(self, event: Json) -> Flow | None:
+        place = self._place(event)
+        if place is None or self._part < 0 or self._part != self.out.part:
+            return None
+        name = "summary_index" if place[0] == "summary" else "content_index"
+        return Flow(event, name, self._part, ThoughtDelta, self._given[place[1]], self.out.thoughts)
 
     def delta(self, event: Json, text: str) -> None:
         if place := self._place(event):
@@ -242,6 +256,9 @@ class FunctionCall(Item):
             for text in self._given:
                 self._pass_on(text)
 
+    def flow(self, event: Json) -> Flow | None:
+        return Flow(event, "", self._part, CallDelta, self._given, self.out.texts) if self._part >= 0 else None
+
     def delta(self, event: Json, text: str) -> None:
         self._given.append(text)
         if self._part >= 0:
@@ -276,6 +293,9 @@ class CustomCall(FunctionCall):
     def __init__(self, item: Json, out: Out) -> None:
         self._wrapped = Wrapped()
         super().__init__(item, out)
+
+    def flow(self, event: Json) -> Flow | None:
+        return None  # each piece has to be wrapped
 
     def _pass_on(self, text: str) -> None:
         self.out.texts.append(text)
