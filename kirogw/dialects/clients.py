@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from kirogw.dialects.dialect import Client
+from kirogw.dialects.fields import may
 from kirogw.errors import Busy, FormatMissed, GatewayError, Overloaded, QuotaUsed, ShuttingDown
+from kirogw.wire import Json
 
 AGENTS: Final[tuple[tuple[str, Client], ...]] = (
     ("claude-cli/", "claude"), ("claude-code/", "claude"),
@@ -52,6 +54,12 @@ def session_of(headers: Mapping[str, str]) -> str:
             agent = headers.get("x-claude-code-agent-id") or headers.get("thread-id", session)
             return f"{session}/{agent}" if agent != session else session
     return ""
+
+
+def session_in(body: Json) -> str:
+    """The session of a request of OpenAI's: the cache key is made for this; the others at least tell users apart."""
+    names = ("prompt_cache_key", "user", "safety_identifier")
+    return next((key for name in names if (key := may(body, name, str, ""))), "")
 
 
 def hints(error: GatewayError, client: Client, status: int) -> dict[str, str]:

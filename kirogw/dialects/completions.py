@@ -5,15 +5,26 @@ The prompt is what the user says. The models here talk; none merely continues a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from typing import Final
 
 from kirogw.answer import Answer, Event, Stop, TextDelta, Usage
 from kirogw.conversation import Conversation, Text, Turn
 from kirogw.dialects import openai
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.dialect import Ask, Client, ErrorReply, Face, Heading
-from kirogw.dialects.fields import count, may, model_name, need, options, stop_strings, strings
+from kirogw.dialects.fields import (
+    Refusal,
+    count,
+    may,
+    model_name,
+    need,
+    nothing,
+    options,
+    refuse,
+    stop_strings,
+    strings,
+)
 from kirogw.dialects.quoted import line, quoted
 from kirogw.errors import BadRequest, BrokenAnswer, GatewayError
 from kirogw.wire import Json
@@ -25,9 +36,7 @@ OPTIONS: Final[dict[str, type]] = {"temperature": float, "top_p": float}
 
 
 def read(body: Json, headers: Mapping[str, str]) -> Ask:
-    for name, (takes, why) in REFUSED.items():
-        if (value := body.get(name)) is not None and not takes(value):
-            raise BadRequest(why, param=name)
+    refuse(body, REFUSED)
     prompt = read_prompt(body)
     streaming = may(body, "stream_options", dict, {})
     return Ask(
@@ -64,17 +73,11 @@ def _said(text: str, param: str) -> str:
     return text
 
 
-def _nothing(value: Any) -> bool:
-    return not value
-
-
-Refusal: TypeAlias = tuple[Callable[[Any], bool], str]
-
 REFUSED: Final[dict[str, Refusal]] = {
     "n": (lambda n: bool(n == 1), "must be 1: a request has one answer; send several requests"),
     "best_of": (lambda n: bool(n == 1), "must be 1: a request has one answer, and no other to compare it with"),
     "logprobs": (lambda n: False, "can not be had: the models here give no probabilities"),
-    "suffix": (_nothing, "can not be had: no model here fills in the middle of a text; ask for it in the prompt"),
+    "suffix": (nothing, "can not be had: no model here fills in the middle of a text; ask for it in the prompt"),
 }
 
 

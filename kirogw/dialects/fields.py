@@ -8,8 +8,8 @@ an error go after the path: "messages.3.role: is required".
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar
 
 import orjson
 
@@ -144,3 +144,19 @@ def options(body: Json, known: Mapping[str, type]) -> dict[str, Any]:
         name: body[name] for name, kind in known.items()
         if body.get(name).__class__ is kind or (kind is float and body.get(name).__class__ is int)
     }  # fmt: skip
+
+
+Refusal: TypeAlias = tuple[Callable[[Any], bool], str]
+"""Which values of a member are fine, and the words for all others."""
+
+
+def refuse(body: Json, refused: Mapping[str, Refusal]) -> None:
+    """Raises BadRequest for the first member that would leave the client waiting for something that never comes."""
+    for name, (takes, why) in refused.items():
+        if (value := body.get(name)) is not None and not takes(value):
+            raise BadRequest(why, param=name)
+
+
+def nothing(value: Any) -> bool:
+    """A value that asks for nothing: false, zero, empty."""
+    return not value

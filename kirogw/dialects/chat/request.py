@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final
 
 from kirogw.conversation import Conversation, Format, Thinking
 from kirogw.dialects.chat.messages import read_messages
 from kirogw.dialects.chat.tools import Offer, read_choice, read_tools
-from kirogw.dialects.clients import session_of
+from kirogw.dialects.clients import session_in, session_of
 from kirogw.dialects.dialect import Ask
 from kirogw.dialects.efforts import LEVELS
-from kirogw.dialects.fields import choice, count, may, model_name, need, options, stop_strings
-from kirogw.errors import BadRequest
+from kirogw.dialects.fields import (
+    Refusal,
+    choice,
+    count,
+    may,
+    model_name,
+    need,
+    nothing,
+    options,
+    refuse,
+    stop_strings,
+)
 from kirogw.wire import Json
 
 FORMATS: Final = ("text", "json_object", "json_schema")
@@ -23,7 +33,7 @@ OPTIONS: Final[dict[str, type]] = {
 
 
 def read(body: Json, headers: Mapping[str, str]) -> Ask:
-    refuse_what_no_model_here_does(body)
+    refuse(body, REFUSED)
     system, turns = read_messages(body)
     offer = read_tools(body)
     streaming = may(body, "stream_options", dict, {})
@@ -39,7 +49,7 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
             thinking=read_thinking(body),
             format=read_format(body),
             search=offer.search,
-            session=session_of(headers) or _session(body),
+            session=session_of(headers) or session_in(body),
             left_out=offer.left_out,
             options=options(body, OPTIONS),
         ),
@@ -86,30 +96,11 @@ def _stops(body: Json) -> tuple[str, ...]:
     return stop_strings({"stop": [stop]} if stop.__class__ is str else body, "stop")
 
 
-def _session(body: Json) -> str:
-    """The cache key is made for this; the others at least tell users apart."""
-    names = ("prompt_cache_key", "user", "safety_identifier")
-    return next((key for name in names if (key := may(body, name, str, ""))), "")
-
-
-def refuse_what_no_model_here_does(body: Json) -> None:
-    """Each of these would leave the client waiting for something that never comes."""
-    for name, (takes, why) in REFUSED.items():
-        if (value := body.get(name)) is not None and not takes(value):
-            raise BadRequest(why, param=name)
-
-
-def _nothing(value: Any) -> bool:
-    return not value
-
-
-Refusal: TypeAlias = tuple[Callable[[Any], bool], str]
-
 REFUSED: Final[dict[str, Refusal]] = {
     "n": (lambda n: bool(n == 1), "must be 1: a request has one answer; send several requests"),
-    "logprobs": (_nothing, "can not be had: the models here give no probabilities"),
-    "top_logprobs": (_nothing, "can not be had: the models here give no probabilities"),
+    "logprobs": (nothing, "can not be had: the models here give no probabilities"),
+    "top_logprobs": (nothing, "can not be had: the models here give no probabilities"),
     "modalities": (lambda kinds: kinds in ([], ["text"]), 'must be ["text"]: no model here speaks'),
-    "audio": (_nothing, "can not be had: no model here speaks"),
-    "moderation": (_nothing, "can not be done here; call a moderation service yourself"),
+    "audio": (nothing, "can not be had: no model here speaks"),
+    "moderation": (nothing, "can not be done here; call a moderation service yourself"),
 }

@@ -5,18 +5,30 @@ What refers to earlier responses and items (`previous_response_id`, `item_refere
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import orjson
 
 from kirogw.conversation import Conversation, Format, Search, Text, Thinking, Turn
 from kirogw.dialects import clean
-from kirogw.dialects.clients import session_of
+from kirogw.dialects.clients import session_in, session_of
 from kirogw.dialects.dialect import Ask
 from kirogw.dialects.efforts import LEVELS
-from kirogw.dialects.fields import choice, count, may, model_name, need, objects, options, strings
+from kirogw.dialects.fields import (
+    Refusal,
+    choice,
+    count,
+    may,
+    model_name,
+    need,
+    nothing,
+    objects,
+    options,
+    refuse,
+    strings,
+)
 from kirogw.dialects.responses import items, tools
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
@@ -47,7 +59,7 @@ REPEATED: Final[dict[str, tuple[Any, tuple[type, ...]]]] = {
 
 
 def read(body: Json, headers: Mapping[str, str]) -> Ask:
-    refuse_what_can_not_be_had(body)
+    refuse(body, REFUSED)
     blocks, turns = _turns(body)
     offer = tools.read_tools(body)
     chosen, forced = tools.read_choice(body, offer)
@@ -62,7 +74,7 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
             thinking=read_thinking(body),
             format=read_format(body),
             search=_search(body, offer.search, forced),
-            session=session_of(headers) or _session(body),
+            session=session_of(headers) or session_in(body),
             left_out=tuple(offer.left_out),
             options=_options(body, offer),
         ),
@@ -153,12 +165,6 @@ def _options(body: Json, offer: tools.Offer) -> dict[str, Any]:
     return found
 
 
-def _session(body: Json) -> str:
-    """The cache key is made for this; the others at least tell users apart."""
-    names = ("prompt_cache_key", "user", "safety_identifier")
-    return next((key for name in names if (key := may(body, name, str, ""))), "")
-
-
 def _echo(body: Json, offer: tools.Offer) -> dict[str, Any]:
     """What the answer's writer must know: `response`, the members that it repeats; `tools`, those that are more than
     functions, by name; `seals` and `sources`, whether they were asked for.
@@ -179,23 +185,10 @@ def _echo(body: Json, offer: tools.Offer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def refuse_what_can_not_be_had(body: Json) -> None:
-    """Each of these would leave the client waiting for something that never comes."""
-    for name, (takes, why) in REFUSED.items():
-        if (value := body.get(name)) is not None and not takes(value):
-            raise BadRequest(why, param=name)
-
-
-def _nothing(value: Any) -> bool:
-    return not value
-
-
-Refusal: TypeAlias = tuple[Callable[[Any], bool], str]
-
 REFUSED: Final[dict[str, Refusal]] = {
-    "background": (_nothing, "can not be done here; stream the answer instead, which may take as long as it likes"),
-    "conversation": (_nothing, "names a conversation that OpenAI keeps; send its items, or previous_response_id"),
-    "prompt": (_nothing, "names a template that OpenAI keeps; send its text as instructions and input"),
-    "moderation": (_nothing, "can not be done here; call a moderation service yourself"),
-    "top_logprobs": (_nothing, "can not be had: the models here give no probabilities"),
+    "background": (nothing, "can not be done here; stream the answer instead, which may take as long as it likes"),
+    "conversation": (nothing, "names a conversation that OpenAI keeps; send its items, or previous_response_id"),
+    "prompt": (nothing, "names a template that OpenAI keeps; send its text as instructions and input"),
+    "moderation": (nothing, "can not be done here; call a moderation service yourself"),
+    "top_logprobs": (nothing, "can not be had: the models here give no probabilities"),
 }
