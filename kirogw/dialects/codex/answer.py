@@ -14,7 +14,9 @@ import orjson
 
 from kirogw.answer import Event, Reason, Stop, Usage
 from kirogw.dialects.codex import faults
-from kirogw.dialects.codex.heard import Flow, Item, Out, number, object_of, opened
+from kirogw.dialects.codex.called import CustomCall, FunctionCall, OneCall, Other, ToolSearch, WebSearch
+from kirogw.dialects.codex.heard import Flow, Item, Out, number, object_of, string
+from kirogw.dialects.codex.spoken import Message, Reasoning
 from kirogw.dialects.dialect import Reading, Refused, Verdict
 from kirogw.flow.sse import DamagedStream, Decoder
 from kirogw.wire import Json
@@ -114,7 +116,7 @@ class Reader:
     def _added(self, event: Json) -> None:
         item = event.get("item")
         if item.__class__ is dict:
-            self._items[number(event, "output_index")] = opened(item, self._out)
+            self._items[number(event, "output_index")] = _opened(item, self._out)
 
     def _item(self, event: Json) -> Item:
         """The item that an event belongs to. One that was not announced is what the event makes of it."""
@@ -124,7 +126,7 @@ class Reader:
             return Item({}, self._out)  # it has been heard
         if item is None:
             kind = next((kind for start, kind in UNANNOUNCED if event["type"].startswith(start)), "message")
-            item = self._items[place] = opened({"type": kind}, self._out)
+            item = self._items[place] = _opened({"type": kind}, self._out)
         return item
 
     def _delta(self, event: Json) -> None:
@@ -149,7 +151,7 @@ class Reader:
             place = number(event, "output_index")
             self._closed.add(place)
             known = self._items.pop(place, None)
-            (known or opened(item, self._out)).done(item)
+            (known or _opened(item, self._out)).done(item)
 
     # ---- the end
 
@@ -190,6 +192,16 @@ class Reader:
 
     def _failed(self, event: Json) -> None:
         raise Refused(faults.judge_event(event, model=self._given.model.id))
+
+
+KINDS: Final[dict[Any, Callable[[Json, Out], Item]]] = {
+    "message": Message, "reasoning": Reasoning, "function_call": FunctionCall, "custom_tool_call": CustomCall,
+    "local_shell_call": OneCall, "tool_search_call": ToolSearch, "web_search_call": WebSearch,
+}  # fmt: skip
+
+
+def _opened(item: Json, out: Out) -> Item:
+    return KINDS.get(string(item, "type"), Other)(item, out)
 
 
 UNANNOUNCED: Final = (
