@@ -23,8 +23,8 @@ from kirogw.wire import Json
 
 FAILED: Final = 1  # exit code when it did not work, or an account is not well
 COLUMNS: Final = {
-    "id": "ID", "label": "LABEL", "name": "WHOSE", "plan": "PLAN", "state": "STATE", "until": "UNTIL", "left": "LEFT",
-    "in_flight": "NOW", "weight": "WEIGHT", "limit": "LIMIT", "reason": "WHY",
+    "id": "ID", "label": "LABEL", "provider": "PROVIDER", "name": "WHOSE", "plan": "PLAN", "state": "STATE",
+    "until": "UNTIL", "left": "LEFT", "in_flight": "NOW", "weight": "WEIGHT", "limit": "LIMIT", "reason": "WHY",
 }  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from kirogw.store import StoreFailed
 from kirogw.wire import Json
 
 COLUMNS: Final = {
-    "id": "ID", "label": "LABEL", "name": "WHOSE", "plan": "PLAN", "state": "STATE", "until": "UNTIL", "left": "LEFT",
-    "in_flight": "NOW", "last": "LAST USED", "reason": "WHY",
+    "id": "ID", "label": "LABEL", "provider": "PROVIDER", "name": "WHOSE", "plan": "PLAN", "state": "STATE",
+    "until": "UNTIL", "left": "LEFT", "in_flight": "NOW", "last": "LAST USED", "reason": "WHY",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import pytest
 from kirogw import cli
 from kirogw.logins.sealed import new_key
 from kirogw.twin import Twin
+from kirogw.twin.codex import CodexTwin, as_codex_file
 from tests.system.raw import eventually
 from tests.system.running import environment, running
 from tests.system.talk import ask
@@ -86,9 +87,34 @@ def test_what_is_brought_in_is_listed(run, loaded, social, twin):
     assert [(row["label"], row["kind"], row["stored"], row["state"]) for row in rows] == [("", "key", False, "ready"), ("mine", "social", True, "ready")]
     code, said, _ = run("accounts", "list")
     head, *lines = said.splitlines()
-    assert code == 0 and head.split()[:5] == ["ID", "LABEL", "WHOSE", "PLAN", "STATE"] and len(lines) == 2
+    assert code == 0 and head.split()[:6] == ["ID", "LABEL", "PROVIDER", "WHOSE", "PLAN", "STATE"] and len(lines) == 2
     assert lines[1].split()[:2] == [social, "mine"]
     assert list(twin.accounts.all.values())[1].refresh_token not in said
+
+
+@pytest.fixture
+def chatgpt(tmp_path, monkeypatch):
+    with CodexTwin(accounts=["codex"]) as twin:
+        file = tmp_path / "auth.json"
+        file.write_text(json.dumps(as_codex_file(twin.account, "2026-11-22T10:00:00Z")))
+        for name, value in {**twin.settings(), "CODEX_AUTH_FILE": str(file)}.items():
+            monkeypatch.setenv(name, value)
+        yield twin
+
+
+def test_accounts_of_both_providers(run, loaded, chatgpt):
+    kiro, codex = loaded("accounts", "list")["accounts"]
+    assert [(row["provider"], row["kind"], row["plan"]) for row in (kiro, codex)] == [("kiro", "key", ""), ("codex", "codex", "plus")]
+    loaded("accounts", "refresh", kiro["id"], codex["id"])
+    for words in (("accounts", "list"), ("status",)):
+        code, said, _ = run(*words)
+        lines = {line.split()[0]: line for line in said.splitlines() if line}
+        assert code == 0 and "  1,000 credits  " in lines[kiro["id"]] and "  5 hours 88 %, week 70 %  " in lines[codex["id"]]
+    _, said, _ = run("accounts", "show", codex["id"])
+    lines = {name: value.strip() for name, value in (line.split("  ", 1) for line in said.splitlines())}
+    assert lines["5 hours"].startswith("88 % left of 5 h, full in ") and "pace" not in lines
+    row = loaded("accounts", "show", codex["id"])
+    assert (row["quota"]["unit"], row["quota"]["left"], row["quota"]["pace"]) == ("percent", 70.0, None)
 
 
 def test_show(run, loaded, social):
