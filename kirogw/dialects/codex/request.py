@@ -54,10 +54,14 @@ def prepare(conversation: Conversation, target: Target, given: dialect.Terms) ->
 
 
 def _form(conversation: Conversation, model: Model, given: dialect.Terms) -> Form:
-    """`plain`: the first one was refused. Only the lite form has no web search. (codex 6)"""
+    """`plain`: the first one was refused. The lite form has no web search, so it comes second for who wants one; a
+    model that knows no lite form is asked in the classic one again, with less. (codex 6)
+    """
     if given.kind == "siwc":
         return "shared"
-    return "classic" if conversation.search or model.lite is given.plain else "lite"
+    if conversation.search:
+        return "lite" if given.plain and model.lite else "classic"
+    return "classic" if model.lite is given.plain else "lite"
 
 
 def _names(conversation: Conversation) -> dict[tuple[str, str], str]:

@@ -38,6 +38,7 @@ RULES: Final[tuple[Rule, ...]] = (
     pairs.every_call_is_answered,
     pairs.searches_for_tools_have_found_some,
     # the tools
+    tools.lite_has_no_web_search,
     tools.only_allowed_tools_are_declared,
     tools.tools_are_unique,
     tools.tools_are_of_kinds_that_the_form_takes,

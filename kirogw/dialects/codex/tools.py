@@ -29,6 +29,17 @@ _STRICT: Final = frozenset({
 })  # fmt: skip
 
 
+def lite_has_no_web_search(conversation: Conversation, terms: Terms) -> Conversation:
+    """Responses Lite knows none of OpenAI's own tools: the model hears that it has no search. (codex 6)"""
+    if terms.form != "lite" or not conversation.search:
+        return conversation
+    choice = conversation.choice
+    if choice.name == SEARCH or choice.allowed == (SEARCH,):
+        choice = Choice()
+    choice = replace(choice, allowed=tuple(name for name in choice.allowed if name != SEARCH))
+    return replace(conversation, search=None, left_out=(*conversation.left_out, SEARCH), choice=choice)
+
+
 def only_allowed_tools_are_declared(conversation: Conversation, terms: Terms) -> Conversation:
     """The classic form has a word for every choice of functions and custom tools; elsewhere, and for other tools, what
     must not be called is not declared. (codex 5.4, 6)

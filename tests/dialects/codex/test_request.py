@@ -353,6 +353,9 @@ def test_what_a_search_has_found_is_told():
         assert ("web_search_call.action.sources" in body(asked)["include"]) is told
         assert body(asked, plain=True)["include"] == ["reasoning.encrypted_content"]
         assert "instructions" in body(asked, plain=True), "no other form has a search"
+        lite = sent(asked, SOL, plain=True)
+        assert "web_search" in orjson.loads(lite.body)["input"][0]["content"][0]["text"], "that there is none is told"
+        assert refused(lite, demand_lite=True) is None
     assert len(body(talk(user("hi")))["include"]) == 1
 
 

@@ -123,6 +123,11 @@ ROWS = [
     row(pairs.searches_for_tools_have_found_some, talk(model(call("a", kind="search")), user(result("a", "It failed."))),
         talk(model(call("a")), user(result("a", "It failed."))), "words"),
 
+    same(tools.lite_has_no_web_search, talk(search=Search()), "others have one"),
+    row(tools.lite_has_no_web_search, talk(tools=(READ,), search=Search(), choice=Choice("named", "web_search")),
+        talk(tools=(READ,), left_out=("web_search",)), "it was to be used", LITE),
+    row(tools.lite_has_no_web_search, talk(tools=(READ,), search=Search(), choice=Choice(allowed=("read", "web_search"))),
+        talk(tools=(READ,), left_out=("web_search",), choice=Choice(allowed=("read",))), "it was allowed", LITE),
     same(tools.only_allowed_tools_are_declared, talk(tools=(READ, SHELL), choice=Choice("named", "read")), "a choice that there is a word for"),
     same(tools.only_allowed_tools_are_declared, talk(tools=(READ,), choice=Choice("none")), "none"),
     row(tools.only_allowed_tools_are_declared, talk(tools=(READ,), choice=Choice("none")), talk(choice=Choice("none")), "none, in Lite", LITE),
