@@ -46,6 +46,10 @@ def ends(access: str) -> float | None:
     return moment(claims(access).get("exp"))
 
 
+def fits_header(value: str) -> bool:
+    return value.isascii() and value.isprintable() and " " not in value
+
+
 def with_owner(credential: Credential, account: str = "") -> Credential:
     """The login with whose it is, as its ID token says, else its access token; what neither says stays as it was.
     `account`: the workspace where something else names it.
@@ -53,10 +57,11 @@ def with_owner(credential: Credential, account: str = "") -> Credential:
     said, shown = claims(credential.id_token), claims(credential.access)
     inside = _object(shown, AUTH) | _object(said, AUTH)
     email = _text(shown | said, "email") or _text(_object(shown, PROFILE) | _object(said, PROFILE), "email")
+    named = (_text(inside, "chatgpt_account_id"), account, credential.workspace)
     user = _text(inside, "chatgpt_user_id") or _text(inside, "user_id")
     return replace(
         credential,
-        workspace=_text(inside, "chatgpt_account_id") or account or credential.workspace,
+        workspace=next(filter(fits_header, filter(None, named)), ""),
         user=user or credential.user or _text(said, "sub") or _text(shown, "sub"),
         email=email or credential.email,
         plan=_text(inside, "chatgpt_plan_type") or credential.plan,

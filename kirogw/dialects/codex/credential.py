@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from kirogw.dialects.codex.claims import ends, with_owner
-from kirogw.dialects.codex.login import text
+from kirogw.dialects.codex.claims import ends, fits_header, with_owner
+from kirogw.dialects.codex.login import text, token
 from kirogw.dialects.credential import Credential, moment
 from kirogw.wire import Json
 
@@ -39,13 +39,13 @@ def unfit(members: Mapping[str, Any]) -> str:
         return MODES[mode]
     tokens = members.get("tokens")
     tokens = tokens if isinstance(tokens, dict) else {}
-    return "" if text(tokens, "access_token") or text(tokens, "refresh_token") else "no login"
+    return "" if token(tokens, "access_token") or token(tokens, "refresh_token") else "no login"
 
 
 def read(members: Mapping[str, Any]) -> Credential:
     """The login in an auth.json that is not `unfit`."""
     tokens: Json = members["tokens"]  # `unfit` has looked at them
-    return made(text(tokens, "access_token"), text(tokens, "refresh_token"), text(tokens, "id_token"),
+    return made(token(tokens, "access_token"), token(tokens, "refresh_token"), token(tokens, "id_token"),
                 text(tokens, "account_id"))  # fmt: skip
 
 
@@ -102,6 +102,7 @@ def account(members: Mapping[str, Any]) -> tuple[Credential | None, str]:
     inner = members.get("credentials")
     members = {**members, **inner} if isinstance(inner, dict) else members
     found = {ours: next(filter(None, (text(members, name) for name in names)), "") for ours, names in ALIASES.items()}
+    found |= {name: found[name] if fits_header(found[name]) else "" for name in ("access", "refresh", "id")}
     if not (found["access"] or found["refresh"]):
         return None, "it holds neither access token nor refresh token"
     expires_at = next(filter(None, (moment(members.get(name)) for name in ALIASES["ends"])), None)

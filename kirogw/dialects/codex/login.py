@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from kirogw import __version__
-from kirogw.dialects.codex.claims import claims, ends, with_owner
+from kirogw.dialects.codex.claims import claims, ends, fits_header, with_owner
 from kirogw.dialects.credential import Credential, moment
 from kirogw.dialects.dialect import Cause, Login, Refusal
 from kirogw.errors import NeedsLogin
@@ -96,7 +96,7 @@ def read_refresh(credential: Credential, reply: Reply, now: float) -> Credential
     one is spent by then.
     """
     body = json_object(reply.body)
-    if reply.status == 200 and any(text(body, name) for name in TOKENS):
+    if reply.status == 200 and any(token(body, name) for name in TOKENS):
         return with_tokens(credential, body, now)
     return _refusal(reply, body)
 
@@ -105,10 +105,10 @@ TOKENS: Final = ("access_token", "refresh_token", "id_token")
 
 
 def with_tokens(credential: Credential, body: Json, now: float) -> Credential:
-    access = text(body, "access_token")
+    access = token(body, "access_token")
     renewed = replace(
-        credential, access=access or credential.access, refresh=text(body, "refresh_token") or credential.refresh,
-        id_token=text(body, "id_token") or credential.id_token,
+        credential, access=access or credential.access, refresh=token(body, "refresh_token") or credential.refresh,
+        id_token=token(body, "id_token") or credential.id_token,
     )  # fmt: skip
     if access:
         renewed = replace(renewed, issued_at=now, expires_at=_end(access, body, now))
@@ -213,6 +213,12 @@ def json_object(body: bytes) -> Json:
 def text(members: Mapping[str, Any], name: str) -> str:
     value = members.get(name)
     return value.strip() if isinstance(value, str) else ""
+
+
+def token(members: Mapping[str, Any], name: str) -> str:
+    """As a header can hold it; "" for what can be none."""
+    value = text(members, name)
+    return value if fits_header(value) else ""
 
 
 # What a call may know

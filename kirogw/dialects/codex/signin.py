@@ -28,6 +28,7 @@ from kirogw.dialects.codex.login import (
     page_request,
     siwc_token_url,
     text,
+    token,
     with_tokens,
 )
 from kirogw.dialects.credential import Credential
@@ -162,7 +163,7 @@ def siwc_exchange(settings: Settings, client: str, code: str, verifier: str, uri
 
 def codex_credential(reply: Reply, now: float) -> Credential | Unable:
     body = json_object(reply.body)
-    if reply.status != 200 or not text(body, "access_token"):
+    if reply.status != 200 or not token(body, "access_token"):
         return _unable(reply, body)
     return with_tokens(Credential("codex"), body, now)
 
@@ -170,7 +171,7 @@ def codex_credential(reply: Reply, now: float) -> Credential | Unable:
 def siwc_credential(client: str, reply: Reply, now: float) -> Credential | Unable:
     """What the exchange brought; its ID token is still to be proven (`wrong_claims`)."""
     body = json_object(reply.body)
-    if reply.status != 200 or not text(body, "access_token"):
+    if reply.status != 200 or not token(body, "access_token"):
         return _unable(reply, body)
     if GRANT not in text(body, "scope").split():
         return Unable("failed", "ChatGPT signed you in, but did not grant the use of the plan; start the login again"

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kirogw.dialects.codex import credential
 from kirogw.dialects.codex.claims import claims, ends, with_owner
-from kirogw.dialects.codex.login import login, read_refresh, refresh_requests
+from kirogw.dialects.codex.login import login, read_refresh, refresh_requests, with_tokens
 from kirogw.dialects.credential import Credential
 from kirogw.dialects.dialect import Refusal
 from kirogw.errors import NeedsLogin
@@ -159,3 +160,15 @@ def test_a_login_names_its_workspace():
     made = login(OLD, "m")
     assert (made.kind, made.token, made.workspace, made.profile, made.machine) == ("codex", "old-access", "ws-0", "", "m")
     assert "old-access" not in repr(made)
+
+
+@pytest.mark.parametrize("strange", ["a\nX-Evil: 1", "a b", "tok\u00e9n", "\u5de5\u4f5c", "a\x00b"])
+def test_what_no_header_can_hold_is_no_token_and_no_workspace(strange):
+    """It would fail each call of the account, and nobody would know why."""
+    old = Credential("codex", access="old", refresh="rt_old", id_token="i", workspace="w")
+    new = {"access_token": strange, "refresh_token": strange, "id_token": strange}
+    renewed = with_tokens(old, new, NOW)
+    assert (renewed.access, renewed.refresh, renewed.id_token, renewed.workspace) == ("old", "rt_old", "i", "w")
+    assert credential.unfit({"tokens": {"access_token": strange, "refresh_token": strange, "account_id": "w"}}) == "no login"
+    assert credential.account({"accessToken": strange, "refreshToken": strange, "type": "codex"})[0] is None
+    assert credential.read({"tokens": {"access_token": "good", "account_id": strange}}).workspace == ""
