@@ -45,7 +45,7 @@ def _quota(body: Json, now: float) -> Quota:
     buckets = tuple(filter(None, (_window(_object(limit.get(f"{slot}_window")), now) for slot in SLOTS)))
     if limit.get("limit_reached") is True and buckets and all(bucket.left for bucket in buckets):
         buckets = ()  # a limit that the windows do not show: then nobody knows what is left
-    overage = credits.get("unlimited") is True or credits.get("has_credits") is True
+    overage = _beyond(credits.get("unlimited"), credits.get("has_credits"), credits.get("balance"))
     return Quota(now, _sorted(buckets), _text(body, "plan_type"), overage=overage, email=_text(body, "email"),
                  user=_text(body, "user_id"), windows=True)  # fmt: skip
 
@@ -66,9 +66,18 @@ def told(headers: Mapping[str, str], now: float) -> Quota | None:
             buckets.append(_bucket(used, minutes * 60, *ends, now))
     if not buckets:
         return None
-    overage = any(headers.get(f"x-codex-credits-{name}", "").lower() == "true" for name in ("unlimited", "has-credits"))
+    overage = _beyond(*(headers.get(f"x-codex-credits-{name}") for name in ("unlimited", "has-credits", "balance")))
     plan = headers.get("x-codex-plan-type", "")
     return Quota(now, _sorted(tuple(buckets)), plan, overage=overage, windows=True)
+
+
+def _beyond(unlimited: Any, has: Any, balance: Any) -> bool:
+    """Whether credits serve where the windows are used up: flags as JSON or as text, the balance as a number or text."""
+    return _is_true(unlimited) or (_is_true(has) and _number(balance) != 0)
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() == "true"
 
 
 def _bucket(used: float, length: float | None, at: Any, after: Any, now: float) -> Bucket:

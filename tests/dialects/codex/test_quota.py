@@ -54,7 +54,9 @@ def test_the_whole_of_it():
     assert WHOLE.left == pytest.approx(19.5)
     full = asked(usage({**FIVE, "used_percent": 100}))
     assert (full.exhausted, full.opens_at) == (True, NOW + 600)
-    assert not asked(usage({**FIVE, "used_percent": 100}, credits={"has_credits": True})).exhausted
+    for credits, empty in (({"has_credits": True}, False), ({"has_credits": True, "balance": "9.99"}, False), ({"unlimited": True}, False),
+                           ({"has_credits": True, "balance": "0"}, True), ({"has_credits": False, "balance": "5"}, True), ({}, True)):
+        assert asked(usage({**FIVE, "used_percent": 100}, credits=credits)).exhausted is empty
 
 
 def test_refusals():
