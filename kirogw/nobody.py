@@ -25,6 +25,7 @@ OWN: Final = (Busy, QuotaUsed, NeedsLogin, Forbidden)  # what is an account's ow
 WORDS: Final = {
     # reason (a row of the provider's faults), else state: what is said of the account
     "rate": "is limited", "credit rate": "spends credits too fast", "model": "lacks this model",
+    "version": "lacks this model", "unknown model": "lacks this model",
     "capacity": "is short of this model", "unavailable": "is short of this model", "edge": "was refused by an edge",
     "refresh-failed": "could not renew its login", "renew-failed": "could not renew its login",
     "cooling": "was refused", "exhausted": "has used up its plan", "suspended": "is locked by its provider",
