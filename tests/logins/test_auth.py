@@ -8,6 +8,7 @@ import pytest
 
 from kirogw import log
 from kirogw.auth import Account, Logins
+from kirogw.dialects.credential import Credential
 from kirogw.errors import NeedsLogin, UpstreamFailed
 from kirogw.settings import load
 from kirogw.store import open_store
@@ -134,6 +135,16 @@ def test_what_can_not_be_read_is_one_line_that_names_the_file(tmp_path):
         with pytest.raises(NeedsLogin, match="is not valid JSON") as caught:
             logins.fresh(account.id)
         assert "SECRET" not in account.reason + str(caught.value)
+
+
+@pytest.mark.parametrize("damaged", ["ksk_abcdefgh\n12345678", "ksk_abcdefgh\u00e912345678", "ksk_\u5de5\u4f5c12345678"])
+def test_a_token_that_no_header_can_hold_serves_nobody(tmp_path, damaged):
+    with Twin() as twin:
+        logins, _ = support.logins(twin, tmp_path)
+        id = logins.add(Credential("key", access=damaged))
+        with pytest.raises(NeedsLogin, match="damaged on its way here") as caught:
+            logins.fresh(id)
+        assert damaged not in str(caught.value)
 
 
 # finding
