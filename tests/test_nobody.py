@@ -5,8 +5,10 @@ import re
 import pytest
 
 from kirogw.dialects.clients import ASKED_AGAIN
+from kirogw.dialects.codex import faults as codex
+from kirogw.dialects.kiro import faults as kiro
 from kirogw.errors import Busy, Forbidden, NeedsLogin, Overloaded, QuotaUsed, UnknownModel, UpstreamFailed
-from kirogw.nobody import ADVICE, NONE, WORDS, nobody, span
+from kirogw.nobody import ADVICE, NONE, PASSING, WORDS, nobody, span
 from kirogw.pool import Nobody
 
 NOW = 1000.0
@@ -58,6 +60,13 @@ def test_accounts_that_failed_in_their_own_ways_are_all_told():
     error = told({"a": SLOW, "b": ODD}, {"a": Busy("slow"), "b": Forbidden("refused")})
     assert (type(error), error.wait) == (Busy, 8.0)
     assert "work is limited (for 8 s), home was refused." in str(error)
+
+
+@pytest.mark.parametrize("table", [codex, kiro], ids=["ChatGPT", "Kiro"])
+def test_limits_of_each_provider_are_known_to_pass(table):
+    """A row by another name would be taken for something that only a person can mend."""
+    assert {row.name for row in table.TABLE if row.fate == "slow"} <= PASSING <= WORDS.keys()
+    assert {row.name for row in table.TABLE if row.fate == "lacks"} <= WORDS.keys()
 
 
 def test_many_accounts_are_not_all_named():
