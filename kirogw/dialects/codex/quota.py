@@ -72,7 +72,7 @@ def told(headers: Mapping[str, str], now: float) -> Quota | None:
 
 
 def _beyond(unlimited: Any, has: Any, balance: Any) -> bool:
-    """Whether credits serve where the windows are used up: flags as JSON or as text, the balance as a number or text."""
+    """Whether credits serve where the windows are used up: each is told as JSON or as text."""
     return _is_true(unlimited) or (_is_true(has) and _number(balance) != 0)
 
 

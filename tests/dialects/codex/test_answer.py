@@ -207,7 +207,7 @@ EVENTS = st.fixed_dictionaries({"type": st.sampled_from([f"response.{kind}" for 
 
 
 @given(st.lists(EVENTS, max_size=10))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_nothing_that_comes_is_an_error_of_ours(events):
     """It is read or refused; parts only grow, and what is collected is whole."""
     reader, got = new(), []

@@ -182,7 +182,7 @@ def with_seals(conversation, to):
 
 
 @given(conversations(), st.sampled_from(MODELS), st.sampled_from(["codex", "siwc"]), st.booleans(), st.booleans())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_conversation_is_taken(conversation, to, kind, unsealed, plain):
     """By either door, in every form that the model takes."""
     if kind == "codex" and plain and not to.lite:
