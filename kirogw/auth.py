@@ -350,8 +350,8 @@ class Logins:
         profile, machine = self._profiles.of(keeper, held), keeper.machine()
         login = self._providers.of(held.kind).login(held, profile, machine)
         if not (login.token.isascii() and login.token.isprintable()):
-            raise NeedsLogin(f"the token of account {keeper.id} holds characters that no token has, so it was damaged on"
-                             " its way here; sign in again, or bring it along anew")  # fmt: skip
+            raise NeedsLogin(f"the token of account {keeper.id} holds characters that no token has, so it was damaged"
+                             " on its way here; sign in again, or bring it along anew")  # fmt: skip
         self._made[keeper.id] = held, keeper.memory, login
         return login
 
