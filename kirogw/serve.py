@@ -22,18 +22,23 @@ from kirogw.logins import files, keys, sources
 from kirogw.settings import Settings, WrongSetting, load, numbered, read_env_file
 
 CONF: Final = Path(__file__).parent.parent / "gunicorn.conf.py"
-DEMO_MODEL: Final = "claude-sonnet-4.6"
+MODEL: Final = "claude-sonnet-4.6"  # that the first lines to paste name
+CHATGPTS_MODEL: Final = "gpt-5.6-terra"  # the same where all accounts are ChatGPT's
+CHATGPTS: Final = ("codex-", "siwc-")  # how the ids of such accounts begin
+SHARED: Final = "shared"  # in place of the ids in a store that is not asked
 
 
 def run(settings: Settings) -> int:
     """Serve until stopped. Offers the demo upstream when a person starts this and there is no account."""
     _check_port(settings.server_host, settings.server_port)
     demo, new = None, _new_key(settings)
-    if settings.demo or not (sources.find(settings, Path.home()) or _stored(settings)):
+    accounts = [] if settings.demo else _accounts(settings)
+    if not accounts:
         demo = start_demo()
         settings = load()
+    model = CHATGPTS_MODEL if accounts and all(id.startswith(CHATGPTS) for id in accounts) else MODEL
     try:
-        announcing = functools.partial(announce, settings, demo is not None, new)
+        announcing = functools.partial(announce, settings, demo is not None, model if new else "")
         return _gunicorn(announcing) if os.name == "posix" else _pywsgi(settings, announcing)
     finally:
         if demo:
@@ -57,16 +62,17 @@ def _check_port(host: str, port: int) -> None:
         ) from None
 
 
-def _stored(settings: Settings) -> bool:
-    """Whether there are accounts in the store. Who shares one with other machines is no beginner, and it is not asked:
-    the client of Redis must not be loaded before gevent has patched.
+def _accounts(settings: Settings) -> list[str]:
+    """The ids of the accounts that are found, else of those in the store. Who shares one with other machines is no
+    beginner, and it is not asked: the client of Redis must not be loaded before gevent has patched.
     """
+    found = [source.id for source in sources.find(settings, Path.home())]
     file = Path(settings.kirogw_home).expanduser() / store.FILE
-    if settings.state_url or not file.exists():
-        return bool(settings.state_url)
+    if found or settings.state_url or not file.exists():
+        return found or ([SHARED] if settings.state_url else [])
     try:
         with contextlib.closing(store.open_store(settings)) as opened:
-            return any("login" in doc.value for doc in opened.all("account").values())
+            return [id for id, doc in opened.all("account").items() if "login" in doc.value]
     except store.StoreFailed as error:
         raise WrongSetting(str(error)) from None
 
@@ -90,15 +96,18 @@ def _new_key(settings: Settings) -> bool:
         raise WrongSetting(f"KIROGW_HOME is {str(home)!r}, but that can not be used: {error.strerror}") from None
 
 
-def announce(settings: Settings, demo: bool, new: bool, host: str, port: int) -> None:
-    """What a person should know once we listen. A `new` key is shown, once."""
+def announce(settings: Settings, demo: bool, model: str, host: str, port: int) -> None:
+    """What a person should know once we listen. A new key is shown, once, with lines to paste that name the `model`; it
+    is "" where the key is not new.
+    """
     key = client_key(settings)
     base = address(host, port)
     if demo:
         print("DEMO: the answers come from a built-in simulator, no model behind it. For the real one sign in with\n"
-              "the Kiro IDE, kiro-cli or Codex CLI, or run `kirogw.py login`, and start again.")  # fmt: skip
-    if new:
-        print(manual.welcome(base, key, DEMO_MODEL))
+              "the Kiro IDE, kiro-cli or Codex CLI, or run `kirogw.py login kiro` or `kirogw.py login chatgpt`, and\n"
+              "start again.")  # fmt: skip
+    if model:
+        print(manual.welcome(base, key, model))
     print(f"kirogw listens on {base}", flush=True)
 
 
@@ -118,7 +127,8 @@ def start_demo() -> subprocess.Popen[str]:
     os.environ.update(
         DEMO="true", KIRO_RUNTIME_URLS=url, KIRO_CONTROL_URLS=url, KIRO_AUTH_URL=url, AWS_OIDC_URL=url,
         KIRO_PORTAL_URL=url, KIRO_API_KEY=token, VPN_PROXY_URL="", KIRO_CREDS_FILE="", KIRO_CLI_DB_FILE="",
-        REFRESH_TOKEN="", STATE_URL="", **dict.fromkeys(numbered({**read_env_file(".env"), **os.environ}), ""),
+        REFRESH_TOKEN="", CODEX_AUTH_FILE="", STATE_URL="",
+        **dict.fromkeys(numbered({**read_env_file(".env"), **os.environ}), ""),
         no_proxy=",".join(filter(None, ["127.0.0.1", os.environ.get("no_proxy") or os.environ.get("NO_PROXY")])),
     )  # fmt: skip
     return twin

@@ -19,6 +19,7 @@ import requests
 
 from kirogw.settings import FIELDS
 from kirogw.twin import Twin, as_ide_file
+from kirogw.twin.codex import CodexTwin, as_codex_file
 from tests.system.raw import eventually
 from tests.system.running import GUNICORN, KEY, TOP, environment, running
 from tests.system.talk import FACES, PATHS, ask, events, failure, text, whole_text
@@ -34,6 +35,14 @@ def mode(path):
 def run(home, *words, command=SCRIPT, **settings):
     """A start that ends by itself."""
     return subprocess.run([*command, *words], cwd=home, env=environment(home, settings), capture_output=True, text=True, timeout=30)
+
+
+def codex_file(path, twin):
+    """The login of the twin's account, as Codex CLI keeps it."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(as_codex_file(twin.account, "2026-11-20T10:00:00.000000Z")))
+    path.chmod(0o600)
+    return str(path)
 
 
 def key_in(text):
@@ -131,6 +140,29 @@ def test_the_flag_brings_the_demo_although_there_is_an_account(tmp_path):
         assert gateway.get("/health").json()["demo"] is True
         assert "demo" in whole_text("chat", gateway.post(PATHS["chat"], ask()).json())
         assert twin.requests == []
+
+
+def test_the_demo_leaves_the_login_of_codex_cli_alone(tmp_path):
+    with CodexTwin(accounts=["codex"]) as twin:
+        named = {"CODEX_AUTH_FILE": codex_file(tmp_path / "named.json", twin), **twin.settings()}
+        with running(home=tmp_path, command=[*SCRIPT, "--demo"], **named) as gateway:
+            assert [account["kind"] for account in gateway.get("/health").json()["accounts"]] == ["key"]
+            assert "demo" in whole_text("chat", gateway.post(PATHS["chat"], ask()).json())
+        assert not twin.requests
+
+
+@pytest.mark.parametrize("way", ["followed", "in the store"])
+def test_what_is_printed_first_works_on_a_chatgpt_plan(tmp_path, way):
+    with CodexTwin(accounts=["codex"]) as twin:
+        file = codex_file(tmp_path / ".codex" / "auth.json", twin)
+        if way == "in the store":
+            assert run(tmp_path, "accounts", "import", file, **BARE).returncode == 0
+            (tmp_path / ".codex" / "auth.json").unlink()
+        with running(home=tmp_path, **BARE, **twin.settings()) as gateway:
+            said = gateway.log.read_text()
+            model = re.search(r"claude --model (\S+)", said).group(1)
+            answer = requests.post(gateway.url + PATHS["messages"], json={**ask(), "model": model}, headers={"x-api-key": key_in(said)}, timeout=30)
+            assert answer.status_code == 200, answer.text
 
 
 def test_gunicorn_never_falls_back_to_the_demo(tmp_path):
