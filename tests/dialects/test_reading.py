@@ -27,7 +27,7 @@ TYPES = {
 }
 HARD = {
     "responses": ("background", "conversation", "moderation", "prompt", "top_logprobs", "tool_choice"),
-    "completions": ("best_of", "logprobs", "n", "suffix"),
+    "completions": ("best_of", "logprobs", "max_tokens", "n", "stop", "suffix"),
 }
 """What is refused nearly always, and has rows of its own elsewhere: without it more is read."""
 KEPT = {

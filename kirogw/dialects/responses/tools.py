@@ -260,5 +260,5 @@ def names(definitions: Any) -> Iterator[str]:
         if definition.get("type") == "namespace":
             inner = definition.get("tools")
             yield from (flat(str(definition.get("name", "")), name) for name in names(inner))
-        elif definition.get("name").__class__ is str:
-            yield definition["name"]
+        elif (name := definition.get("name", definition.get("type"))).__class__ is str:
+            yield name  # one without a name is called by its type
