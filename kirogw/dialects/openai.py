@@ -58,6 +58,11 @@ TYPES: Final[dict[type[GatewayError], tuple[str, str | None, int]]] = {
 }
 
 EXCEPTIONS: Final[dict[tuple[type[GatewayError], Client], tuple[str, str | None, int]]] = {
+    # On 401, 403 and 404 Codex asks 30 times; a 400 ends its turn at once, and it shows our words.
+    (Forbidden, "codex"): ("permission_error", "account_refused", 400),
+    (NeedsLogin, "codex"): ("permission_error", "login_required", 400),
+    (NotAllowed, "codex"): ("permission_error", "not_allowed", 400),
+    (UnknownModel, "codex"): ("invalid_request_error", "model_not_found", 400),
     # Codex then stops with its own words; OpenCode asks a 429 for ever, and shows our words on a 403.
     (QuotaUsed, "codex"): ("usage_limit_reached", "usage_limit_reached", 429),
     (QuotaUsed, "opencode"): ("permission_error", "insufficient_quota", 403),

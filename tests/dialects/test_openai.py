@@ -78,6 +78,14 @@ def test_quota_for_codex():
     assert "resets_in_seconds" not in error(errors.QuotaUsed("Used up."), "codex", "").body["error"]
 
 
+@pytest.mark.parametrize("cls", [errors.Forbidden, errors.NeedsLogin, errors.NotAllowed, errors.UnknownModel])
+def test_what_lasts_ends_a_turn_of_codex(cls):
+    """It asks a 401, 403 or 404 thirty times; the type and the code are those that others read."""
+    told, others = error(cls("No."), "codex", ""), error(cls("No."), "other", "")
+    assert (told.status, told.body) == (400, others.body)
+    assert others.status in (403, 404)
+
+
 def test_quota_for_opencode():
     reply = error(errors.QuotaUsed("Used up."), "opencode", "")
     assert (reply.status, reply.body["error"]["message"]) == (403, "Used up.")

@@ -43,7 +43,8 @@ come from the sign-in service.
 
 What clients make of errors is behind some of the choices:
 
-* A login that no longer works is 403 and not 401, because clients take a 401 for their own key.
+* A login that no longer works is 403 and not 401, because clients take a 401 for their own key. Codex
+  asks 30 times on either, and on 404: it gets 400, ends its turn at once and shows our words.
 * A plan that is used up is 429 with Retry-After and `x-should-retry: false`, and never 402, which Codex tries again and
   again. OpenCode gets 403: on a 429 it would ask for ever.
 * No Retry-After for Codex and OpenCode is longer than 30 s, through which they sleep without a word.

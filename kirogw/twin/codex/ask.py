@@ -16,7 +16,7 @@ from kirogw.twin.ask import IMAGE_TOKENS, Turn, dumped, estimate, obj, rows, tex
 from kirogw.wire import Json
 
 CALLS: Final = ("function_call", "custom_tool_call", "local_shell_call", "tool_search_call", "web_search_call")
-OUTPUTS: Final = tuple(call + "_output" for call in CALLS)
+OUTPUTS: Final = (*(call + "_output" for call in CALLS), "tool_search_output")
 FREEFORM: Final = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 SHELL: Final = {"type": "object", "properties": {"command": {"type": "array", "items": {"type": "string"}}},
                 "required": ["command"]}  # fmt: skip
