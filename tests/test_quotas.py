@@ -405,7 +405,7 @@ def test_windows_are_read_by_their_length(chatgpt, tmp_path):
         assert one.quotas.snapshot(account.name).points == ()
         assert [told.exhausted for _, told in one.told] == [False, True]
         one.quotas.refresh(account.name)
-        account.credits["has_credits"] = True
+        account.credits |= {"has_credits": True, "balance": "12.5"}
         assert not one.quotas.refresh(account.name).exhausted
     finally:
         one.close()
