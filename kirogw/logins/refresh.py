@@ -258,8 +258,15 @@ class Keeper(Viewer):
         requests = self._requests(held, self._settled(view.raw, view.record).machine)
         mark = fingerprint(held.refresh)
         hanging = self._mark_sent(view, mark)
+        self._unchanged(view)
         outcome = self._redeemer.redeem(held, requests, 1 if living else TRIES, lease.still)
         return replace(outcome, unsure=True) if hanging and isinstance(outcome, Failed) else outcome
+
+    def _unchanged(self, view: View) -> None:
+        """The note took its time: whoever else renews may have done so. Raises Changed."""
+        with contextlib.suppress(files.Unreadable):
+            if self.source.read().refresh != view.raw.refresh:
+                raise Changed
 
     def _requests(self, held: Credential, machine: str) -> tuple[Request, ...]:
         try:

@@ -139,6 +139,23 @@ def test_what_codex_cli_has_renewed_meanwhile_is_taken(house):
     assert [entry.outcome for entry in house.twin.ledger] == ["reused"] and house.account.state == "ready"
 
 
+def test_no_token_is_sent_that_codex_cli_has_redeemed_before(house, monkeypatch):
+    """It was quicker by more: its file has another one when the note that ours leaves has been written."""
+    spent, keeper = house.logins.fresh("codex-cli").token, house.logins._keepers["codex-cli"]
+    mark = keeper._mark_sent
+
+    def slow(view, fingerprint):
+        hanging = mark(view, fingerprint)
+        monkeypatch.undo()
+        assert house.twin.accounts.redeem(house.twin.account.refresh_token, "codex", house.twin.account.client_id).access
+        house.sign_in()
+        return hanging
+
+    monkeypatch.setattr(keeper, "_mark_sent", slow)
+    assert house.logins.renew("codex-cli", spent).token == house.twin.account.access_token != spent
+    assert house.network.sent == [] and house.account.state == "ready"
+
+
 MODES = [
     pytest.param({"auth_mode": "apikey", "OPENAI_API_KEY": "sk-proj-1"}, "an API key of OpenAI's platform and no ChatGPT login", id="key"),
     pytest.param({"auth_mode": None, "OPENAI_API_KEY": "sk-proj-1"}, "an API key of OpenAI's platform", id="a key that is there wins"),
