@@ -55,10 +55,11 @@ def _image(part: Json, at: str) -> Part | None:
 def _file(part: Json, at: str) -> Part | None:
     """`file_data` is a data URL, or bare base64."""
     name = may(part, "filename", str, "", at) or "document"
-    if url := may(part, "file_url", str, "", at):
-        return Document(name, url=url, at=at[:-1])
-    if part.get("file_data") is None and part.get("file_id") is not None:
-        raise _no_files(at)
+    if part.get("file_data") is None:
+        if url := may(part, "file_url", str, "", at):
+            return Document(name, url=url, at=at[:-1])
+        if part.get("file_id") is not None:
+            raise _no_files(at)
     data = need(part, "file_data", str, at)
     if (inline := data_url(data)) is not None:
         return Document(name, inline[0], data=inline[1], at=at[:-1])
