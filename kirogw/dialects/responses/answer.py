@@ -34,6 +34,7 @@ from kirogw.dialects.dialect import Ask, Heading
 from kirogw.dialects.quoted import line, quoted
 from kirogw.dialects.responses import tools
 from kirogw.dialects.responses.calls import FORMS, Call
+from kirogw.dialects.responses.chain import PREFIXES
 from kirogw.dialects.responses.errors import failure
 from kirogw.errors import BrokenAnswer, GatewayError
 from kirogw.wire import Json
@@ -279,9 +280,9 @@ class AnswerWriter:
         self._finish(index, {**item, "action": action, "status": "failed" if event.error else "completed"}, out)
 
     def _native(self, event: NativeItem, out: list[bytes]) -> None:
-        """As it came; every item of an answer has an id."""
-        index, id_ = self._place("it", out)
-        item = event.item if event.item.get("id") else {**event.item, "id": id_}
+        """As it came, but for its id: that of an item of ours names the answer, so that clients can refer to it."""
+        index, id_ = self._place(PREFIXES.get(str(event.item.get("type")), "it"), out)
+        item = {**event.item, "id": id_}
         self._added(index, item, out)
         self._finish(index, item, out)
 

@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kirogw.dialects.responses import chain
+from kirogw.answer import Answer, Block, Stop, Usage
+from kirogw.dialects.dialect import Heading
+from kirogw.dialects.responses import chain, kept
+from kirogw.dialects.responses.request import read
 from kirogw.errors import BadRequest
 
 A, B = "a" * 24, "b" * 24
@@ -88,3 +91,16 @@ def test_a_page_that_is_none():
     with pytest.raises(BadRequest) as caught:
         chain.page(ITEMS, after="nobody")
     assert caught.value.param == "after"
+
+
+NATIVE = [{"type": "web_search_call", "id": "ws_of_the_upstream", "status": "completed", "action": {"type": "open_page", "url": "https://a.example/"}},
+          {"type": "compaction", "encrypted_content": "gAAA"}, {"type": "what_is_this"}]  # fmt: skip
+
+
+@pytest.mark.parametrize("item", NATIVE)
+def test_every_item_of_an_answer_can_be_referred_to(item):
+    """Also one that came from the upstream with an id of its own."""
+    answer = Answer([Block("native", item=item)], Stop("end"), Usage())
+    (given_,) = kept(answer, Heading(A, "m", 0, 1), read({"model": "m", "input": "x"}, {}))["output"]
+    assert {**given_, "id": item.get("id")} == {"id": None, **item}
+    assert chain.answer_of(given_["id"]) == f"resp_{A}"
