@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kirogw.dialects.credential import Credential, moment
+from kirogw.dialects.credential import Credential, machine_id, moment
 from kirogw.dialects.kiro import credential as kiro
 
 T = 1790760672.0  # 2026-09-30T09:31:12Z
@@ -204,9 +204,9 @@ def test_machine_ids_of_exports(given_id, kept):
 
 def test_a_machine_id_is_64_hex_digits_and_the_same_for_the_same_login():
     one, other = Credential("social", refresh="r"), Credential("key", access="ksk_1")
-    assert kiro.machine_id(one) == kiro.machine_id(one) != kiro.machine_id(other)
-    assert all(len(kiro.machine_id(c)) == 64 and int(kiro.machine_id(c), 16) for c in (one, other))
-    assert kiro.machine_id(Credential("social", refresh="r", machine="ab" * 32)) == "ab" * 32
+    assert machine_id(one) == machine_id(one) != machine_id(other)
+    assert all(len(machine_id(c)) == 64 and int(machine_id(c), 16) for c in (one, other))
+    assert machine_id(Credential("social", refresh="r", machine="ab" * 32)) == "ab" * 32
 
 
 WHO = [
