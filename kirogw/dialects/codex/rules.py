@@ -26,7 +26,6 @@ RULES: Final[tuple[Rule, ...]] = (
     turns.documents_are_files_or_text,
     # who says what
     turns.parts_stand_with_who_may_say_them,
-    turns.the_models_turns_are_whole,
     turns.thoughts_are_sealed_by_this_account,
     turns.native_items_have_no_ids,
     # calls and results; first what looks at the client's own ids and names
@@ -51,6 +50,7 @@ RULES: Final[tuple[Rule, ...]] = (
     prompt.json_is_spoken_of,
     prompt.the_format_is_an_object,
     turns.no_part_is_empty,
+    turns.the_models_turns_are_whole,
     turns.thoughts_stand_before_what_they_made,
 )
 
