@@ -164,10 +164,12 @@ class Desk:
         self.note("rests ended", account=id, **({"model": model} if model else {}))
 
     def test(self, name: str) -> Json:
-        """What the upstream says to its login and to a look at its quota. Costs no credits; never raises for them."""
+        """What the upstream says to its login and to a look at its quota, or its models. Costs no credits; never raises
+        for them.
+        """
         id, began = self.find(name), self.now()
         steps: list[Json] = []
-        for step, act in (("login", self.logins.fresh), ("quota", self.quotas.refresh)):
+        for step, act in (("login", self.logins.fresh), ("quota", self.quotas.check)):
             try:
                 act(id)
                 steps.append({"step": step, "ok": True, "message": ""})

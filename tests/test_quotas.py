@@ -426,6 +426,20 @@ def test_a_login_of_which_nobody_tells_is_asked_for_by_nobody(chatgpt, tmp_path)
         one.close()
 
 
+def test_a_check_asks_somebody_in_any_case(chatgpt, tmp_path):
+    """For its models, where nobody tells what it has left."""
+    one = Process(chatgpt, tmp_path)
+    try:
+        one.quotas.check("codex-1")
+        one.quotas.check("siwc-2")
+        assert (len(chatgpt.seen("usage")), len(chatgpt.seen("models"))) == (1, 1)
+        chatgpt.faults.add("account_deactivated", operation="models")
+        with pytest.raises(Forbidden):
+            one.quotas.check("siwc-2")
+    finally:
+        one.close()
+
+
 @pytest.mark.parametrize(("fault", "error", "locked"), [
     ("token_invalidated", NeedsLogin, []), ("account_deactivated", Forbidden, [("codex-1", "suspended")]), ("server_error", GatewayError, []),
 ])  # fmt: skip

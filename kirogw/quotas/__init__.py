@@ -188,6 +188,28 @@ class Quotas:
             self._locked(account, found)
         raise found.error
 
+    def check(self, account: str) -> None:
+        """Whether the provider takes the account, as a look at its quota shows, or one at its models where nobody tells
+        a quota. Raises GatewayError.
+        """
+        login = self._logins.fresh(account)
+        provider = self._providers.of(login.kind)
+        if provider.quota_hosts(login):
+            self.refresh(account)
+            return
+        denied = self._denied(provider, login)
+        if denied and denied.again == "refresh":
+            denied = self._denied(provider, self._logins.renew(account, login.token))
+        if denied:
+            raise denied.error
+
+    def _denied(self, provider: Provider, login: Login) -> Verdict | None:
+        try:
+            reply = self._call(provider.list_request(login, provider.list_hosts(login)[0]), LIMIT)
+        except Lost as lost:
+            return provider.lost(lost.kind)
+        return None if reply.status == 200 else provider.judge(reply.status, reply.headers, reply.body)
+
     def _answer(self, provider: Provider, account: str, login: Login, now: float) -> Quota | Verdict:
         """From the first host that knows something of the account."""
         profile = login.profile or self._logins.profile(account)  # some need one here who send none with a request
