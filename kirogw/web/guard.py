@@ -10,6 +10,7 @@ import orjson
 from flask import request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
+from kirogw import routing
 from kirogw.errors import BadRequest, NotAllowed, WrongKey
 from kirogw.logins.named import Caller
 from kirogw.redact import clean
@@ -54,8 +55,9 @@ def routes(who: Caller, name: str) -> tuple[Route, ...]:
     if not who.models:
         return found
     if not may_use(who, found[0]):
-        allowed = ", ".join(who.models)
-        raise NotAllowed(f"the key {who.name!r} may not use {clean(name)!r}; it may use: {allowed}", param="model")
+        allowed, model = ", ".join(who.models), routing.another(name, found[0].model)
+        said = f"{clean(name)!r}" + (f", which means {clean(model)!r}" if model else "")
+        raise NotAllowed(f"the key {who.name!r} may not use {said}; it may use: {allowed}", param="model")
     return tuple(route for route in found if may_use(who, route))
 
 

@@ -151,6 +151,12 @@ def test_a_model_that_is_not_allowed(twin, holding, face, stream):
     assert reply.json["error"]["type"] == "permission_error"
 
 
+def test_what_a_name_means_is_told_to_whom_it_is_not_allowed(client, holding):
+    limited, _ = holding(models=("best",), aliases=("best=claude-opus-4.8",))
+    reply = limited.post(PATHS["chat"], json=ask(model="best"))
+    assert reply.status_code == 403 and "may not use 'best', which means 'claude-opus-4.8'; it may use: best" in said(reply)
+
+
 @pytest.mark.parametrize("headers", [{}, {"anthropic-version": "2023-06-01"}], ids=["chat", "messages"])
 def test_only_models_that_are_allowed_are_listed(client, holding, headers):
     limited, _ = holding(models=("claude-haiku-*",))
