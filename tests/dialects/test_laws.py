@@ -180,7 +180,7 @@ def test_items_begin_and_end_in_order(events):
 
 def test_nobody_runs_half_a_call():
     """Codex runs a call as soon as its item is done, whatever its status is. So one that broke off never is."""
-    asked = ask("responses", {"tools": [{"type": "custom", "name": "exec"}]})
+    asked = ask("responses", {"tools": [{"type": "custom", "name": "exec"}], "max_output_tokens": 9})
     events = [TextDelta(0, "I do."), CallStart(1, "c1", "exec"), CallDelta(1, '{"input": "rm -r x'), CallStart(2, "c2", "read"),
               CallDelta(2, "{}"), CallStart(3, "c3", "read"), CallDelta(3, '{"path": '), Usage(1, 2),
               Stop("max_tokens")]  # fmt: skip
@@ -190,7 +190,19 @@ def test_nobody_runs_half_a_call():
     assert [(item["type"], item["status"], item.get("input") or item.get("arguments")) for item in bodies[-1]["response"]["output"]] == [
         ("message", "completed", None), ("custom_tool_call", "incomplete", "rm -r x"), ("function_call", "completed", "{}"),
         ("function_call", "incomplete", '{"path": ')]  # fmt: skip
+    assert bodies[-1]["type"] == "response.incomplete"
     assert bodies[-1]["response"] == FACES["responses"].whole(collect(events), HEADING, asked)
+
+
+def test_a_call_that_breaks_off_by_itself_is_a_failure():
+    """The client set no limit, and may ask again; what was said and used is told."""
+    asked = ask("responses", {})
+    bodies = list(sse(streamed("responses", asked, ANSWERS["call_cut_off"])))
+    last = bodies[-1]["response"]
+    assert (bodies[-1]["type"], last["status"], last["error"]["code"], last["incomplete_details"]) == (
+        "response.failed", "failed", "server_error", None)
+    assert (last["usage"]["output_tokens"], [item["status"] for item in last["output"]]) == (2, ["completed", "incomplete"])
+    assert last == FACES["responses"].whole(collect(ANSWERS["call_cut_off"]), HEADING, asked)
 
 
 def by_completions(stage, events):

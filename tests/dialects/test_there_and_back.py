@@ -270,8 +270,11 @@ def turns_of_the_first_instructions(conversation):
 
 
 def places_of_tools_that_were_found(conversation):
-    found = items.found(conversation.turns)
-    return replace(conversation, tools=tuple(sorted(conversation.tools, key=lambda tool: tool.name in found)))
+    """In the order in which they were found."""
+    searches = {part.id for turn in conversation.turns for part in turn.parts if isinstance(part, Call) and part.kind == "search"}
+    names = [name for turn in conversation.turns for part in turn.parts if isinstance(part, Result) and part.call in searches
+             for name in part.parts[0].text.split("\n")]  # fmt: skip
+    return replace(conversation, tools=tuple(sorted(conversation.tools, key=lambda tool: [tool.name in names, tool.name in names and names.index(tool.name)])))
 
 
 def budgets_of_thinking(conversation):

@@ -41,6 +41,8 @@ from kirogw.wire import Json
 
 INCOMPLETE: Final = {"max_tokens": "max_output_tokens", "window": "max_output_tokens", "refusal": "content_filter"}
 """The reasons for which an answer is not whole, in OpenAI's words. All others are an end."""
+CUT: Final = "a tool call broke off before it was whole; try again in a moment, or ask for it in smaller pieces"
+"""Of an answer whose client set no limit: a failure, for at an incomplete answer Codex gives up, and it need not."""
 TAIL: Final = b',"sequence_number":%d}\n\n'
 
 
@@ -84,6 +86,7 @@ class AnswerWriter:
         self._heading = heading
         self._seals, self._sources = bool(echo.get("seals")), bool(echo.get("sources"))
         self._tools: dict[str, Tool] = echo.get("tools", {})
+        self._limited = echo.get("response", {}).get("max_output_tokens") is not None
         self._response = {
             "id": "resp_" + heading.id, "object": "response", "created_at": heading.created, "model": heading.model,
             **echo.get("response", {}),
@@ -127,12 +130,16 @@ class AnswerWriter:
         if self._stop is None:  # never a clean finish for an answer that is none
             return self.fail(BrokenAnswer("the answer ended without a reason; try again in a moment"))
         out: list[bytes] = []
-        reason = INCOMPLETE.get(self._stop.reason)
+        reason, used = INCOMPLETE.get(self._stop.reason), usage(self._usage)
+        cut = bool(reason) and not self._limited and not all(call.whole() for call in self._calls.values())
         self._close(out, every=True, last="incomplete" if reason else "completed")
         if self._stop.reason == "refusal" and self._stop.detail:
             self._refusal(self._stop.detail, out)
-        status = "incomplete" if reason else "completed"
-        self._state = _state(status, usage=usage(self._usage), reason=reason)
+        status = "failed" if cut else "incomplete" if reason else "completed"
+        if cut:
+            self._state = _state(status, usage=used, error=failure(BrokenAnswer(CUT)))
+        else:
+            self._state = _state(status, usage=used, reason=reason)
         out.append(self._lifecycle("response." + status))
         return b"".join(out)
 
