@@ -101,8 +101,12 @@ def full(twin, name):
     twin.accounts.all[name].primary["used"] = 100.0
 
 
-def at_chatgpt(*names, label="", kind="codex", **more):
-    return tuple(Case(label or _label(name, cases_chatgpt.told), ({"name": name},), kind=kind, side="ChatGPT", model=cases_chatgpt.MODEL, **more) for name in names)
+BLIND = {"status": 500, "operation": "usage"}  # nobody tells what is left: it would not agree with a refusal that is made up
+
+
+def at_chatgpt(*names, kind="codex", also=(), **more):
+    more |= {"kind": kind, "side": "ChatGPT", "model": cases_chatgpt.MODEL}
+    return tuple(Case(_label(name, cases_chatgpt.told), ({"name": name}, *also), **more) for name in names)
 
 
 def chatgpt(name, *faults, **more):
@@ -137,7 +141,7 @@ CLASSES = {
     ),
 }  # fmt: skip
 CHATGPT = {
-    "The plan is used up": (*at_chatgpt("usage_limit_reached", "first_usage_limit", "first_error_event"),
+    "The plan is used up": (*at_chatgpt("usage_limit_reached", "first_usage_limit", "first_error_event", also=(BLIND,)),
                             chatgpt("the window of five hours is full", before=full), *at_chatgpt("subscription_limit", kind="siwc")),
     "The account is asked too often": at_chatgpt("rate_limit_exceeded", "retry_after", "first_rate_limit"),
     "The model is short": at_chatgpt("capacity"),
@@ -162,7 +166,7 @@ CHATGPT = {
         chatgpt("the connection is closed in mid-answer", {"cut_frame": MIDDLE, "end": "open"}, script=cases.HALVES),
         chatgpt("response.failed in mid-answer: usage_limit_reached",
                 {"exception": {"code": "usage_limit_reached", "message": "The usage limit has been reached", "resets_in_seconds": 3600},
-                 "frame": MIDDLE}, script=cases.HALVES),
+                 "frame": MIDDLE}, BLIND, script=cases.HALVES),
     ),
 }  # fmt: skip
 
