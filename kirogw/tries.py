@@ -25,7 +25,7 @@ def _invocation() -> str:
 class Tries:
     """What one request has tried so far. `shown`: the client has got something, so nothing can be tried any more.
 
-    `session` is what keeps the conversation on its account; `begins`: it is only known by its first words, and these
+    `session` is the conversation's id; `begins`: it is only known by its first words, and these
     are all there is so far. `only`: the accounts that may serve, None for all.
     """
 
@@ -64,8 +64,15 @@ class Tries:
         """What the accounts' marks are kept by."""
         return self.routes[self.at].model if self.routes else ""
 
+    @property
+    def home(self) -> str:
+        """What keeps the conversation on its account: at each provider it has one, and requests for models of two in
+        turn do not drive it from either.
+        """
+        return f"{self.session}/{'+'.join(sorted(self.route.providers))}" if self.session and self.route else ""
+
     def want(self, waited: float) -> Want:
-        return Want(self.model, self.session, self.only, self.failed.keys(), waited, self.begins)
+        return Want(self.model, self.home, self.only, self.failed.keys(), waited, self.begins)
 
     def show(self) -> None:
         """The client gets something: from now on there is nothing to try."""

@@ -310,6 +310,7 @@ An account that comes back after a rest, or is new, gets its share from then on,
 * **A conversation stays on its account** (`STICKY_SESSIONS`) while that can serve: its cache and its signed thinking are
   there. It moves when it must, and is then on the new one. If all places of its account are taken, it waits {patience:g} s
   before it moves; if it is its own requests that fill them, another account answers this one as a guest.
+  If its requests are for models of two providers, it has an account of its own at each.
 * **Places**: an account gives `ACCOUNT_CONCURRENCY` answers at once, or its own limit, in all processes together (what
   others have on their way is heard within about a second).
 * **Distances**: after a rate limit an account's requests start {first:g} s apart, with each further burst of refusals

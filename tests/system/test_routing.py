@@ -64,10 +64,10 @@ class Place:
 
 
 @contextlib.contextmanager
-def placing(**more):
+def placing(accounts=("api_key",), **more):
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kirogw-test-")))
-        kiro, codex = stack.enter_context(Twin(accounts=["api_key"])), stack.enter_context(CodexTwin(accounts=["codex"]))
+        kiro, codex = stack.enter_context(Twin(accounts=accounts)), stack.enter_context(CodexTwin(accounts=["codex"]))
         verdicts = stack.enter_context(Verdicts().listening())
         stand = Stand(verdicts, kiro, folder, brought_in, lambda _: {**CHAIN, **more}, codex)
         stack.callback(stand.close)
@@ -300,3 +300,17 @@ def test_a_conversation_that_moves_to_another_provider_goes_on(place):
 
 
 PNG = ("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+
+
+def test_models_of_two_providers_in_turn_leave_a_conversation_on_its_accounts():
+    """As when Claude Code's small tasks go to GPT: the rest stays where its cache and its thinking are."""
+    with placing(accounts=["social", "social", "social"]) as place:
+        place.fresh()
+        home, word = {"x-claude-code-session-id": "one"}, {"role": "user", "content": "Go on."}
+        turns = [word]
+        served = {CLAUDE: set(), GPT: set()}
+        for n in range(8):
+            reply = place.say("messages", headers=home, messages=turns, model=(CLAUDE, GPT)[n % 2])
+            served[(CLAUDE, GPT)[n % 2]].add(reply.headers["x-kirogw-account"])
+            turns = [*turns, {"role": "assistant", "content": "Hello."}, word]
+        assert {name: len(ids) for name, ids in served.items()} == {CLAUDE: 1, GPT: 1}
