@@ -8,7 +8,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ AGAIN: Final = 60.0  # seconds until a catalogue that could not be read is asked
 PAGES: Final = 20
 LIMIT: Final = 10.0  # seconds of silence from a control host
 KIND: Final = "catalogue"
+ABREAST: Final = 16  # accounts whose lists are read at once
 AHEAD: Final = 0.8  # part of a list's life after which the background reads it anew, before anybody notices
 
 
@@ -60,6 +62,20 @@ class Catalog:
             kept.until = time.monotonic() + AGAIN
             threading.Thread(target=self._read, args=(account, login, kind), daemon=True, name="catalog").start()
         return kept.models
+
+    def read_all(self, accounts: Iterable[tuple[str, Callable[[], Login], str]]) -> None:
+        """`models` of each of them. Those that are not known yet are read side by side: a service that does not answer
+        is waited for once, not once for each of its accounts.
+        """
+        unknown: list[tuple[str, Callable[[], Login], str]] = []
+        for one in accounts:
+            if one[0] in self._kept:
+                self.models(*one)
+            else:
+                unknown.append(one)
+        if unknown:
+            with ThreadPoolExecutor(ABREAST, "catalog") as readers:
+                list(readers.map(lambda one: self.models(*one), unknown))
 
     def keep_fresh(self, account: str, login: Callable[[], Login], kind: str = "") -> None:
         """Read the account's list anew if it will be old soon; in the background."""

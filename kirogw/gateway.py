@@ -101,9 +101,8 @@ class Gateway:
         """All models of all accounts, asked for where they are not known yet. `own`: the rules of the caller's key;
         `spellings`: under each name that works.
         """
-        for account in self.pool.all():
-            if account.enabled:
-                self.catalog.models(account.id, functools.partial(self._logins.fresh, account.id), account.kind)
+        self.catalog.read_all((account.id, functools.partial(self._logins.fresh, account.id), account.kind)
+                              for account in self.pool.all() if account.enabled)  # fmt: skip
         return self.router.listed(own, spellings=spellings)
 
     def stop(self, grace: float) -> None:

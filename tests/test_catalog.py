@@ -87,6 +87,21 @@ def test_nobody_waits_for_another_accounts_list():
         waiting.join()
 
 
+def test_a_service_that_does_not_answer_is_waited_for_once():
+    """All accounts are asked side by side: none of them gets an answer before all have been asked."""
+    asked = threading.Barrier(5)
+
+    def call(request, seconds):
+        asked.wait(20)
+        return page("a")
+
+    catalog = Catalog(Settings(), Providers(Settings()), call)
+    names = [str(n) for n in range(5)]
+    for _ in range(2):
+        catalog.read_all((name, lambda: LOGIN, "key") for name in names)
+    assert not asked.broken and all(ids(catalog.known("kiro", {name})) == ["a"] for name in names)
+
+
 @pytest.fixture
 def worker(tmp_path):
     """A catalogue of one of several processes; what they ask goes to `asked`, and `replies` answer."""
