@@ -21,7 +21,7 @@ from kirogw.cuts import Cuts
 from kirogw.dialects import dialect, ids, seals
 from kirogw.dialects.dialect import Login, Prepared, Provider, Quota, Reader, Reading, Refused, Target, Verdict
 from kirogw.dialects.efforts import wished
-from kirogw.errors import Busy, GatewayError, NeedsLogin, ShuttingDown, UnknownModel, UpstreamFailed
+from kirogw.errors import BrokenAnswer, Busy, GatewayError, NeedsLogin, ShuttingDown, UnknownModel, UpstreamFailed
 from kirogw.nobody import nobody
 from kirogw.pool import Account, Full, Nobody, Place, Pool
 from kirogw.router import Router
@@ -183,7 +183,7 @@ class Asking:
         if told:
             self._tell(verdict, tries, began)
         if tries.shown:
-            raise verdict.error
+            raise self._broken_off(verdict, tries, place)
         if verdict.fate == "slow" and verdict.elsewhere and (other := self._other(tries, place)):
             tries.give_up(verdict.error)  # who can serve at once is better than a pause
             self.leave(tries)
@@ -206,6 +206,15 @@ class Asking:
         if account.id in tries.failed:
             self.leave(tries)
         return pause
+
+    def _broken_off(self, verdict: Verdict, tries: Tries, place: Place) -> GatewayError:
+        """What a client hears in the middle of its answer. Where the account has come to its end, and another one can
+        serve, it may ask again at once: for the account's own reason clients stop.
+        """
+        if verdict.error.passes or not verdict.fate or not (other := self._other(tries, place)):
+            return verdict.error
+        self._pool.leave(other, time.time())
+        return BrokenAnswer(f"{str(verdict.error).rstrip('.')}. Another account can serve: try again.")
 
     def _tell(self, verdict: Verdict, tries: Tries, began: float) -> None:
         account = tries.entry.account_id
