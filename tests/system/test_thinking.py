@@ -150,8 +150,8 @@ EFFORTS = [
     # API, wish, model, what goes upstream
     pytest.param("messages", {}, MODEL, None, id="nothing said"),
     pytest.param("messages", {"thinking": {"type": "enabled", "budget_tokens": 4000}}, MODEL, "low", id="4000"),
-    pytest.param("messages", {"thinking": {"type": "enabled", "budget_tokens": 16000}}, MODEL, "medium", id="16000"),
-    pytest.param("messages", {"thinking": {"type": "enabled", "budget_tokens": 31999}}, MODEL, "high", id="31999"),
+    pytest.param("messages", {"thinking": {"type": "enabled", "budget_tokens": 16000}}, MODEL, "high", id="16000"),
+    pytest.param("messages", {"thinking": {"type": "enabled", "budget_tokens": 31999}}, MODEL, "max", id="31999, no xhigh"),
     pytest.param("messages", {"thinking": {"type": "enabled", "budget_tokens": 64001}}, MODEL, "max", id="64001, no xhigh"),
     pytest.param("messages", {"thinking": {"type": "enabled", "budget_tokens": 64001}}, "claude-opus-5", "xhigh", id="64001"),
     pytest.param("messages", {"thinking": {"type": "adaptive"}, "output_config": {"effort": "xhigh"}}, MODEL, "max", id="xhigh, no such"),
@@ -175,7 +175,7 @@ OTHERS = [
     pytest.param("chat", {"reasoning_effort": "none"}, MODEL, {"thinking": {"type": "disabled"}}, id="none"),
     pytest.param("chat", {"reasoning_effort": "none"}, GPT, {"reasoning": {"effort": "none"}}, id="none of GPT"),
     pytest.param("chat", {"reasoning_effort": "medium"}, GPT, {"reasoning": {"effort": "medium"}}, id="GPT"),
-    pytest.param("messages", {"thinking": {"type": "enabled", "budget_tokens": 16000}}, GPT, {"reasoning": {"effort": "medium"}}, id="a budget of GPT"),
+    pytest.param("messages", {"thinking": {"type": "enabled", "budget_tokens": 16000}}, GPT, {"reasoning": {"effort": "high"}}, id="a budget of GPT"),
     pytest.param("messages", {"thinking": {"type": "adaptive"}}, "glm-5", None, id="a model without any"),
     pytest.param("messages", {}, f"{MODEL}-thinking", {"thinking": {"type": "adaptive", "display": "summarized"}}, id="by its name"),
 ]  # fmt: skip
