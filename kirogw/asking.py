@@ -15,14 +15,15 @@ from kirogw import log, observed, search, tokens, truncation
 from kirogw.answer import BEAT, Beat
 from kirogw.auth import Logins
 from kirogw.catalog import Catalog
-from kirogw.conversation import Conversation, Text
+from kirogw.conversation import Conversation
 from kirogw.convert import Providers
 from kirogw.cuts import Cuts
 from kirogw.dialects import dialect, ids, seals
 from kirogw.dialects.dialect import Login, Prepared, Provider, Quota, Reader, Reading, Refused, Target, Verdict
 from kirogw.dialects.efforts import wished
-from kirogw.errors import BrokenAnswer, Busy, GatewayError, NeedsLogin, ShuttingDown, UnknownModel, UpstreamFailed
-from kirogw.nobody import nobody
+from kirogw.errors import BrokenAnswer, GatewayError, NeedsLogin, UpstreamFailed
+from kirogw.nobody import crowded, no_token, nobody, not_offered, stopped
+from kirogw.pins import shown
 from kirogw.pool import Account, Full, Nobody, Place, Pool
 from kirogw.router import Router
 from kirogw.routing import Route
@@ -81,7 +82,7 @@ class Asking:
                 pause = self._after(verdict, login, tries, began)
                 yield from self._beats(pause)
                 if self.stopping.is_set():
-                    raise _stopped()
+                    raise stopped()
         finally:
             self.leave(tries)
 
@@ -94,7 +95,7 @@ class Asking:
         )  # fmt: skip
         self._routed(tries)
         if conversation:
-            tries.session = ids.session_id(self._secret, conversation.session, _first_text(conversation))
+            tries.session = ids.session_id(self._secret, conversation.session, ids.first_text(conversation))
             tries.begins = not conversation.session and all(turn.role != "model" for turn in conversation.turns)
         return tries
 
@@ -118,7 +119,7 @@ class Asking:
                 continue
             seconds = min(found.wait, self._settings.heartbeat - silent, tries.deadline - time.monotonic())
             if seconds <= 0:
-                raise tries.told(_crowded(tries))
+                raise tries.told(crowded(tries.error))
             began = time.monotonic()
             self._pool.wait(seconds, found.seen)
             passed = time.monotonic() - began
@@ -126,7 +127,7 @@ class Asking:
             if beat := silent >= self._settings.heartbeat:
                 silent = 0.0
             yield BEAT if beat else []  # whoever waits may see whether the client is still there
-        raise _stopped()
+        raise stopped()
 
     def _routed(self, tries: Tries) -> None:
         """The accounts that may serve the route."""
@@ -135,7 +136,7 @@ class Asking:
 
     def _nobody(self, found: Nobody, tries: Tries) -> GatewayError:
         if tries.route and tries.only is not None and not tries.only:
-            return _not_offered(tries.route)
+            return not_offered(tries.route)
         names = {account.id: account.label or account.id for account in self._pool.all()}
         return nobody(found, tries.failed, names, time.time())
 
@@ -176,7 +177,7 @@ class Asking:
         tries.entry.upstream = verdict.error.upstream_id or tries.entry.upstream
         log.logger.debug("a try failed", extra={"fields": {"request": tries.entry.id, "rule": verdict.rule}})
         if self.stopping.is_set():
-            raise _stopped()
+            raise stopped()
         if verdict.again == "profile" and login and not self.other_login("profile", account, login):
             verdict = replace(verdict, again="")  # what was refused is all there is
         told = tries.shown or verdict.again not in UNTOLD
@@ -258,14 +259,14 @@ class Asking:
         try:
             return self._logins.fresh(account.id)
         except (NeedsLogin, UpstreamFailed) as error:
-            raise Refused(_no_token(error, "refresh-failed")) from error
+            raise Refused(no_token(error, "refresh-failed")) from error
 
     def _renew(self, account: Account, login: Login, tries: Tries, began: float) -> None:
         """Another token for the next try; another account where there is none."""
         try:
             self._logins.renew(account.id, login.token)
         except GatewayError as error:
-            failed = _no_token(error, "renew-failed")
+            failed = no_token(error, "renew-failed")
             self._tell(failed, tries, began)
             try:
                 tries.next(failed, time.monotonic())
@@ -378,39 +379,6 @@ class Asking:
         return prepared
 
 
-def shown(account: Account) -> str:
-    """An account as clients may see it, in a header: its label if it fits there, without a person's address; its id."""
-    label = account.label
-    return label if label and label.isascii() and label.isprintable() and "@" not in label else account.id
-
-
-def _no_token(error: GatewayError, rule: str) -> Verdict:
-    """No login could be had: somebody must sign in, or (`rule`) it may work later. Another account may do."""
-    if isinstance(error, NeedsLogin):
-        return Verdict(error, "needs-login", elsewhere=True, fate="login")
-    return Verdict(error, rule, elsewhere=True)
-
-
-def _stopped() -> ShuttingDown:
-    return ShuttingDown("the gateway is being stopped or restarted; try again in a moment", wait=1.0)
-
-
-def _not_offered(route: Route) -> GatewayError:
-    whose = " or ".join(sorted(route.providers))
-    return UnknownModel(f"no account that may serve this request offers the model {route.model[:100]!r}"
-                        f" ({whose} would); name another one, or add an account")  # fmt: skip
-
-
-def _crowded(tries: Tries) -> GatewayError:
-    """There was no place in time."""
-    if tries.error and tries.error.passes:
-        return tries.error
-    return Busy(
-        "All accounts that could serve are busy with as many answers as they may give at once. Try again in a moment,"
-        " add an account or raise ACCOUNT_CONCURRENCY.", wait=5.0,
-    )  # fmt: skip
-
-
 def _shown(source: Source, tries: Tries) -> Source:
     """What the client gets of one try: each batch as it comes, or all of them at the end of an answer that is held."""
     held = []
@@ -432,12 +400,3 @@ def _suited(conversation: Conversation, route: Route | None, provider: Provider)
     if route and (route.effort or route.thinking):
         conversation = replace(conversation, thinking=wished(conversation.thinking, route.effort, route.thinking))
     return search.without(conversation) if conversation.search and not provider.searches else conversation
-
-
-def _first_text(conversation: Conversation) -> str:
-    """What stays the same through a session: the first text of the first turn."""
-    for turn in conversation.turns:
-        for part in turn.parts:
-            if isinstance(part, Text):
-                return part.text
-    return ""

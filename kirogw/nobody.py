@@ -11,8 +11,19 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from kirogw.errors import Busy, Forbidden, GatewayError, NeedsLogin, Overloaded, QuotaUsed
+from kirogw.dialects.dialect import Verdict
+from kirogw.errors import (
+    Busy,
+    Forbidden,
+    GatewayError,
+    NeedsLogin,
+    Overloaded,
+    QuotaUsed,
+    ShuttingDown,
+    UnknownModel,
+)
 from kirogw.pool import Nobody
+from kirogw.routing import Route
 
 NONE: Final = (
     "no account is set up: run `kirogw.py login kiro` or `kirogw.py login chatgpt`, or sign in with the Kiro IDE,"
@@ -89,3 +100,33 @@ def span(seconds: float) -> str:
     """In words for people, rounded up."""
     _, unit, name = next(row for row in SPANS if seconds >= row[0])
     return f"{max(1, math.ceil(seconds / unit))} {name}"
+
+
+# Others who can not serve
+
+
+def no_token(error: GatewayError, rule: str) -> Verdict:
+    """No login could be had: somebody must sign in, or (`rule`) it may work later. Another account may do."""
+    if isinstance(error, NeedsLogin):
+        return Verdict(error, "needs-login", elsewhere=True, fate="login")
+    return Verdict(error, rule, elsewhere=True)
+
+
+def stopped() -> ShuttingDown:
+    return ShuttingDown("the gateway is being stopped or restarted; try again in a moment", wait=1.0)
+
+
+def not_offered(route: Route) -> GatewayError:
+    whose = " or ".join(sorted(route.providers))
+    return UnknownModel(f"no account that may serve this request offers the model {route.model[:100]!r}"
+                        f" ({whose} would); name another one, or add an account")  # fmt: skip
+
+
+def crowded(last: GatewayError | None) -> GatewayError:
+    """There was no place in time. `last`: what the account said that was tried last."""
+    if last and last.passes:
+        return last
+    return Busy(
+        "All accounts that could serve are busy with as many answers as they may give at once. Try again in a moment,"
+        " add an account or raise ACCOUNT_CONCURRENCY.", wait=5.0,
+    )  # fmt: skip

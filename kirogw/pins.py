@@ -38,3 +38,9 @@ def _is(account: Account, names: Collection[str]) -> bool:
 def _as_typed(name: str) -> str:
     """WSGI hands a header down as if its bytes were Latin-1."""
     return name.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def shown(account: Account) -> str:
+    """An account as clients may see it, in a header: its label if it fits there, without a person's address; its id."""
+    label = account.label
+    return label if label and label.isascii() and label.isprintable() and "@" not in label else account.id

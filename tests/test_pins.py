@@ -3,7 +3,7 @@
 import pytest
 
 from kirogw.errors import BadRequest, NotAllowed
-from kirogw.pins import pinned
+from kirogw.pins import pinned, shown
 from kirogw.pool import Account
 
 ONE, TWO, THREE = Account("key-1", label="work"), Account("token-2", label="Büro"), Account("kiro-3")
@@ -32,3 +32,11 @@ def test_what_is_refused(name, allowed, error, words):
 
 def test_two_accounts_of_one_label_are_both_meant():
     assert pinned("work", (), [ONE, Account("key-9", label="work")]) == {"key-1", "key-9"}
+
+
+@pytest.mark.parametrize(("label", "told"), [
+    ("", "key-1"), ("work", "work"), ("work, at home", "work, at home"),
+    ("anna@example.com", "key-1"), ("büro", "key-1"), ("a\nb", "key-1"), ("a\x7f", "key-1"),
+])  # fmt: skip
+def test_an_account_is_shown_by_its_label_where_a_header_can_hold_it(label, told):
+    assert shown(Account("key-1", label=label)) == told

@@ -16,6 +16,15 @@ def session_id(secret: bytes, session: str, first_text: str) -> str:
     return _uuid(secret, f"session {session}" if session else f"text {first_text}")
 
 
+def first_text(conversation: Conversation) -> str:
+    """What stays the same through a session: the first text of the first turn."""
+    for turn in conversation.turns:
+        for part in turn.parts:
+            if isinstance(part, Text):
+                return part.text
+    return ""
+
+
 def turn_id(secret: bytes, conversation: Conversation) -> str:
     """A UUID for the user's last word, the same through the loop of tool calls that it set off. (kiro 3.2)"""
     for n in range(len(conversation.turns) - 1, -1, -1):
