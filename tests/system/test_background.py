@@ -99,7 +99,7 @@ def test_all_is_fresh_before_anybody_asks(twin, process):
     ids = {account.id for account in one.pool.all()}
     assert len(ids) == 2
     wait_for(lambda: set(one.quotas.quotas()) == ids and all(a.quota for a in one.pool.all()))
-    wait_for(lambda: len(one.store.all("catalogue")) == 2)
+    wait_for(lambda: len(one.store.all("catalogue")) == 2 and len(one.store.all("quota")) == 2)  # written, so that others know
     assert [len(twin.seen(name)) for name in ("refresh", "usage", "models")] == [1, 2, 2]
     two = process()
     two.start()  # which hears all that from the first
