@@ -83,12 +83,13 @@ def test_a_holder_elsewhere_that_says_nothing_is_replaced_after_its_time(store):
 
 def test_it_is_extended_while_it_is_held(store):
     """Longer than it would last."""
+    before = threading.active_count()
     with Lease(store, "a", 2.0).held(0) as mine:
         assert mine
         for _ in range(26):
             time.sleep(0.1)
             assert not store.lease("a", ELSEWHERE, 1.0)
-    assert store.lease("a", ELSEWHERE, 1.0) and threading.active_count() < 10
+    assert store.lease("a", ELSEWHERE, 1.0) and threading.active_count() <= before
 
 
 def test_who_was_stopped_for_long_knows_that_it_has_lost_it(store):
