@@ -36,7 +36,10 @@ def ask(gateways, times):
 
 
 def counted(gateway):
-    return gateway.get("/v1/stats").json()["total"]["served"]
+    """None while a worker still holds the server for away, for a second after it has let somebody wait."""
+    reply = gateway.get("/v1/stats")
+    assert reply.ok or reply.status_code == 503, reply.text
+    return reply.json()["total"]["served"] if reply.ok else None
 
 
 def until_counted(gateways, count):
