@@ -24,7 +24,7 @@ from kirogw.settings import FIELDS, WrongSetting, read_env_file
 from kirogw.store import StoreFailed, open_store, owner
 
 OLDEST: Final = (3, 11)
-NEEDED: Final = ("gevent", "flask", "requests", "tiktoken", "orjson", "cryptography")
+NEEDED: Final = ("gevent", "flask", "requests", "urllib3", "orjson", "jsonschema", "pypdf", "cryptography", "segno")
 MOST: Final = 2000  # files that are looked at
 MEGABYTE: Final = 1 << 20
 LITTLE: Final = 200 * MEGABYTE

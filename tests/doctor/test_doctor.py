@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -22,7 +23,7 @@ from kirogw.twin import Twin
 from kirogw.twin.accounts import KINDS
 from tests.logins.support import stamp, write_database, write_ide_file
 from tests.loopback import read_head, server
-from tests.system.running import environment
+from tests.system.running import TOP, environment
 
 SOON = 3000.0
 
@@ -104,6 +105,11 @@ def test_python(look, monkeypatch):
     monkeypatch.setattr(machine, "NEEDED", ("flask", "no_such_package"))
     ((level, said, mend),) = look("python")
     assert level == "fail" and said.endswith("lacks no_such_package") and "requirements.txt" in mend
+
+
+def test_python_lacks_only_what_is_installed_for_it():
+    installed = (TOP / "requirements.txt").read_text()
+    assert {*machine.NEEDED, "gunicorn"} == set(re.findall(r"^[a-z0-9]+", installed, re.MULTILINE))
 
 
 @pytest.mark.parametrize(("mode", "text", "level"), [
