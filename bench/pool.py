@@ -12,7 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from kirogw.dialects.dialect import Bucket, Quota, Verdict
+from kirogw.dialects.provider import Verdict
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.errors import QuotaUsed
 from kirogw.pool import Account, Pool, Want
 from kirogw.pool.turns import RANKS

@@ -18,9 +18,10 @@ from kirogw.catalog import Catalog
 from kirogw.conversation import Conversation
 from kirogw.convert import Providers
 from kirogw.cuts import Cuts
-from kirogw.dialects import dialect, ids, seals
-from kirogw.dialects.dialect import Login, Prepared, Provider, Quota, Reader, Reading, Refused, Target, Verdict
+from kirogw.dialects import ids, seals
 from kirogw.dialects.efforts import wished
+from kirogw.dialects.provider import Login, Prepared, Provider, Reader, Reading, Refused, Target, Terms, Verdict
+from kirogw.dialects.quota import Quota
 from kirogw.errors import BrokenAnswer, GatewayError, NeedsLogin, UpstreamFailed
 from kirogw.nobody import crowded, no_token, nobody, not_offered, stopped
 from kirogw.pins import shown
@@ -37,7 +38,7 @@ UNTOLD: Final = frozenset({"refresh", "profile", "unsealed", "plain"})
 """Ways to ask again that are likely to help: what comes of it says more of the account than that it was needed."""
 
 
-class Terms(NamedTuple):
+class Errand(NamedTuple):
     """What belongs to a request beside its conversation. `routes`: what its model's name means, and what is asked after
     it. `hold`: nothing is shown before the answer is whole; `only`: ids of the accounts that may serve, None for all.
     """
@@ -65,17 +66,17 @@ class Asking:
         self.running: set[Exchange] = set()
         self.stopping = threading.Event()
 
-    def answer(self, conversation: Conversation, terms: Terms) -> Source:
-        tries = self.tries(conversation, terms)
+    def answer(self, conversation: Conversation, errand: Errand) -> Source:
+        tries = self.tries(conversation, errand)
         del conversation  # `tries` lets it go as soon as it may
         try:
             while True:
                 place = tries.place or (yield from self.placed(tries))
                 login: Login | None = None
-                began, terms.entry.tries = time.time(), terms.entry.tries + 1
+                began, errand.entry.tries = time.time(), errand.entry.tries + 1
                 try:
                     login = self._login(place.account)
-                    yield from _shown(self._once(place, login, tries, terms.estimate, began), tries)
+                    yield from _shown(self._once(place, login, tries, errand.estimate, began), tries)
                     return
                 except (Refused, Lost, Silence) as failure:
                     verdict = self._verdict(failure, tries)
@@ -86,12 +87,12 @@ class Asking:
         finally:
             self.leave(tries)
 
-    def tries(self, conversation: Conversation | None, terms: Terms) -> Tries:
+    def tries(self, conversation: Conversation | None, errand: Errand) -> Tries:
         """`conversation` None: something else is asked for, and any account will do."""
-        entry, settings = terms.entry, self._settings
+        entry, settings = errand.entry, self._settings
         tries = Tries(
-            entry, conversation, terms.routes if conversation else (), entry.began + settings.retry_budget,
-            settings.retry_pace, terms.hold, allowed=terms.only, only=terms.only,
+            entry, conversation, errand.routes if conversation else (), entry.began + settings.retry_budget,
+            settings.retry_pace, errand.hold, allowed=errand.only, only=errand.only,
         )  # fmt: skip
         self._routed(tries)
         if conversation:
@@ -369,7 +370,7 @@ class Asking:
             return tries.prepared[1]
         assert conversation  # noqa: S101
         conversation = truncation.fitting(_suited(conversation, tries.route, provider), target.model.window)
-        terms = dialect.Terms(
+        terms = Terms(
             login.kind, mark, tries.session, ids.turn_id(self._secret, conversation),
             self._cuts.known(conversation) if self._settings.truncation_recovery else frozenset(),
             tries.unsealed, tries.plain,

@@ -16,8 +16,8 @@ from typing import Final, Protocol, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from kirogw.conversation import Conversation, Document, Image, Part, Result, Text
-from kirogw.dialects.dialect import Documents
 from kirogw.dialects.pictures import kind_of
+from kirogw.dialects.provider import Documents
 from kirogw.errors import BadRequest
 from kirogw.fetch import Fetched
 from kirogw.pdf import Locked, pdf_text

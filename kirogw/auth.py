@@ -20,7 +20,7 @@ from typing import Final
 from kirogw import log
 from kirogw.convert import Providers
 from kirogw.dialects.credential import Credential, fingerprint
-from kirogw.dialects.dialect import Login
+from kirogw.dialects.provider import Login
 from kirogw.errors import BadRequest, GatewayError, NeedsLogin, NotFound
 from kirogw.logins import files, sources, stored, tokens
 from kirogw.logins.lease import pause

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 from kirogw import log
 from kirogw.auth import Logins
 from kirogw.catalog import Catalog
-from kirogw.dialects.dialect import Verdict
+from kirogw.dialects.provider import Verdict
 from kirogw.errors import GatewayError, NeedsLogin, UpstreamFailed
 from kirogw.kept import Kept
 from kirogw.pool import Pool

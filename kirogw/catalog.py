@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from kirogw import log
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Login, Model, Provider
+from kirogw.dialects.provider import Login, Model, Provider
 from kirogw.settings import Settings
 from kirogw.store import StoreFailed
 from kirogw.store.sync import Sync

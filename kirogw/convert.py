@@ -10,8 +10,9 @@ from typing import Final
 
 from kirogw.dialects import chat, completions, messages, responses
 from kirogw.dialects.codex.provider import Codex
-from kirogw.dialects.dialect import Face, Provider
+from kirogw.dialects.face import Face
 from kirogw.dialects.kiro.provider import Kiro
+from kirogw.dialects.provider import Provider
 from kirogw.settings import Settings
 
 FACES: Final[dict[str, Face]] = {

@@ -15,7 +15,8 @@ from typing import Any, Final
 from kirogw import __version__, backup, metrics
 from kirogw.auth import Account, Logins
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Quota, Verdict
+from kirogw.dialects.provider import Verdict
+from kirogw.dialects.quota import Quota
 from kirogw.errors import BadRequest, GatewayError, NotFound
 from kirogw.logins import imports
 from kirogw.pool import Pool

@@ -10,16 +10,18 @@ from collections.abc import Callable, Collection, Iterable, Set
 from typing import Final
 
 from kirogw import attachments, log, search, tokens
-from kirogw.asking import Asking, Terms
+from kirogw.asking import Asking, Errand
 from kirogw.auth import Logins
 from kirogw.catalog import Catalog
 from kirogw.conversation import Conversation
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Ask, Documents, Login, Quota
+from kirogw.dialects.face import Ask
 from kirogw.dialects.kiro import faults
 from kirogw.dialects.kiro import search as kiro_search
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.dialects.listing import Listed
+from kirogw.dialects.provider import Documents, Login
+from kirogw.dialects.quota import Quota
 from kirogw.fetch import Fetcher
 from kirogw.flow.limit import Limit, OneCall
 from kirogw.flow.stops import Stops
@@ -78,14 +80,14 @@ class Gateway:
         searched = bool(conversation.search) and not all(one.searches for one in self.router.serving(routes[:1]))
         formed = bool(conversation.format) and not all(one.formats for one in whose)
         estimate = tokens.count_conversation(conversation)
-        terms = Terms(entry, routes, estimate, not ask.stream or formed, only)
-        model: Callable[[Conversation], Source] = functools.partial(self._asking.answer, terms=terms)
+        errand = Errand(entry, routes, estimate, not ask.stream or formed, only)
+        model: Callable[[Conversation], Source] = functools.partial(self._asking.answer, errand=errand)
         ask_model = model
         if formed and conversation.format:
             ask_model = functools.partial(_structured, stream=model, param=conversation.format.param)
         if searched:
             beat = self._settings.heartbeat
-            source = search.searching(conversation, ask_model, self._searcher(terms), beat=beat)
+            source = search.searching(conversation, ask_model, self._searcher(errand), beat=beat)
         else:
             source = ask_model(conversation)
         if filters := self._filters(conversation, estimate):
@@ -125,12 +127,12 @@ class Gateway:
             filters.append(Limit(conversation.max_tokens, tokens.count, estimate))
         return filters
 
-    def _searcher(self, terms: Terms) -> search.Find:
+    def _searcher(self, errand: Errand) -> search.Find:
         """The upstream's own web search, on an account that may serve."""
 
         def find(query: str) -> kiro_search.Found:
             mine = self.router.of(SEARCHES)
-            tries = self._asking.tries(None, terms._replace(only=mine if terms.only is None else mine & terms.only))
+            tries = self._asking.tries(None, errand._replace(only=mine if errand.only is None else mine & errand.only))
             waiting = self._asking.placed(tries)
             try:
                 for _ in waiting:

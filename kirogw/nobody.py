@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from kirogw.dialects.dialect import Verdict
+from kirogw.dialects.provider import Verdict
 from kirogw.errors import (
     Busy,
     Forbidden,

@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 
 from kirogw.catalog import Catalog
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Model, Provider, Target
 from kirogw.dialects.listing import Listed
+from kirogw.dialects.provider import Model, Provider, Target
 from kirogw.pool import Account, Pool
 from kirogw.routing import LONGEST, Offer, Offers, Route, Rules, listed, routes
 from kirogw.settings import Settings

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from kirogw.dialects.dialect import Model, Target
 from kirogw.dialects.listing import Listed
+from kirogw.dialects.provider import Model, Target
 
 PREFIXES: Final[Mapping[str, str]] = {
     # what may stand before a name -> the provider that it pins, "" for none

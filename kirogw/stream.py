@@ -11,7 +11,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Protocol, TypeAlias
 
 from kirogw.answer import BEAT, Beat, Event, Stop
-from kirogw.dialects.dialect import Reader, Writer
+from kirogw.dialects.face import Writer
+from kirogw.dialects.provider import Reader
 from kirogw.errors import GatewayError
 
 Batch: TypeAlias = list[Event] | Beat

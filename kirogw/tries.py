@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from kirogw import log
 from kirogw.conversation import Conversation
-from kirogw.dialects.dialect import Again, Prepared, Verdict
+from kirogw.dialects.provider import Again, Prepared, Verdict
 from kirogw.errors import GatewayError
 from kirogw.pool import Place, Want
 from kirogw.routing import Route

@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote
 
 from kirogw import errors
-from kirogw.dialects.dialect import Quota
+from kirogw.dialects.quota import Quota
 from kirogw.store import Store
 from kirogw.store.sync import Sync
 from kirogw.wire import Json

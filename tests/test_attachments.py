@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from kirogw import attachments, pdf
 from kirogw.conversation import Call, Conversation, Document, Image, Result, Text, Thought, Turn
-from kirogw.dialects.dialect import Model
 from kirogw.dialects.kiro.media import DOCUMENT_BYTES, documents_are_files_or_text, pictures_are_what_they_say
 from kirogw.dialects.kiro.provider import Kiro
 from kirogw.dialects.kiro.shape import Shape, Terms
+from kirogw.dialects.provider import Model
 from kirogw.errors import BadRequest
 from kirogw.fetch import Fetcher
 from kirogw.settings import Settings

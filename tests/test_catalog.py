@@ -8,8 +8,8 @@ import pytest
 
 from kirogw.catalog import Catalog
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Login
 from kirogw.dialects.kiro.models import FALLBACK
+from kirogw.dialects.provider import Login
 from kirogw.settings import Settings
 from kirogw.store import open_store
 from kirogw.store.sync import Sync
@@ -52,14 +52,14 @@ def test_a_list_that_has_grown_old_serves_until_the_new_one_is_here():
     def call(request, seconds):
         reply = next(replies)
         if reply == page("new"):
-            assert fresh.wait(5)
+            assert fresh.wait(60)
         return reply
 
     catalog = Catalog(Settings(model_cache_seconds=0.0), Providers(Settings(model_cache_seconds=0.0)), call)
     assert ids(catalog.models("one", lambda: LOGIN)) == ["old"]
     assert ids(catalog.models("one", lambda: LOGIN)) == ["old"]
     fresh.set()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while ids(catalog.known("kiro", ACCOUNTS)) != ["new"] and time.monotonic() < deadline:
         time.sleep(0.01)
     assert ids(catalog.known("kiro", ACCOUNTS)) == ["new"]
@@ -71,17 +71,16 @@ def test_nobody_waits_for_another_accounts_list():
     def call(request, seconds):
         if "ksk_dead" in request.headers["Authorization"]:
             asked.set()
-            assert answer.wait(10)
+            assert answer.wait(60)
         return page("a")
 
     catalog = Catalog(Settings(), Providers(Settings()), call)
     waiting = threading.Thread(target=catalog.models, args=("dead", lambda: Login("key", "ksk_dead")))
     waiting.start()
     try:
-        assert asked.wait(5)
-        began = time.monotonic()
+        assert asked.wait(60)
         assert ids(catalog.models("alive", lambda: LOGIN)) == ["a"]
-        assert time.monotonic() - began < 2
+        assert waiting.is_alive(), "the answer came after the other's"
     finally:
         answer.set()
         waiting.join()
@@ -92,7 +91,7 @@ def test_a_service_that_does_not_answer_is_waited_for_once():
     asked = threading.Barrier(5)
 
     def call(request, seconds):
-        asked.wait(20)
+        asked.wait(60)
         return page("a")
 
     catalog = Catalog(Settings(), Providers(Settings()), call)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kirogw.dialects.dialect import Documents
+from kirogw.dialects.provider import Documents
 from kirogw.gateway import _common
 
 PDF, OFFICE = Documents(frozenset({"application/pdf"}), 9, 2), Documents(frozenset({"application/pdf", "text/csv"}), 5, 10)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from kirogw import metrics
-from kirogw.dialects.dialect import Bucket, Quota
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.settings import Settings
 from kirogw.store import open_store
 from kirogw.store.sync import Sync

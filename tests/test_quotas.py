@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Bucket, Login, Quota
+from kirogw.dialects.provider import Login
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.errors import Forbidden, GatewayError, NeedsLogin
 from kirogw.quotas import HEARD, Quotas, Snapshot, dumped, loaded, next_time, outdated, viewed
 from kirogw.quotas.snapshot import merged

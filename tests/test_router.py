@@ -6,7 +6,7 @@ import pytest
 
 from kirogw.catalog import Catalog
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Login
+from kirogw.dialects.provider import Login
 from kirogw.pool import Pool
 from kirogw.router import REMEMBERED, Router
 from kirogw.routing import LONGEST, Rules

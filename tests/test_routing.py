@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kirogw.dialects.dialect import Model, Target
 from kirogw.dialects.kiro import models as kiro
+from kirogw.dialects.provider import Model, Target
 from kirogw.routing import AMBIGUOUS, LONGEST, Offer, Rules, another, listed, route, routes
 
 GPTS = (Model("gpt-5.6-terra"), Model("gpt-5.6-sol"), Model("gpt-6-max"), Model("codex-auto-review", hidden=True))

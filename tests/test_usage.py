@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kirogw.dialects.dialect import Bucket, Quota
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.settings import Settings
 from kirogw.store import open_store
 from kirogw.store.sync import Sync

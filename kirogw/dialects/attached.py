@@ -10,8 +10,8 @@ from typing import Final, TypeAlias
 
 from kirogw.conversation import Conversation, Document, Image, Part, Result, Text, Turn
 from kirogw.dialects import touch
-from kirogw.dialects.dialect import Model
 from kirogw.dialects.pictures import kind_of, size_of
+from kirogw.dialects.provider import Model
 from kirogw.errors import BadRequest
 
 _TEXTUAL: Final = ("application/json", "application/xml", "application/yaml", "application/javascript")

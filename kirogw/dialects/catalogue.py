@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kirogw.dialects.dialect import Model
 from kirogw.dialects.listing import Listed
+from kirogw.dialects.provider import Model
 from kirogw.wire import Json
 
 LEVELS: Final = {

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from kirogw.dialects.dialect import Client
+from kirogw.dialects.face import Client
 from kirogw.dialects.fields import may
 from kirogw.errors import Busy, FormatMissed, GatewayError, Overloaded, QuotaUsed, ShuttingDown
 from kirogw.wire import Json

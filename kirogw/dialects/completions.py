@@ -12,7 +12,7 @@ from kirogw.answer import Answer, Event, Stop, TextDelta, Usage
 from kirogw.conversation import Conversation, Text, Turn
 from kirogw.dialects import openai
 from kirogw.dialects.clients import session_of
-from kirogw.dialects.dialect import Ask, Client, ErrorReply, Face, Heading
+from kirogw.dialects.face import Ask, Client, ErrorReply, Face, Heading
 from kirogw.dialects.fields import (
     Refusal,
     count,
@@ -82,7 +82,7 @@ REFUSED: Final[dict[str, Refusal]] = {
 
 
 class AnswerWriter:
-    """Writes one streamed answer (see dialect.Writer)."""
+    """Writes one streamed answer (see face.Writer)."""
 
     def __init__(self, heading: Heading, ask: Ask) -> None:
         self._heading, self._asked = heading, ask.usage

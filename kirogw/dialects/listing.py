@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kirogw.dialects.dialect import Model
+from kirogw.dialects.provider import Model
 from kirogw.wire import Json
 
 

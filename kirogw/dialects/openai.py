@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from kirogw.dialects.clients import hints
-from kirogw.dialects.dialect import Client, ErrorReply
+from kirogw.dialects.face import Client, ErrorReply
 from kirogw.errors import (
     BadRequest,
     BodyTooLarge,

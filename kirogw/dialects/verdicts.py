@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kirogw.dialects.clients import ASKED_AGAIN
-from kirogw.dialects.dialect import Again, Fate, Verdict
+from kirogw.dialects.provider import Again, Fate, Verdict
 from kirogw.dialects.said import Fault, figures, quoted
 from kirogw.errors import BrokenAnswer, GatewayError, Overloaded, TimedOut, TooLong, UpstreamFailed
 from kirogw.redact import clean

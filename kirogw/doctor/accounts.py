@@ -14,8 +14,9 @@ from kirogw.auth import Account
 from kirogw.catalog import LIMIT
 from kirogw.convert import Providers
 from kirogw.dialects.credential import KINDS, Credential
-from kirogw.dialects.dialect import Login, Provider, Quota, Verdict
 from kirogw.dialects.kiro.login import api_region, arn_region
+from kirogw.dialects.provider import Login, Provider, Verdict
+from kirogw.dialects.quota import Quota
 from kirogw.doctor.findings import Finding, Patient, fail, ok, warn
 from kirogw.errors import GatewayError, NeedsLogin, QuotaUsed
 from kirogw.logins import files, places

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Final
 
 from kirogw.dialects.credential import Credential
-from kirogw.dialects.dialect import Login
 from kirogw.dialects.kiro import login as kiro
 from kirogw.dialects.kiro.login import Profile
+from kirogw.dialects.provider import Login
 from kirogw.errors import UpstreamFailed
 from kirogw.logins.redeem import Post
 from kirogw.logins.refresh import Keeper

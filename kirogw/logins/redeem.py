@@ -17,7 +17,7 @@ from typing import Final
 
 from kirogw.convert import Providers
 from kirogw.dialects.credential import Credential, fingerprint
-from kirogw.dialects.dialect import Refusal
+from kirogw.dialects.provider import Refusal
 from kirogw.errors import UpstreamFailed
 from kirogw.logins import files, sealed
 from kirogw.logins.sealed import Safe

@@ -27,7 +27,7 @@ from typing import Final
 from kirogw import log
 from kirogw.convert import Providers
 from kirogw.dialects.credential import Credential, fingerprint
-from kirogw.dialects.dialect import Refusal
+from kirogw.dialects.provider import Refusal
 from kirogw.errors import GatewayError, NeedsLogin, UpstreamFailed
 from kirogw.logins import files, tokens
 from kirogw.logins.lease import Lease, NoLease, pause

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from kirogw.dialects.credential import Credential
-from kirogw.dialects.dialect import Quota
+from kirogw.dialects.quota import Quota
 from kirogw.dialects.signin import SLOWER, Callback, NotACallback, Unable, same
 from kirogw.errors import BadRequest, GatewayError, UpstreamFailed
 from kirogw.logins.redeem import Post

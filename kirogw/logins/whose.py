@@ -11,8 +11,9 @@ from typing import Final
 
 from kirogw.convert import Providers
 from kirogw.dialects.credential import Credential, machine_id
-from kirogw.dialects.dialect import Login, Provider, Quota
 from kirogw.dialects.kiro import login as kiro
+from kirogw.dialects.provider import Login, Provider
+from kirogw.dialects.quota import Quota
 from kirogw.errors import UpstreamFailed
 from kirogw.logins.profiles import SENDERS
 from kirogw.logins.redeem import Post

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from kirogw import log
-from kirogw.dialects.dialect import Quota, Verdict
+from kirogw.dialects.provider import Verdict
+from kirogw.dialects.quota import Quota
 from kirogw.pool import status
 from kirogw.pool.account import PROBE_AGAIN, Account, Full, Nobody, Place, Row, Want
 from kirogw.pool.schedule import Schedule

@@ -6,7 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-from kirogw.dialects.dialect import Quota
+from kirogw.dialects.quota import Quota
 from kirogw.errors import GatewayError
 from kirogw.pool.health import READY, Health
 from kirogw.pool.sessions import Bound

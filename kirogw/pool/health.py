@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from kirogw import errors
-from kirogw.dialects.dialect import Quota, Verdict
+from kirogw.dialects.provider import Verdict
+from kirogw.dialects.quota import Quota
 from kirogw.errors import GatewayError
 from kirogw.wire import Json
 

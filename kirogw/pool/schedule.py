@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Quota, Verdict
+from kirogw.dialects.provider import Verdict
+from kirogw.dialects.quota import Quota
 from kirogw.pool import health
 from kirogw.pool.account import ALONE, Account, Full, Nobody, Place, Row, Want
 from kirogw.pool.sessions import Bound, Sessions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from kirogw.dialects.dialect import Quota
+from kirogw.dialects.quota import Quota
 from kirogw.pool.account import Account
 from kirogw.pool.health import Health
 from kirogw.pool.schedule import gap

@@ -18,7 +18,8 @@ from typing import Any, Final, Protocol
 
 from kirogw import log
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Login, Provider, Quota, Verdict
+from kirogw.dialects.provider import Login, Provider, Verdict
+from kirogw.dialects.quota import Quota
 from kirogw.errors import GatewayError
 from kirogw.quotas.snapshot import NOTHING, Snapshot, dumped, loaded, merged, next_time, outdated, points, viewed
 from kirogw.settings import Settings

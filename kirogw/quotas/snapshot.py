@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from kirogw.dialects.dialect import Bucket, Quota
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.wire import Json
 
 JITTER: Final = (0.8, 1.0)  # parts of the interval

@@ -17,7 +17,7 @@ from kirogw import __version__, log, pins, routing
 from kirogw.answer import BEAT, collect
 from kirogw.convert import FACES
 from kirogw.debug import Record
-from kirogw.dialects.dialect import Ask, Face, Heading
+from kirogw.dialects.face import Ask, Face, Heading
 from kirogw.dialects.messages.models import token_count
 from kirogw.errors import Cancelled, GatewayError
 from kirogw.settings import Settings

@@ -13,7 +13,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllo
 from kirogw import log
 from kirogw.convert import FACES
 from kirogw.dialects.clients import client_of
-from kirogw.dialects.dialect import Face
+from kirogw.dialects.face import Face
 from kirogw.errors import BadRequest, BodyTooLarge, GatewayError, NotFound, WrongMethod
 from kirogw.web import guard
 from kirogw.web.admin import fault

@@ -9,7 +9,7 @@ from typing import Final, Protocol, cast
 
 from kirogw.answer import Answer
 from kirogw.dialects import responses
-from kirogw.dialects.dialect import Ask, Face, Heading, Writer
+from kirogw.dialects.face import Ask, Face, Heading, Writer
 from kirogw.dialects.fields import may
 from kirogw.dialects.responses import chain
 from kirogw.errors import BadRequest, Cancelled, GatewayError

@@ -10,7 +10,7 @@ import pytest
 from kirogw import backup
 from kirogw.backup.file import opened as unsealed
 from kirogw.commands.opened import opened
-from kirogw.dialects.dialect import Verdict
+from kirogw.dialects.provider import Verdict
 from kirogw.errors import Busy, Forbidden
 from kirogw.logins import imports, keys, named
 from kirogw.logins.sealed import is_sealed

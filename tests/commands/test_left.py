@@ -5,7 +5,7 @@ import time
 import pytest
 
 from kirogw.commands.left import UNKNOWN, credits, left, windows
-from kirogw.dialects.dialect import Bucket, Quota
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.quotas import Snapshot, viewed
 
 NOW = time.time()

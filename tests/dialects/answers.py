@@ -18,7 +18,7 @@ from kirogw.answer import (
     ThoughtSeal,
     Usage,
 )
-from kirogw.dialects.dialect import Heading
+from kirogw.dialects.face import Heading
 
 HEADING = Heading("A1b2C3d4E5f6G7h8I9j0K1l2", "claude-sonnet-4-6", 1_767_225_600, 11)
 FOUND = [

@@ -1,8 +1,8 @@
 """The list of models in Codex's own form."""
 
 from kirogw.dialects.catalogue import INSTRUCTIONS, SAME, catalogue
-from kirogw.dialects.dialect import Model
 from kirogw.dialects.listing import Listed
+from kirogw.dialects.provider import Model
 
 THINKS = Model("gpt-5.6-sol", "GPT 5.6 Sol", 272_000, 128_000, efforts=("low", "ultra"), effort="low", description="Deep.")
 BLIND = Model("glm-5", images=False)

@@ -3,7 +3,7 @@ import pytest
 from kirogw.answer import Stop, TextDelta, ThoughtDelta, Usage, collect
 from kirogw.conversation import Conversation, Text, Turn
 from kirogw.dialects.completions import FACE, read
-from kirogw.dialects.dialect import Ask
+from kirogw.dialects.face import Ask
 from kirogw.errors import BadRequest, TooLong
 from tests.dialects.answers import HEADING
 

@@ -8,7 +8,7 @@ import pytest
 
 from kirogw.answer import CallDelta, CallStart, Stop, Usage, collect
 from kirogw.convert import FACES
-from kirogw.dialects.dialect import Ask
+from kirogw.dialects.face import Ask
 from kirogw.errors import BrokenAnswer, Overloaded, QuotaUsed
 from tests.dialects.answers import ANSWERS, HEADING
 

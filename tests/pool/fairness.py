@@ -11,7 +11,8 @@ import sys
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 
-from kirogw.dialects.dialect import Bucket, Quota, Verdict
+from kirogw.dialects.provider import Verdict
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.errors import BadRequest, Busy, Forbidden, Overloaded, QuotaUsed, UnknownModel
 from kirogw.pool import Account, Full, Place, Pool, Want
 from kirogw.pool.health import LOGINS, STEPS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kirogw.dialects.dialect import Bucket, Quota
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.pool import Account, Place, Pool, Want
 from kirogw.pool.schedule import LONGEST_GAP
 from kirogw.pool.shared import Shared

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kirogw.dialects.codex import faults as codex
-from kirogw.dialects.dialect import Bucket, Quota
 from kirogw.dialects.kiro import faults as kiro
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.dialects.said import Fault
 from kirogw.pool import Account, Place, Pool, Want
 from kirogw.pool.health import ASKED_FOR, READY, STEPS, failed, read, served, step_of, written

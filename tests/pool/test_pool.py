@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from kirogw.dialects.dialect import Bucket, Quota, Verdict
+from kirogw.dialects.provider import Verdict
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.errors import Busy, Forbidden, NeedsLogin, Overloaded, QuotaUsed, UnknownModel, UpstreamFailed
 from kirogw.pool import Account, Full, Nobody, Place, Pool, Want
 from kirogw.pool.health import ASKED_FOR, PROBED

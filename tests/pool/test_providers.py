@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kirogw.convert import Providers
-from kirogw.dialects.dialect import Bucket, Quota, Verdict
+from kirogw.dialects.provider import Verdict
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.errors import Busy, QuotaUsed, UnknownModel
 from kirogw.pool import Account, Full, Nobody, Place, Pool, Want
 from kirogw.pool.health import ASKED_FOR, LADDER

@@ -6,7 +6,7 @@ import time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kirogw.dialects.dialect import Verdict
+from kirogw.dialects.provider import Verdict
 from kirogw.errors import Busy, Forbidden, UnknownModel
 from kirogw.pool import Account, Full, Nobody, Place, Want
 from kirogw.store import StoreFailed

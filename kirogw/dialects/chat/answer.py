@@ -31,7 +31,7 @@ from kirogw.answer import (
     Usage,
 )
 from kirogw.dialects.custom import Unwrapped, unwrapped
-from kirogw.dialects.dialect import Ask, Heading
+from kirogw.dialects.face import Ask, Heading
 from kirogw.dialects.openai import error_body
 from kirogw.dialects.quoted import quoted
 from kirogw.errors import BrokenAnswer, GatewayError
@@ -57,7 +57,7 @@ class _Call:
 
 
 class AnswerWriter:
-    """Writes one streamed answer (see dialect.Writer)."""
+    """Writes one streamed answer (see face.Writer)."""
 
     def __init__(self, heading: Heading, ask: Ask) -> None:
         self._heading = heading

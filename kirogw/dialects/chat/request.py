@@ -9,8 +9,8 @@ from kirogw.conversation import Conversation, Format, Thinking
 from kirogw.dialects.chat.messages import read_messages
 from kirogw.dialects.chat.tools import Offer, read_choice, read_tools
 from kirogw.dialects.clients import session_in, session_of
-from kirogw.dialects.dialect import Ask
 from kirogw.dialects.efforts import LEVELS
+from kirogw.dialects.face import Ask
 from kirogw.dialects.fields import (
     Refusal,
     choice,

@@ -17,7 +17,7 @@ from kirogw.dialects.codex import faults
 from kirogw.dialects.codex.called import CustomCall, FunctionCall, OneCall, Other, ToolSearch, WebSearch
 from kirogw.dialects.codex.heard import Flow, Item, Out, number, object_of, string
 from kirogw.dialects.codex.spoken import Message, Reasoning
-from kirogw.dialects.dialect import Reading, Refused, Verdict
+from kirogw.dialects.provider import Reading, Refused, Verdict
 from kirogw.flow.sse import DamagedStream, Decoder
 from kirogw.wire import Json
 
@@ -25,8 +25,8 @@ INCOMPLETE: Final[dict[str, Reason]] = {"max_output_tokens": "max_tokens", "cont
 
 
 class Reader:
-    """Reads one answer (see dialect.Reader). `names`: of a tool in the request, by its namespace and its name there, to
-    the client's.
+    """Reads one answer (see provider.Reader). `names`: of a tool in the request, by its namespace and its name there,
+    to the client's.
 
     A failure before anything was given is raised at once; later what came before it is given first, and the next call
     raises.

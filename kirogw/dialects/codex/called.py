@@ -10,7 +10,7 @@ from kirogw.answer import CallDelta, CallStart, NativeItem, SearchCall, SearchRe
 from kirogw.dialects.codex import faults
 from kirogw.dialects.codex.heard import Flow, Item, Out, object_of, objects, rest_of, string
 from kirogw.dialects.custom import Wrapped
-from kirogw.dialects.dialect import Refused
+from kirogw.dialects.provider import Refused
 from kirogw.dialects.responses.tools import flat
 from kirogw.wire import Json
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from kirogw.dialects.dialect import Verdict
+from kirogw.dialects.provider import Verdict
 from kirogw.dialects.said import Fault, is_page, seconds, until
 from kirogw.dialects.verdicts import SOON, Row, Sign, Table, losses, named
 from kirogw.errors import (

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from kirogw import __version__
 from kirogw.dialects.codex.claims import claims, ends, fits_header, with_owner
 from kirogw.dialects.credential import Credential, moment
-from kirogw.dialects.dialect import Cause, Login, Refusal
+from kirogw.dialects.provider import Cause, Login, Refusal
 from kirogw.errors import NeedsLogin
 from kirogw.settings import Settings
 from kirogw.wire import Json, Reply, Request

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from kirogw.dialects.dialect import Model, Target
 from kirogw.dialects.efforts import LEVELS
+from kirogw.dialects.provider import Model, Target
 from kirogw.wire import Json, Reply
 
 WINDOW: Final = 272_000

@@ -12,19 +12,8 @@ from kirogw.conversation import Conversation
 from kirogw.dialects.codex import answer, faults, login, models, quota, request
 from kirogw.dialects.codex.shape import Shape
 from kirogw.dialects.credential import Credential
-from kirogw.dialects.dialect import (
-    Documents,
-    Login,
-    Model,
-    Prepared,
-    Quota,
-    Reader,
-    Reading,
-    Refusal,
-    Target,
-    Terms,
-    Verdict,
-)
+from kirogw.dialects.provider import Documents, Login, Model, Prepared, Reader, Reading, Refusal, Target, Terms, Verdict
+from kirogw.dialects.quota import Quota
 from kirogw.settings import Settings
 from kirogw.wire import Reply, Request
 

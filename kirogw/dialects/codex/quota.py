@@ -13,7 +13,8 @@ from typing import Any, Final
 import orjson
 
 from kirogw.dialects.codex import faults
-from kirogw.dialects.dialect import Bucket, Quota, Verdict
+from kirogw.dialects.provider import Verdict
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.wire import Json, Reply
 
 NAMES: Final = {5 * 3600: "5 hours", 24 * 3600: "day", 7 * 86400: "week", 30 * 86400: "month"}

@@ -13,12 +13,12 @@ from typing import Any, Final
 import orjson
 
 from kirogw.conversation import Conversation, Part, Search, Thought
-from kirogw.dialects import clean, dialect, efforts, names, touch
+from kirogw.dialects import clean, efforts, names, provider, touch
 from kirogw.dialects.codex.models import USUAL
 from kirogw.dialects.codex.rules import obey
 from kirogw.dialects.codex.shape import Form, Shape, Terms
 from kirogw.dialects.codex.tools import SEARCH, declared, fits_strict, renamed
-from kirogw.dialects.dialect import Login, Model, Prepared, Target
+from kirogw.dialects.provider import Login, Model, Prepared, Target
 from kirogw.dialects.responses import items, tools
 from kirogw.dialects.seals import unseal
 from kirogw.errors import BadRequest
@@ -42,7 +42,7 @@ class State:
     names: Mapping[tuple[str, str], str]
 
 
-def prepare(conversation: Conversation, target: Target, given: dialect.Terms) -> Prepared:
+def prepare(conversation: Conversation, target: Target, given: provider.Terms) -> Prepared:
     """Everything but the login. Raises BadRequest for what ChatGPT takes in no form."""
     model = target.model
     form = _form(conversation, model, given)
@@ -53,7 +53,7 @@ def prepare(conversation: Conversation, target: Target, given: dialect.Terms) ->
     return Prepared(_dumped(body), State(form, _names(conversation)), notes)
 
 
-def _form(conversation: Conversation, model: Model, given: dialect.Terms) -> Form:
+def _form(conversation: Conversation, model: Model, given: provider.Terms) -> Form:
     """`plain`: the first one was refused. The lite form has no web search, so it comes second for who wants one; a
     model that knows no lite form is asked in the classic one again, with less. (codex 6)
     """

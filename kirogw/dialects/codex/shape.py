@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from kirogw import __version__
-from kirogw.dialects.dialect import Model
+from kirogw.dialects.provider import Model
 from kirogw.settings import Settings
 
 Form: TypeAlias = Literal["classic", "lite", "shared"]
@@ -32,7 +32,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """`cut`, `unsealed`, `mark`, `plain` as in dialect.Terms."""
+    """`cut`, `unsealed`, `mark`, `plain` as in provider.Terms."""
 
     model: Model
     form: Form

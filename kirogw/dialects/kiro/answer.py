@@ -13,9 +13,9 @@ from typing import Any, Final
 import orjson
 
 from kirogw.answer import Event, HiddenThought, Reason, Stop, TextDelta, ThoughtDelta, ThoughtSeal, Usage
-from kirogw.dialects.dialect import Model, Refused, Verdict
 from kirogw.dialects.kiro.calls import BrokenCall, Calls
 from kirogw.dialects.kiro.faults import judge_exception, lost
+from kirogw.dialects.provider import Model, Refused, Verdict
 from kirogw.dialects.seals import seal
 from kirogw.flow.eventstream import DamagedStream, Decoder, Message, StreamCut
 from kirogw.flow.thinking import Thinking
@@ -35,7 +35,7 @@ REASONS: Final[dict[str, Reason]] = {
 
 
 class Reader:
-    """Reads one answer (see dialect.Reader).
+    """Reads one answer (see provider.Reader).
 
     `names`: Kiro's name of a tool to the client's, where they differ. `thinking_tags`: emulated thinking was asked for,
     and `handling` says what becomes of it (see flow.thinking). `count` gives the tokens of a text, `estimate` are those

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kirogw.conversation import Thinking
-from kirogw.dialects.dialect import Model
 from kirogw.dialects.efforts import LEVELS, budget_of, level_of, nearest
 from kirogw.dialects.kiro.shape import Shape
+from kirogw.dialects.provider import Model
 from kirogw.wire import Json
 
 USUAL: Final = 4096  # tokens of thinking, where the client names neither level nor budget

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kirogw.dialects.dialect import Verdict
 from kirogw.dialects.kiro.said import read
+from kirogw.dialects.provider import Verdict
 from kirogw.dialects.verdicts import SOON, Row, Sign, Table, losses
 from kirogw.errors import (
     BadRequest,

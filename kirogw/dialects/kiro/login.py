@@ -18,9 +18,9 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from kirogw.dialects.credential import Credential, Kind
-from kirogw.dialects.dialect import Cause, Login, Refusal
 from kirogw.dialects.kiro.credential import renewed, text
 from kirogw.dialects.kiro.shape import Shape
+from kirogw.dialects.provider import Cause, Login, Refusal
 from kirogw.errors import NeedsLogin
 from kirogw.settings import ARN, Settings
 from kirogw.wire import Json, Reply, Request

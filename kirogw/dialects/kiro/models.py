@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import orjson
 
-from kirogw.dialects.dialect import Login, Model, Target
 from kirogw.dialects.kiro.effort import levels
 from kirogw.dialects.kiro.login import bearer
 from kirogw.dialects.kiro.shape import Shape
+from kirogw.dialects.provider import Login, Model, Target
 from kirogw.wire import Json, Request
 
 MILLION: Final = 1_000_000

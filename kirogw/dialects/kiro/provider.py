@@ -1,4 +1,4 @@
-"""Kiro as a provider: the rest of this folder behind the one face that the gateway knows (see dialect.Provider)."""
+"""Kiro as a provider: the rest of this folder behind the one face that the gateway knows (see provider.Provider)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,10 @@ import orjson
 
 from kirogw.conversation import Conversation
 from kirogw.dialects.credential import Credential
-from kirogw.dialects.dialect import (
-    Documents,
-    Login,
-    Model,
-    Prepared,
-    Quota,
-    Reader,
-    Reading,
-    Refusal,
-    Target,
-    Terms,
-    Verdict,
-)
 from kirogw.dialects.kiro import answer, faults, login, media, models, quota, request
 from kirogw.dialects.kiro.shape import Shape
+from kirogw.dialects.provider import Documents, Login, Model, Prepared, Reader, Reading, Refusal, Target, Terms, Verdict
+from kirogw.dialects.quota import Quota
 from kirogw.settings import Settings
 from kirogw.wire import Reply, Request
 

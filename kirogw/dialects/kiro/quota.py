@@ -13,10 +13,11 @@ from typing import Any, Final
 
 import orjson
 
-from kirogw.dialects.dialect import Bucket, Login, Quota, Verdict
 from kirogw.dialects.kiro import faults
 from kirogw.dialects.kiro.credential import text
 from kirogw.dialects.kiro.login import control_request
+from kirogw.dialects.provider import Login, Verdict
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.settings import Settings
 from kirogw.wire import Json, Reply, Request
 

@@ -13,13 +13,13 @@ from typing import Any, Final
 import orjson
 
 from kirogw.conversation import Call, Conversation, Document, Image, Result, Text, Thought, Tool, Turn
-from kirogw.dialects import clean, dialect, names
-from kirogw.dialects.dialect import Login, Prepared, Target
+from kirogw.dialects import clean, names, provider
 from kirogw.dialects.kiro import effort, media
 from kirogw.dialects.kiro.login import bearer
 from kirogw.dialects.kiro.rules import obey
 from kirogw.dialects.kiro.shape import Shape, Terms
 from kirogw.dialects.memo import ToolMemo
+from kirogw.dialects.provider import Login, Prepared, Target
 from kirogw.dialects.seals import unseal
 from kirogw.errors import BadRequest, TooLong
 from kirogw.wire import Json, Request
@@ -47,7 +47,7 @@ class Emulation:
     must_call: bool = False
 
 
-def prepare(conversation: Conversation, target: Target, shape: Shape, terms: dialect.Terms) -> Prepared:
+def prepare(conversation: Conversation, target: Target, shape: Shape, terms: provider.Terms) -> Prepared:
     """Everything but the login; `state` is an Emulation. Raises BadRequest for what Kiro takes in no form, TooLong for
     what is surely too much.
     """

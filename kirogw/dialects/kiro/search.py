@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import orjson
 
-from kirogw.dialects.dialect import Login
 from kirogw.dialects.kiro.login import bearer
 from kirogw.dialects.kiro.said import read as read_fault
 from kirogw.dialects.kiro.shape import Shape
+from kirogw.dialects.provider import Login
 from kirogw.wire import Json, Reply, Request
 
 SECONDS: Final = 60.0  # that a search may take, by Kiro's own client

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
-from kirogw.dialects.dialect import Model
+from kirogw.dialects.provider import Model
 from kirogw.settings import Settings
 
 

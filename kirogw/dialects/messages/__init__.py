@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kirogw.dialects.dialect import Face
+from kirogw.dialects.face import Face
 from kirogw.dialects.messages.answer import AnswerWriter, whole
 from kirogw.dialects.messages.errors import error
 from kirogw.dialects.messages.request import read

@@ -31,7 +31,7 @@ from kirogw.answer import (
     ThoughtSeal,
     Usage,
 )
-from kirogw.dialects.dialect import Ask, Heading
+from kirogw.dialects.face import Ask, Heading
 from kirogw.dialects.messages.blocks import STUMP, sealed_snippet
 from kirogw.dialects.messages.errors import error_body
 from kirogw.dialects.quoted import quoted
@@ -73,7 +73,7 @@ class _Call:
 
 
 class AnswerWriter:
-    """Writes one streamed answer (see dialect.Writer)."""
+    """Writes one streamed answer (see face.Writer)."""
 
     def __init__(self, heading: Heading, ask: Ask) -> None:
         self._heading = heading

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kirogw.dialects.clients import hints
-from kirogw.dialects.dialect import Client, ErrorReply
+from kirogw.dialects.face import Client, ErrorReply
 from kirogw.errors import (
     BadRequest,
     BodyTooLarge,

@@ -13,7 +13,7 @@ import orjson
 
 from kirogw.conversation import Conversation, Format, Role, Thinking, Turn
 from kirogw.dialects.clients import session_of
-from kirogw.dialects.dialect import Ask
+from kirogw.dialects.face import Ask
 from kirogw.dialects.fields import choice, count, may, model_name, need, objects, options, pick, stop_strings
 from kirogw.dialects.messages.blocks import parts, texts
 from kirogw.dialects.messages.tools import read_choice, read_tools

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kirogw.dialects.dialect import Face
+from kirogw.dialects.face import Face
 from kirogw.dialects.responses.answer import AnswerWriter
 from kirogw.dialects.responses.errors import error
 from kirogw.dialects.responses.request import read

@@ -30,7 +30,7 @@ from kirogw.answer import (
     Usage,
 )
 from kirogw.conversation import Tool
-from kirogw.dialects.dialect import Ask, Heading
+from kirogw.dialects.face import Ask, Heading
 from kirogw.dialects.quoted import line, quoted
 from kirogw.dialects.responses import tools
 from kirogw.dialects.responses.calls import FORMS, Call
@@ -79,7 +79,7 @@ class _Thought:
 
 
 class AnswerWriter:
-    """Writes one streamed answer (see dialect.Writer)."""
+    """Writes one streamed answer (see face.Writer)."""
 
     def __init__(self, heading: Heading, ask: Ask) -> None:
         echo = ask.echo

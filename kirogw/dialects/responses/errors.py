@@ -7,7 +7,7 @@ from typing import Final
 
 from kirogw.dialects import openai
 from kirogw.dialects.clients import CAP, WAITS
-from kirogw.dialects.dialect import Client, ErrorReply
+from kirogw.dialects.face import Client, ErrorReply
 from kirogw.errors import (
     BadRequest,
     Busy,

@@ -14,8 +14,8 @@ import orjson
 from kirogw.conversation import Conversation, Format, Search, Text, Thinking, Turn
 from kirogw.dialects import clean
 from kirogw.dialects.clients import session_in, session_of
-from kirogw.dialects.dialect import Ask
 from kirogw.dialects.efforts import LEVELS
+from kirogw.dialects.face import Ask
 from kirogw.dialects.fields import (
     Refusal,
     choice,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kirogw.dialects.dialect import Quota
+from kirogw.dialects.quota import Quota
 from kirogw.wire import Json
 
 MONTH: Final = 30 * 86400

@@ -21,7 +21,7 @@ from kirogw.answer import (
     ThoughtDelta,
     ThoughtSeal,
 )
-from kirogw.dialects.dialect import Ask, Heading
+from kirogw.dialects.face import Ask, Heading
 from kirogw.dialects.responses.answer import AnswerWriter
 from kirogw.wire import Json
 

@@ -1,8 +1,8 @@
 from openai.types import Model as OpenAIModel
 
 from kirogw.dialects.chat.models import openai_model, openai_models
-from kirogw.dialects.dialect import Model
 from kirogw.dialects.listing import Listed
+from kirogw.dialects.provider import Model
 
 
 def test_models():

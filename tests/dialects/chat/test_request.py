@@ -2,7 +2,7 @@ import pytest
 
 from kirogw.conversation import Conversation, Format, Text, Thinking, Turn
 from kirogw.dialects.chat.request import read
-from kirogw.dialects.dialect import Ask
+from kirogw.dialects.face import Ask
 from kirogw.errors import BadRequest
 
 BASE = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}

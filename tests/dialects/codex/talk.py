@@ -8,7 +8,7 @@ from kirogw.conversation import Call, Conversation, Result, Text, Tool, Turn
 from kirogw.dialects.codex import answer
 from kirogw.dialects.codex.models import FALLBACK
 from kirogw.dialects.codex.shape import Terms
-from kirogw.dialects.dialect import Model, Reading, Refused
+from kirogw.dialects.provider import Model, Reading, Refused
 
 SOL = next(model for model in FALLBACK if model.id == "gpt-6.1-sol")
 OLD = Model("gpt-5.5", efforts=("low", "medium", "high", "xhigh"))  # no Lite

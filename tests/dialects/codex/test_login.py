@@ -12,7 +12,7 @@ from kirogw.dialects.codex import credential
 from kirogw.dialects.codex.claims import claims, ends, with_owner
 from kirogw.dialects.codex.login import login, read_refresh, refresh_requests, with_tokens
 from kirogw.dialects.credential import Credential
-from kirogw.dialects.dialect import Refusal
+from kirogw.dialects.provider import Refusal
 from kirogw.errors import NeedsLogin
 from kirogw.settings import Settings
 from kirogw.twin.codex import jwt

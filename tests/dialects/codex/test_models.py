@@ -4,7 +4,7 @@ import pytest
 
 from kirogw.dialects.codex import models
 from kirogw.dialects.codex.models import FALLBACK, USUAL, WINDOW, read_list, resolve
-from kirogw.dialects.dialect import Model
+from kirogw.dialects.provider import Model
 from kirogw.wire import Reply
 
 ROW = {

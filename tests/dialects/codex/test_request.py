@@ -30,8 +30,8 @@ from kirogw.dialects.chat.request import read as read_chat
 from kirogw.dialects.codex import models
 from kirogw.dialects.codex.provider import Codex
 from kirogw.dialects.codex.request import INSTRUCTIONS
-from kirogw.dialects.dialect import Login, Target, Terms
 from kirogw.dialects.messages.request import read as read_messages
+from kirogw.dialects.provider import Login, Target, Terms
 from kirogw.dialects.responses.request import read as read_responses
 from kirogw.dialects.seals import seal
 from kirogw.errors import BadRequest

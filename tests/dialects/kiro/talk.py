@@ -1,9 +1,9 @@
 """Short words for building conversations, and what the rules may look at, for the tests beside this file."""
 
 from kirogw.conversation import Call, Conversation, Result, Text, Tool, Turn
-from kirogw.dialects.dialect import Model, Target
 from kirogw.dialects.kiro.models import FALLBACK
 from kirogw.dialects.kiro.shape import Shape, Terms
+from kirogw.dialects.provider import Model, Target
 from kirogw.settings import Settings
 
 SHAPE = Shape.of(Settings())

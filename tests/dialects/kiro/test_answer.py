@@ -19,8 +19,8 @@ from kirogw.answer import (
     Usage,
     collect,
 )
-from kirogw.dialects.dialect import Model, Refused
 from kirogw.dialects.kiro.answer import Reader
+from kirogw.dialects.provider import Model, Refused
 from tests.frames import error, event, exception, frame, strings
 
 CLAUDE = Model("claude-sonnet-4.6", window=200_000)

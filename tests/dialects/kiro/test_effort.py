@@ -1,9 +1,9 @@
 import pytest
 
 from kirogw.conversation import Thinking
-from kirogw.dialects.dialect import Model
 from kirogw.dialects.kiro import effort
 from kirogw.dialects.kiro.models import FALLBACK
+from kirogw.dialects.provider import Model
 from tests.dialects.kiro.talk import BLIND, GPT, HAIKU, OPUS, SHAPE
 
 BY_ID = {model.id: model for model in FALLBACK}

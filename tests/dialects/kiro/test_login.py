@@ -8,9 +8,9 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from kirogw.dialects.credential import Credential
-from kirogw.dialects.dialect import Login, Refusal
 from kirogw.dialects.kiro import login
 from kirogw.dialects.kiro.login import Profile
+from kirogw.dialects.provider import Login, Refusal
 from kirogw.errors import NeedsLogin
 from kirogw.settings import Settings
 from kirogw.wire import Reply

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kirogw.dialects.dialect import Login, Model, Target
 from kirogw.dialects.kiro.models import FALLBACK, list_request, read_models, resolve
+from kirogw.dialects.provider import Login, Model, Target
 from kirogw.twin import models as twin
 from tests.dialects.kiro.talk import SHAPE
 

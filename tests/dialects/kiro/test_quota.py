@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kirogw.dialects.dialect import Bucket, Login, Quota, Verdict
 from kirogw.dialects.kiro import quota
+from kirogw.dialects.provider import Login, Verdict
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.settings import Settings
 from kirogw.wire import Reply
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from kirogw.conversation import Choice, Image, Thinking, Thought, Tool
 from kirogw.dialects import clean
 from kirogw.dialects.chat.request import read as read_chat
-from kirogw.dialects.dialect import Login, Terms
 from kirogw.dialects.kiro.models import FALLBACK, resolve
 from kirogw.dialects.kiro.request import Emulation, address, prepare
 from kirogw.dialects.kiro.rules import RULES
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.dialects.messages.request import read as read_messages
+from kirogw.dialects.provider import Login, Terms
 from kirogw.dialects.responses.request import read as read_responses
 from kirogw.dialects.seals import seal
 from kirogw.errors import BadRequest, TooLong

@@ -5,10 +5,10 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kirogw.dialects.dialect import Login
 from kirogw.dialects.kiro import search
 from kirogw.dialects.kiro.search import Found
 from kirogw.dialects.kiro.shape import Shape
+from kirogw.dialects.provider import Login
 from kirogw.settings import Settings
 from kirogw.twin import Twin
 from kirogw.wire import Reply

@@ -1,9 +1,9 @@
 import pytest
 from anthropic.types import ModelInfo
 
-from kirogw.dialects.dialect import Model
 from kirogw.dialects.listing import Listed
 from kirogw.dialects.messages.models import anthropic_model, anthropic_models, token_count
+from kirogw.dialects.provider import Model
 from kirogw.errors import BadRequest
 
 ROWS = [Listed(Model(f"m{n}", f"Model {n}", 200_000, 64_000), "kiro") for n in range(5)]

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from kirogw.conversation import Choice, Conversation, Format, Search, Text, Thinking, Tool, Turn
-from kirogw.dialects.dialect import Ask
+from kirogw.dialects.face import Ask
 from kirogw.dialects.messages.request import read
 from kirogw.errors import BadRequest, UnsupportedThread
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kirogw.answer import Answer, Block, Stop, Usage
-from kirogw.dialects.dialect import Heading
+from kirogw.dialects.face import Heading
 from kirogw.dialects.responses import chain, kept
 from kirogw.dialects.responses.request import read
 from kirogw.errors import BadRequest

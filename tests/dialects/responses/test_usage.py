@@ -2,7 +2,7 @@
 
 import pytest
 
-from kirogw.dialects.dialect import Bucket, Quota
+from kirogw.dialects.quota import Bucket, Quota
 from kirogw.dialects.responses.usage import MONTH, Held, headers, usage
 
 NOW = 1_795_000_000.0

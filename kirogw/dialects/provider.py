@@ -1,7 +1,6 @@
-"""What a face and a provider are: the seams between the client's JSON, our words and the upstream's JSON.
+"""What a provider is: an upstream. Between our words and the upstream's JSON.
 
-A face is an API that clients speak. A provider is an upstream. Both are pure: no I/O, no clock, no chance; ids and
-times come in as arguments.
+Providers are pure: no I/O, no clock, no chance; ids and times come in as arguments.
 """
 
 from __future__ import annotations
@@ -10,82 +9,12 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
-from kirogw.answer import Answer, Event, Usage
+from kirogw.answer import Event, Usage
 from kirogw.conversation import Conversation
 from kirogw.dialects.credential import Credential, Kind
+from kirogw.dialects.quota import Quota
 from kirogw.errors import GatewayError
 from kirogw.wire import Json, Reply, Request
-
-Client: TypeAlias = Literal["claude", "codex", "opencode", "other"]
-"""Who asks, by the User-Agent, where the same error must be said in other words or with another status."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A request as a face read it: the conversation, and what only that face must know to write the answer.
-
-    `usage`: whether a stream ends with a usage chunk (Chat's `stream_options.include_usage`; always so in Messages).
-    `echo`: members of the request that the answer repeats.
-    """
-
-    conversation: Conversation
-    stream: bool = False
-    usage: bool = True
-    echo: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """What stands at the head of an answer. `id` is 24 letters and digits, without the face's prefix; `created` is in
-    whole seconds; `model` is the name that the client used; `input` is the count of input tokens as first estimated.
-    """
-
-    id: str
-    model: str
-    created: int
-    input: int
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorReply:
-    """An error as HTTP. `headers` are those that belong to the error (Retry-After, x-should-retry)."""
-
-    status: int
-    body: Json
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class Writer(Protocol):
-    """Writes one streamed answer. Each method gives the bytes to send at once, possibly none.
-
-    `begin` once, before all else (also before a beat); then `write` with the events of each read, in order, and `beat`
-    whenever nothing came for a while; at last either `end` (after a Stop event) or `fail`, which must not look like a
-    finished answer to any client.
-    """
-
-    def begin(self) -> bytes: ...
-
-    def write(self, events: list[Event]) -> bytes: ...
-
-    def beat(self) -> bytes: ...
-
-    def end(self) -> bytes: ...
-
-    def fail(self, error: GatewayError) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Face:
-    """`read` takes the parsed body and the headers (lower-case names), and raises BadRequest with the field's path.
-
-    `whole` is the answer that is not streamed. `error` is any error, for a client, with our request id.
-    """
-
-    name: str
-    read: Callable[[Json, Mapping[str, str]], Ask]
-    writer: Callable[[Heading, Ask], Writer]
-    whole: Callable[[Answer, Heading, Ask], Json]
-    error: Callable[[GatewayError, Client, str], ErrorReply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,67 +68,6 @@ class Target:
     thinking: bool = False
     big: bool = False
     effort: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """A part of what an account may use, in credits (or in percent, where a provider tells no more). `resets_at`: epoch
-    seconds when it is full again, or gone; None when nobody knows. `seconds`: how long a window is, where it is one.
-    """
-
-    name: str  # plan, trial, bonus WELCOME, 5 hours, week...
-    used: float
-    limit: float
-    resets_at: float | None = None
-    seconds: float | None = None
-
-    @property
-    def left(self) -> float:
-        return max(0.0, self.limit - self.used)
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """What an account has left, as its provider told at `asked_at` (epoch seconds). Only buckets that count now.
-
-    With `overage` the account serves beyond its buckets, up to `overage_cap` credits (None: no cap is known), of which
-    `overage_used` are used. No buckets at all mean that nothing is known, never that nothing is left.
-
-    `windows`: the buckets are windows of time, in percent, and each of them must have something left; else they add up.
-    """
-
-    asked_at: float
-    buckets: tuple[Bucket, ...] = ()
-    plan: str = ""
-    overage: bool = False
-    overage_cap: float | None = None
-    overage_used: float = 0.0
-    resets_at: float | None = None
-    email: str = field(default="", repr=False)
-    user: str = field(default="", repr=False)
-    windows: bool = False
-
-    @property
-    def left(self) -> float | None:
-        """What is left, in credits, or in percent of windows; None when it is not known."""
-        if not self.buckets:
-            return None
-        return (min if self.windows else sum)(bucket.left for bucket in self.buckets)
-
-    @property
-    def opens_at(self) -> float | None:
-        """When one that is exhausted has something again: epoch seconds, None when nobody knows."""
-        if not self.windows:
-            return self.resets_at
-        ends = [bucket.resets_at for bucket in self.buckets if not bucket.left]
-        known = [end for end in ends if end is not None]
-        return max(known) if known and len(known) == len(ends) else None
-
-    @property
-    def exhausted(self) -> bool:
-        if self.left is None or self.left > 0:
-            return False
-        return not self.overage or (self.overage_cap is not None and self.overage_used >= self.overage_cap)
 
 
 Again: TypeAlias = Literal["", "same", "refresh", "profile", "unsealed", "plain"]
