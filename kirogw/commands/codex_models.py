@@ -48,8 +48,11 @@ def run(words: Sequence[str]) -> int:
         with opened(settings) as desk:
             made = catalogue(models(desk, settings))
         written(made, args.write)
-    except (GatewayError, StoreFailed, files.Unreadable, OSError) as error:
+    except (GatewayError, StoreFailed, files.Unreadable) as error:
         complain(error)
+        return 1
+    except OSError as error:
+        complain(f"{args.write} can not be written ({error.strerror}); is its folder there?")
         return 1
     names = [entry["slug"] for entry in made["models"]]
     if args.model and args.model not in names:

@@ -60,5 +60,6 @@ def test_without_a_file_the_list_is_printed(run):
 
 def test_what_can_not_be_is_said(run, tmp_path):
     assert run("--model", "unheard-of")[0] == 1
-    code, _, said = run("--write", str(tmp_path / "nowhere" / "file.json"))
-    assert code == 1 and said.startswith("kirogw: ")
+    file = tmp_path / "nowhere" / "file.json"
+    code, _, said = run("--write", str(file))
+    assert (code, said) == (1, f"kirogw: {file} can not be written (No such file or directory); is its folder there?\n")
