@@ -165,8 +165,8 @@ class _Searcher:
         while True:
             try:
                 return future.result(self._beat)
-            except TimeoutError:
-                if future.done():  # then it is the search's own
+            except TimeoutError as error:
+                if future.done() and future.exception() is error:  # then it is the search's own
                     return _Failed("unavailable")
                 yield BEAT
 
