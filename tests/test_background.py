@@ -42,7 +42,7 @@ def background(store):
 
     yield make
     for one in made:
-        one.stop()
+        one.stop(60)
 
 
 class Count:
@@ -115,7 +115,7 @@ def test_who_stops_gives_the_lead_away_and_does_nothing_more(store, background):
     one = background(Job("one", 0.02, work))
     wait_for(lambda: work.rounds > 3)
     assert store.holder("background") == owner()
-    one.stop()
+    one.stop(60)
     rounds = work.rounds
     assert (store.holder("background"), one.leads()) == ("", False)
     time.sleep(0.2)
@@ -136,7 +136,7 @@ def test_a_job_hears_that_it_is_to_end(background):
 
     one = background(Job("long", 0.02, work), Job("own", 0.02, work, alone=False))
     assert began.wait(30)
-    one.stop()
+    one.stop(60)
     assert ended.is_set()
 
 
