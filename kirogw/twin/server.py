@@ -82,7 +82,8 @@ class Server:
     def __post_init__(self) -> None:
         self._socket = socket.create_server((self.host, self.port), backlog=2048)
         self.host, self.port = self._socket.getsockname()[:2]
-        self._thread = threading.Thread(target=self._accept, name="twin", daemon=True)
+        self._name = f"twin {self.port}"  # of all its threads
+        self._thread = threading.Thread(target=self._accept, name=self._name, daemon=True)
 
     @property
     def url(self) -> str:
@@ -92,15 +93,18 @@ class Server:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening and drop every connection."""
+        """Stop listening and drop every connection. Whatever waits then waits no longer, and no thread is left."""
         self._closing = True
-        with contextlib.suppress(OSError):  # a thread in accept() does not notice a close, so it gets a last visitor
-            socket.create_connection((self.host, self.port), timeout=1).close()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():
+            with contextlib.suppress(OSError):  # a thread in accept() does not notice a close: it gets a last visitor
+                socket.create_connection((self.host, self.port), timeout=1).close()
+            self._thread.join(timeout=5)
         self._socket.close()
         for connection in list(self._open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+        for thread in [one for one in threading.enumerate() if one.name == self._name]:
+            thread.join(timeout=5)
 
     def _accept(self) -> None:
         while not self._closing:
@@ -115,7 +119,7 @@ class Server:
                 connection.close()
                 return
             self._open.add(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._serve, args=(connection,), name=self._name, daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         try:
@@ -207,19 +211,19 @@ class _Talk:
             self._exactly(2)
 
     def wait(self, seconds: float) -> None:
-        """Let `seconds` pass. Raises Gone as soon as the client leaves."""
+        """Let `seconds` pass. Raises Gone as soon as the client leaves or the server closes; what it sends is kept."""
         if seconds <= 0:
             return
         until = time.monotonic() + seconds
         try:
-            self._socket.settimeout(seconds)
-            if not self._socket.recv(1, socket.MSG_PEEK):
-                raise Gone
+            while (left := until - time.monotonic()) > 0:
+                self._socket.settimeout(left)
+                if not self._more():
+                    raise Gone
         except TimeoutError:
             return
         finally:
             self._socket.settimeout(None)
-        time.sleep(max(0.0, until - time.monotonic()))  # the next request lies there already
 
     def write(self, answer: Answer, seen: Seen, now: float, keep: bool) -> bool:
         if isinstance(answer, Hangup):
