@@ -22,7 +22,8 @@ from kirogw.errors import GatewayError, NeedsLogin, QuotaUsed
 from kirogw.logins import files, places
 from kirogw.logins.codexfile import CodexFile
 from kirogw.logins.files import Missing, Unreadable
-from kirogw.logins.sources import OnDisk, find, named
+from kirogw.logins.source import OnDisk
+from kirogw.logins.sources import find, named
 from kirogw.quotas import Quotas
 from kirogw.store import StoreFailed
 from kirogw.store.sync import Sync

@@ -66,6 +66,11 @@ def replace(path: Path, data: bytes) -> None:
     _sweep(path)
 
 
+def replace_json(path: Path, members: Json) -> None:
+    """As `replace`, with a JSON object as people and other programs read it."""
+    replace(path, json.dumps(members, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
 def _sweep(path: Path) -> None:
     """Take away what writers that were killed have left behind: there are secrets in it."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.new"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -39,6 +41,43 @@ class Source(Protocol):
 
         False: this source keeps none. Raises Changed, Unreadable or OSError.
         """
+
+
+@dataclass(frozen=True)
+class OnDisk(abc.ABC):
+    """What belongs to a program of this machine. With `write_back` renewed tokens go back there: it is read anew before
+    it is written, keeps every member that is not ours to change, and is left alone when that program has changed it
+    since.
+    """
+
+    id: str
+    path: Path
+    write_back: bool = True
+    mend: str = ""
+
+    @property
+    def place(self) -> str:
+        return str(self.path)
+
+    @property
+    def private(self) -> bool:
+        return not self.write_back
+
+    def stamp(self) -> object:
+        return stamp_of(self.path)
+
+    @abc.abstractmethod
+    def read(self) -> Credential:
+        """As in Source."""
+
+    def save(self, credential: Credential, before: str) -> bool:
+        if self.write_back:
+            self._put_back(credential, before)
+        return self.write_back
+
+    @abc.abstractmethod
+    def _put_back(self, credential: Credential, before: str) -> None:
+        """Raises as `Source.save` does."""
 
 
 def stamp_of(path: Path) -> tuple[int, int, int]:

@@ -1,8 +1,5 @@
 """Where logins lie, and how renewed tokens go back there: the IDE's file, the command line's database, the settings,
-and what is found of Codex CLI (`codexfile.py`).
-
-A foreign file or row is read anew before it is written, keeps every member that is not ours to change, and is left
-alone when somebody else has changed it since. Source: kiro 1.6-1.9.
+and what is found of Codex CLI (`codexfile.py`). Source: kiro 1.6-1.9.
 """
 
 from __future__ import annotations
@@ -16,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 from kirogw.dialects.credential import Credential, fingerprint
 from kirogw.dialects.kiro import credential as kiro
@@ -24,7 +21,7 @@ from kirogw.dialects.kiro.credential import text
 from kirogw.logins import files, places
 from kirogw.logins.codexfile import CodexFile
 from kirogw.logins.files import Missing, Unreadable
-from kirogw.logins.source import Changed, Source, stamp_of
+from kirogw.logins.source import Changed, OnDisk, Source, stamp_of
 from kirogw.settings import Settings
 from kirogw.wire import Json
 
@@ -37,25 +34,11 @@ BUSY_PAUSE: Final = 0.05  # seconds; with the tries, the five seconds that kiro-
 
 
 @dataclass(frozen=True)
-class IdeFile:
+class IdeFile(OnDisk):
     """The Kiro IDE's token file, or a file in its form. An Identity Center login's client lies in a file beside it."""
 
-    id: str
-    path: Path
-    profiles: tuple[Path, ...] = ()
-    write_back: bool = True
     mend: str = "sign in again in the Kiro IDE"
-
-    @property
-    def place(self) -> str:
-        return str(self.path)
-
-    @property
-    def private(self) -> bool:
-        return not self.write_back
-
-    def stamp(self) -> object:
-        return stamp_of(self.path)
+    profiles: tuple[Path, ...] = ()
 
     def read(self) -> Credential:
         members = files.read_json(self.path)
@@ -79,15 +62,11 @@ class IdeFile:
                 return text(files.read_json(path), "arn")
         return ""
 
-    def save(self, credential: Credential, before: str) -> bool:
-        if not self.write_back:
-            return False
+    def _put_back(self, credential: Credential, before: str) -> None:
         members = files.read_json(self.path)
         if text(members, "refreshToken") != before:
             raise Changed
-        data = json.dumps(kiro.changed(members, credential), indent=2, ensure_ascii=False)
-        files.replace(self.path, data.encode("utf-8", "surrogatepass"))
-        return True
+        files.replace_json(self.path, kiro.changed(members, credential))
 
 
 @dataclass(frozen=True)
@@ -110,24 +89,13 @@ STATES: Final = {"startUrl": "auth.idc.start-url", "region": "auth.idc.region"}
 
 
 @dataclass(frozen=True)
-class Database:
+class Database(OnDisk):
     """kiro-cli's or amazon-q's SQLite file. Families of tokens are never mixed: what came of a row goes back there."""
 
-    id: str
-    path: Path
-    write_back: bool = True
     mend: str = "run `kiro-cli login`"
 
-    @property
-    def place(self) -> str:
-        return str(self.path)
-
-    @property
-    def private(self) -> bool:
-        return not self.write_back
-
     def stamp(self) -> object:
-        return stamp_of(self.path), stamp_of(self.path.with_name(f"{self.path.name}-wal"))
+        return super().stamp(), stamp_of(self.path.with_name(f"{self.path.name}-wal"))
 
     def read(self) -> Credential:
         try:
@@ -169,12 +137,9 @@ class Database:
         client = _parsed(value)
         return client if isinstance(client, dict) else {}
 
-    def save(self, credential: Credential, before: str) -> bool:
-        if not self.write_back:
-            return False
+    def _put_back(self, credential: Credential, before: str) -> None:
         with self._errors():
             self._patiently("mode=rw", lambda database: _replace_tokens(database, credential, before))
-        return True
 
     def _patiently(self, how: str, work: Callable[[sqlite3.Connection], T]) -> T:
         """`work` on the open database. Waits for a lock outside of SQLite, whose own wait stops all greenlets."""
@@ -257,10 +222,6 @@ class Given:
         return False
 
 
-OnDisk: TypeAlias = IdeFile | Database | CodexFile
-"""What belongs to a program of this machine, and is written to by it."""
-
-
 def find(settings: Settings, home: Path, platform: str = sys.platform, machine: str = "") -> list[Source]:
     """The logins that the settings name, else those that lie where the tools of Kiro and Codex CLI put them. Reads none
     of them.
@@ -330,21 +291,23 @@ def _existing(paths: Sequence[Path]) -> list[Path]:
 def _file(path: Path, settings: Settings, home: Path, platform: str) -> IdeFile:
     """The IDE's selected profile belongs to the IDE's own file only."""
     if path == places.ide_file(home):
-        return IdeFile("kiro-ide", path, places.ide_profiles(home, platform), settings.write_back)
-    return IdeFile(f"file-{fingerprint(str(path.absolute()))[:8]}", path, (), settings.write_back,
-                   mend=f"sign in again and renew {path}")  # fmt: skip
+        return IdeFile("kiro-ide", path, settings.write_back, profiles=places.ide_profiles(home, platform))
+    return IdeFile(_of_path("file", path), path, settings.write_back, f"sign in again and renew {path}")
 
 
 def _database(path: Path, settings: Settings, home: Path, platform: str) -> Database:
     if path in places.cli_databases(home, platform):
         return Database("kiro-cli", path, settings.write_back)
     if path in places.amazon_q_databases(home, platform):
-        return Database("amazon-q", path, settings.write_back, mend="run `q login`, or install kiro-cli")
-    return Database(f"database-{fingerprint(str(path.absolute()))[:8]}", path, settings.write_back)
+        return Database("amazon-q", path, settings.write_back, "run `q login`, or install kiro-cli")
+    return Database(_of_path("database", path), path, settings.write_back)
 
 
 def _codex(path: Path, settings: Settings, home: Path) -> CodexFile:
     if path == places.codex_file(home, settings.codex_home):
         return CodexFile("codex-cli", path, settings.write_back)
-    return CodexFile(f"codex-file-{fingerprint(str(path.absolute()))[:8]}", path, settings.write_back,
-                     mend=f"sign in again and renew {path}")  # fmt: skip
+    return CodexFile(_of_path("codex-file", path), path, settings.write_back, f"sign in again and renew {path}")
+
+
+def _of_path(kind: str, path: Path) -> str:
+    return f"{kind}-{fingerprint(str(path.absolute()))[:8]}"

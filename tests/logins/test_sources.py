@@ -77,9 +77,9 @@ def test_the_profile_selected_in_the_ide_counts_for_a_login_without_one(tmp_path
     profile = tmp_path / "profile.json"
     profile.write_text(json.dumps({"arn": ARN}))
     path = support.write_ide_file(tmp_path / "token.json", IDC)
-    assert IdeFile("a", path, (tmp_path / "missing.json", profile)).read().profile == ARN
+    assert IdeFile("a", path, profiles=(tmp_path / "missing.json", profile)).read().profile == ARN
     profile.write_text("{")
-    assert IdeFile("a", path, (profile,)).read().profile == ""
+    assert IdeFile("a", path, profiles=(profile,)).read().profile == ""
 
 
 def test_a_client_registration_that_is_missing_or_strange(tmp_path):
