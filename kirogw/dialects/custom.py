@@ -21,7 +21,7 @@ UNITS: Final = re.compile(
     r'(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\u(?=[0-9a-fA-F]{0,3}[^0-9a-fA-F])|\\[^u])*+'  # the third is no escape, nor its half
 )
 ESCAPE: Final = re.compile(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])|\\')
-HALF: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}$")
+HALF: Final = re.compile(r"(?<!\\)(?:\\\\)*(\\u[dD][89abAB][0-9a-fA-F]{2})$")  # its backslash is no escaped one
 
 
 class Unwrapped:
@@ -60,7 +60,7 @@ class Unwrapped:
         end = match.end() if match else 0
         self.done = self._rest[end:end + 1] == '"'
         if not self.done and (half := HALF.search(self._rest, 0, end)):
-            end = half.start()  # the first half of a surrogate pair waits for the second
+            end = half.start(1)  # the first half of a surrogate pair waits for the second
         ready, self._rest = self._rest[:end], self._rest[end:]
         text = _unquoted(ready)
         return text.encode(errors="replace").decode()

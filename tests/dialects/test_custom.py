@@ -20,6 +20,13 @@ def test_any_text_in_any_cut(text, ascii_only, size):
     assert fed([whole[n:n + size] for n in range(0, len(whole), size)]) == text
 
 
+@pytest.mark.parametrize("text", [r"\ud83d\ude00", r"\\ud83d.", "\U0001f600", "\\\U0001f600"])
+def test_the_name_of_half_a_letter_is_no_half(text):
+    """As source code holds it: its backslash is a letter of the text."""
+    whole = json.dumps({"input": text})
+    assert {fed([whole[:at], whole[at:]]) for at in range(len(whole))} == {text}
+
+
 @given(TEXTS, st.integers(0, 200))
 def test_a_stump_gives_the_beginning(text, end):
     whole = json.dumps({"input": text})
