@@ -134,7 +134,9 @@ class AnswerWriter:
         self._calls[event.part] = _Call(index)
 
     def _arguments(self, event: CallDelta, out: list[bytes]) -> None:
-        call = self._calls[event.part]
+        call = self._calls.get(event.part)
+        if call is None:  # its arguments were whole before
+            return
         call.pieces.append(event.json)
         out += (call.head, quoted(event.json), TAIL)
 

@@ -31,6 +31,12 @@ def test_a_call_ends_when_its_arguments_are_whole():
     assert kinds(growing)[:4] == ["content_block_start", "content_block_delta", "content_block_start", "content_block_delta"]
 
 
+def test_what_follows_whole_arguments_is_nothing():
+    """Only white space can; the block is closed by then."""
+    said = [CallStart(0, "a", "x"), CallDelta(0, "{}"), TextDelta(1, "y"), CallDelta(0, "\n"), Stop("calls")]
+    assert kinds(said) == kinds([event for event in said if event != CallDelta(0, "\n")])
+
+
 def test_more_cached_than_counted():
     """Estimates need not agree with measured figures; no client takes a negative count."""
     writer = FACE.writer(HEADING, ask("messages", {}))
