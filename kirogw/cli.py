@@ -86,10 +86,9 @@ def _settings(words: Sequence[str]) -> int:
 
 
 def _key(words: Sequence[str]) -> int:
-    """Print the key that clients must send, or with --admin the one for administration."""
-    admin = "--admin" in words
-    settings = _options([word for word in words if word != "--admin"])
-    print(serve.admin_key(settings) if admin else serve.client_key(settings))
+    form = argparse.ArgumentParser("kirogw.py key", description="Print the key that clients must send.")
+    form.add_argument("--admin", action="store_true", help="the key for administration in its place")
+    print((serve.admin_key if form.parse_args(words).admin else serve.client_key)(load()))
     return 0
 
 

@@ -13,7 +13,7 @@ import orjson
 
 from kirogw.commands.left import UNKNOWN, credits, left, windows
 from kirogw.commands.opened import opened
-from kirogw.commands.tables import complain, print_json, table, when
+from kirogw.commands.tables import NO_ACCOUNT, complain, print_json, table, when
 from kirogw.desk import Desk
 from kirogw.errors import GatewayError
 from kirogw.logins import files, imports
@@ -82,8 +82,7 @@ def _list(desk: Desk, args: argparse.Namespace) -> int:
     elif rows:
         print(table([_line(row) for row in rows], COLUMNS))
     else:
-        print("There is no account yet: sign in with `kirogw.py login kiro` or `kirogw.py login chatgpt`, or bring one"
-              " in with `kirogw.py accounts import FILE`.")  # fmt: skip
+        print(NO_ACCOUNT)
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from kirogw.commands.left import left
 from kirogw.commands.opened import opened
-from kirogw.commands.tables import complain, print_json, table, when
+from kirogw.commands.tables import NO_ACCOUNT, complain, print_json, table, when
 from kirogw.errors import GatewayError
 from kirogw.logins.files import Unreadable
 from kirogw.settings import load
@@ -42,13 +42,14 @@ def run(words: Sequence[str]) -> int:
 def _print(found: Json) -> None:
     today = found["today"]
     print(f"{found['healthy']} of {found['total']} accounts can serve; mode {found['mode']}")
-    count = len(found["processes"])
-    print(f"{found['in_flight']} answers on their way in {count} processes; state in {found['store']}")
+    print(f"{found['in_flight']} answers on their way; processes: {len(found['processes'])}; state in {found['store']}")
     tokens, credits = today["tokens"], today["credits"]["value"]
     print(f"today (UTC): {today['requests']} requests, {tokens['input']['total']:,} tokens in,"
           f" {tokens['output']['total']:,} out, {credits:g} credits")  # fmt: skip
     if found["accounts"]:
         print("\n" + table([_line(row) for row in found["accounts"]], COLUMNS))
+    else:
+        print(NO_ACCOUNT)
 
 
 def _line(row: Json) -> Json:

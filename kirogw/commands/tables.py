@@ -8,6 +8,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+NO_ACCOUNT: Final = (
+    "There is no account yet: sign in with `kirogw.py login kiro` or `kirogw.py login chatgpt`, or bring one in with"
+    " `kirogw.py accounts import FILE`."
+)
 GAP: Final = "  "
 STEPS: Final = ((86400.0 * 2, 86400.0, "d"), (3600.0 * 2, 3600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s"))
 

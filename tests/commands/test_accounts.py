@@ -78,7 +78,7 @@ def test_without_any_it_says_how_to_get_one(run, monkeypatch):
     code, said, _ = run("accounts", "list")
     assert code == 0 and "kirogw.py login kiro" in said
     code, said, _ = run("status")
-    assert code == 1 and said.startswith("0 of 0 accounts can serve")
+    assert code == 1 and said.startswith("0 of 0 accounts can serve") and "kirogw.py login kiro" in said
     assert run("accounts", "test")[0] == 1
 
 

@@ -174,6 +174,12 @@ def test_what_was_done_is_noted(run, store):
     assert did == [("key added", "ci"), ("key changed", "ci"), ("key rotated", "ci"), ("key revoked", "ci")]
 
 
+def test_what_can_be_printed_is_told(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["key", "--help"])
+    assert "--admin" in capsys.readouterr().out
+
+
 def test_the_two_keys_of_the_owner(capsys, monkeypatch):
     assert cli.main(["key"]) == cli.main(["key", "--admin"]) == cli.main(["key", "--admin"]) == 0
     main, admin, again = capsys.readouterr().out.split()
