@@ -18,6 +18,8 @@ from kirogw.redact import clean
 
 # Errors that may pass say "try again in" or "try again later", and no other does (see clients.ASKED_AGAIN).
 SOON: Final = "Try again in a moment"
+OWNER: Final = "The account's owner must look at it"
+REPORT: Final = "Trying again will not help; with DEBUG_MODE=errors the gateway keeps such a request, please report it"
 
 
 @dataclass(frozen=True, slots=True)

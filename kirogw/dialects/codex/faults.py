@@ -17,7 +17,7 @@ import orjson
 
 from kirogw.dialects.provider import Verdict
 from kirogw.dialects.said import Fault, is_page, seconds, until
-from kirogw.dialects.verdicts import SOON, Row, Sign, Table, losses, named
+from kirogw.dialects.verdicts import OWNER, REPORT, SOON, Row, Sign, Table, losses, named
 from kirogw.errors import (
     BadRequest,
     Busy,
@@ -31,8 +31,6 @@ from kirogw.errors import (
 )
 from kirogw.wire import Json
 
-OWNER: Final = "The account's owner must look at it"
-REPORT: Final = "Trying again will not help; with DEBUG_MODE=errors the gateway keeps such a request, please report it"
 SIGN_IN: Final = "Sign in to ChatGPT again"
 HOUR: Final = 3600.0
 

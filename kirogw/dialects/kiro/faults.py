@@ -12,7 +12,7 @@ from typing import Final
 
 from kirogw.dialects.kiro.said import read
 from kirogw.dialects.provider import Verdict
-from kirogw.dialects.verdicts import SOON, Row, Sign, Table, losses
+from kirogw.dialects.verdicts import OWNER, REPORT, SOON, Row, Sign, Table, losses
 from kirogw.errors import (
     BadRequest,
     Busy,
@@ -24,9 +24,6 @@ from kirogw.errors import (
     UnknownModel,
     UpstreamFailed,
 )
-
-OWNER: Final = "The account's owner must look at it"
-REPORT: Final = "Trying again will not help; with DEBUG_MODE=errors the gateway keeps such a request, please report it"
 
 TABLE: Final[tuple[Row, ...]] = (
     Row("overflow", (
