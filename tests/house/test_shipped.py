@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,14 @@ def test_the_image_asks_a_route_that_exists():
     compile(code, "HEALTHCHECK", "exec")
     assert (python, option) == ("python", "-c")
     assert "'/health'" in code
+
+
+def test_a_python_without_the_packages_says_so_in_a_line():
+    """Such as the system's own, where somebody leaves the README's `.venv/bin/` out."""
+    argv = [sys.executable, "-S", str(ROOT / "kirogw.py"), "key"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert re.match(r"kirogw: \S+ has no \w+; use \.venv/bin/python", done.stderr)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
