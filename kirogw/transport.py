@@ -211,8 +211,9 @@ class _Route:
         """The last one used is the next, so after a burst the first of the list are those that nobody needs."""
         now = time.monotonic()
         self.idle.append((connection, now))
-        while now - self.idle[0][1] > IDLE_SECONDS:
-            self.idle.pop(0)[0].close()
+        with contextlib.suppress(IndexError):  # another thread has taken what there was
+            while now - self.idle[0][1] > IDLE_SECONDS:
+                self.idle.pop(0)[0].close()
 
     def kept(self) -> Any:
         """The connection that was used last, if its peer has not closed it; None when there is none."""

@@ -30,7 +30,7 @@ def server(handle, tls=None):
     finally:
         # an accept that still waits would go on with the file number of the next server, and answer for it
         listener.shutdown(socket.SHUT_RDWR)
-        accepting.join(5)
+        accepting.join(60)
         listener.close()
         for connection in open_:
             with contextlib.suppress(OSError):
@@ -54,7 +54,10 @@ def read_request(connection):
     head, body = read_head(connection)
     length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
     while len(body) < length:
-        body += connection.recv(65536)
+        more = connection.recv(65536)
+        if not more:
+            raise OSError("the peer left")
+        body += more
     return head, body
 
 
@@ -72,4 +75,4 @@ def pump(one, other):
     thread = threading.Thread(target=copy, args=(other, one), daemon=True)
     thread.start()
     copy(one, other)
-    thread.join(5)
+    thread.join(60)
