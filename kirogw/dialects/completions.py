@@ -10,7 +10,7 @@ from typing import Final
 
 from kirogw.answer import Answer, Event, Stop, TextDelta, Usage
 from kirogw.conversation import Conversation, Text, Turn
-from kirogw.dialects import openai
+from kirogw.dialects import clean, openai
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.face import Ask, Client, ErrorReply, Face, Heading
 from kirogw.dialects.fields import (
@@ -50,7 +50,7 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
         ),
         stream=may(body, "stream", bool, False),
         usage=may(streaming, "include_usage", bool, False, "stream_options."),
-        echo={"prompt": prompt} if may(body, "echo", bool, False) else {},
+        echo={"prompt": clean.text(prompt)} if may(body, "echo", bool, False) else {},
     )
 
 

@@ -52,5 +52,11 @@ def test_texts_stand_apart():
     assert FACE.whole(collect(events), HEADING, asked)["choices"][0]["text"] == "Say hiOne.\n\nTwo."
 
 
+def test_half_a_letter_of_the_prompt_is_told_as_what_it_came_to():
+    asked = read({**BASE, "prompt": "Say \ud83d", "echo": True}, {})
+    assert '"text":"Say \ufffd"'.encode() in FACE.writer(HEADING, asked).begin()
+    assert FACE.whole(collect([Stop("end")]), HEADING, asked)["choices"][0]["text"] == "Say \ufffd"
+
+
 def test_too_long_is_the_prompt():
     assert FACE.error(TooLong(tokens=9, limit=5), "other", "").body["error"]["param"] == "prompt"

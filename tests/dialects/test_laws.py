@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.responses import ResponseStreamEvent
 
-from kirogw.answer import CallDelta, CallStart, Stop, TextDelta, Usage, collect
+from kirogw.answer import CallDelta, CallStart, SearchCall, SearchResult, Stop, TextDelta, Usage, collect
 from kirogw.convert import FACES
 from kirogw.errors import BrokenAnswer
 from tests.dialects.answers import ANSWERS, HEADING, answers
@@ -377,10 +377,18 @@ def test_a_beat_changes_nothing(stage, face):
         assert found == by_anthropic(stage, ANSWERS["calls"])[1]
 
 
-def test_lines_are_whole_for_readers_that_cut_at_any_line_end():
+STRANGE = [
+    SearchCall(0, "s1", "a\u2028b half \ud83d"), SearchResult(1, "s1", [{"title": "a\u2028b\u2029c\x85d", "url": "u"}]),
+    CallStart(2, "c1", "of\u2028two"), CallDelta(2, "{}"), CallStart(3, "c2", "half \ud83d"), CallDelta(3, "{}"),
+    Stop("refusal", detail="No.\u2028No."), Usage(1, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("events", [ANSWERS["letters"], STRANGE], ids=["in the text", "elsewhere"])
+def test_lines_are_whole_for_readers_that_cut_at_any_line_end(events):
     """httpx's line reader, which litellm uses, cuts where str.splitlines does."""
     for face in FACES:
-        data = streamed(face, ask(face, {}), ANSWERS["letters"]).decode()
+        data = streamed(face, ask(face, {}), events).decode()
         for line in data.splitlines():
             assert line == "" or line.startswith(("event: ", "data: [DONE]")) or json.loads(line.removeprefix("data: "))
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-import orjson
-
 from kirogw.answer import (
     Answer,
     Block,
@@ -33,7 +31,7 @@ from kirogw.answer import (
 from kirogw.dialects.custom import Unwrapped, unwrapped
 from kirogw.dialects.face import Ask, Heading
 from kirogw.dialects.openai import error_body
-from kirogw.dialects.quoted import quoted
+from kirogw.dialects.quoted import line, quoted
 from kirogw.errors import BrokenAnswer, GatewayError
 from kirogw.wire import Json
 
@@ -71,9 +69,9 @@ class AnswerWriter:
         self._said = 0
         self._stop: Stop | None = None
         self._usage = Usage(input=heading.input)
-        chunk = orjson.dumps(self._chunk([]))[:-1]  # {...,"choices":[]} or {...,"choices":[],"usage":null}, open
+        chunk = line(self._chunk([]))[:-1]  # {...,"choices":[]} or {...,"choices":[],"usage":null}, open
         head, tail = chunk.split(b'"choices":[]')
-        self._head = b'data: ' + head + b'"choices":[{"index":0,"delta":'
+        self._head = b"data: " + head + b'"choices":[{"index":0,"delta":'
         self._tail = b',"logprobs":null,"finish_reason":null}]' + tail + b"}\n\n"
         self._text_head, self._text_tail = self._head + b'{"content":', b"}" + self._tail
         self._thought_head = self._head + b'{"reasoning_content":'
@@ -175,7 +173,7 @@ class AnswerWriter:
         """This API has no words for it: seals of thoughts, that a search began, items of the Responses API."""
 
     def _delta(self, delta: Json) -> bytes:
-        return self._head + orjson.dumps(delta) + self._tail
+        return self._head + line(delta) + self._tail
 
     def _chunk(self, choices: list[Json]) -> Json:
         chunk = {**_completion(self._heading, "chat.completion.chunk"), "choices": choices}
@@ -269,4 +267,4 @@ def _usage(usage: Usage) -> Json:
 
 
 def _event(data: Json) -> bytes:
-    return b"data: " + orjson.dumps(data) + b"\n\n"
+    return b"data: " + line(data) + b"\n\n"

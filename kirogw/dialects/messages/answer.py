@@ -34,7 +34,7 @@ from kirogw.answer import (
 from kirogw.dialects.face import Ask, Heading
 from kirogw.dialects.messages.blocks import STUMP, sealed_snippet
 from kirogw.dialects.messages.errors import error_body
-from kirogw.dialects.quoted import quoted
+from kirogw.dialects.quoted import line, quoted
 from kirogw.errors import BrokenAnswer, GatewayError
 from kirogw.wire import Json
 
@@ -88,7 +88,7 @@ class AnswerWriter:
     def begin(self) -> bytes:
         message = {**_message(self._heading), "content": [], "stop_reason": None, "stop_sequence": None,
                    "usage": _usage(Usage(input=self._heading.input))}  # fmt: skip
-        return b"event: message_start\ndata: " + orjson.dumps({"type": "message_start", "message": message}) + b"\n\n"
+        return b"event: message_start\ndata: " + line({"type": "message_start", "message": message}) + b"\n\n"
 
     def write(self, events: list[Event]) -> bytes:
         out: list[bytes] = []
@@ -105,11 +105,11 @@ class AnswerWriter:
         out: list[bytes] = []
         self._close(out, every=True)
         delta = {"type": "message_delta", "delta": _stop(self._stop), "usage": _usage(self._usage)}
-        out += (b"event: message_delta\ndata: ", orjson.dumps(delta), b"\n\n", END)
+        out += (b"event: message_delta\ndata: ", line(delta), b"\n\n", END)
         return b"".join(out)
 
     def fail(self, error: GatewayError) -> bytes:
-        return b"event: error\ndata: " + orjson.dumps(error_body(error)) + b"\n\n"
+        return b"event: error\ndata: " + line(error_body(error)) + b"\n\n"
 
     def _text(self, event: TextDelta, out: list[bytes]) -> None:
         if event.part != self._part:
@@ -142,7 +142,7 @@ class AnswerWriter:
 
     def _search(self, event: SearchCall, out: list[bytes]) -> None:
         index = self._start({"type": "server_tool_use", "id": event.id, "name": "web_search", "input": {}}, out)
-        query = orjson.dumps({"query": event.query}).decode()
+        query = line({"query": event.query}).decode()
         out += (_delta_head(index, ARGUMENTS), quoted(query), TAIL, _stopped(index))
 
     def _found(self, event: SearchResult, out: list[bytes]) -> None:
@@ -169,7 +169,7 @@ class AnswerWriter:
         self._close(out)
         index, self._next = self._next, self._next + 1
         out += (b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":' % index,
-                orjson.dumps(block), b"}\n\n")  # fmt: skip
+                line(block), b"}\n\n")  # fmt: skip
         if index == 0:
             out.append(PING)  # where Anthropic has it
         return index
