@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from kirogw.dialects.codex import credential as codex
+from kirogw.dialects.codex.claims import fits_header
 from kirogw.dialects.credential import KINDS, Credential
 from kirogw.dialects.kiro import credential as kiro
 from kirogw.dialects.kiro.signin import BUILDER_URL
@@ -31,6 +32,7 @@ from kirogw.wire import Json
 VERSION: Final = 1
 MOST: Final = 10_000  # accounts in a file
 SHORTEST: Final = 20  # characters of a token; the real ones have hundreds
+STRANGE: Final = "spaces, line breaks or letters that no token has"
 RENEWAL: Final = "without clientId and clientSecret a Builder ID or Identity Center login can not be renewed"
 SQLITE: Final = b"SQLite format 3\x00"
 
@@ -217,11 +219,8 @@ def _chatgpt(entry: Json) -> Credential:
     found, why = codex.account(entry)
     if found is None:
         raise _Wrong("auth_mode" if codex.is_auth_file(entry) else "refreshToken", why)
-    for name, token in (("refreshToken", found.refresh), ("accessToken", found.access)):
-        if "..." in token or "…" in token:
-            raise _Wrong(name, "was cut short when it was copied (it holds dots); copy the whole token")
-        if 0 < len(token) < SHORTEST:
-            raise _Wrong(name, "is too short to be a whole one")
+    _check_whole("refreshToken", found.refresh)
+    _check_whole("accessToken", found.access)
     return found
 
 
@@ -240,6 +239,7 @@ def _named(entry: Json, disk: Disk | None) -> Credential:
         raise _Wrong("path", str(error)) from None
     if found.refresh and found.kind in ("idc", "builder") and not (found.client_id and found.client_secret):
         raise _Wrong("path", f"{path.strip()} lacks the client registration: {RENEWAL}")
+    _check_fits("path", found.refresh + found.access, f"{path.strip()} holds a token with {STRANGE}; sign in anew")
     return found
 
 
@@ -294,20 +294,34 @@ def _as_cliro(entry: Mapping[str, Any], members: Json) -> Json:
 def _check(members: Json) -> None:
     """Raises _Wrong for a login that could never work."""
     _check_shapes(members)
+    for name in ("apiKey", "accessToken"):
+        _check_fits(name, kiro.text(members, name))
     if members.get("apiKey") or str(members.get("accessToken", "")).startswith("ksk_"):
         return
-    token = members.get("refreshToken", "")
+    token = kiro.text(members, "refreshToken")
     if not token and not members.get("accessToken"):
         raise _Wrong("refreshToken", "is missing")
-    if "..." in token or "…" in token:
-        raise _Wrong("refreshToken", "was cut short when it was copied (it holds dots); copy the whole token")
-    if 0 < len(token) < SHORTEST:
-        raise _Wrong("refreshToken", "is too short to be a whole one")
+    _check_whole("refreshToken", token)
     kind = kiro.kind_of(members)
     if token and kind in ("idc", "builder") and not (members.get("clientId") and members.get("clientSecret")):
         raise _Wrong("clientId", f"is missing: {RENEWAL}")
     if token and kind == "external" and not members.get("tokenEndpoint"):
         raise _Wrong("tokenEndpoint", "is missing")
+
+
+def _check_whole(field: str, token: str) -> None:
+    """Raises _Wrong for a token that lost something when it was copied."""
+    if "..." in token or "…" in token:
+        raise _Wrong(field, "was cut short when it was copied (it holds dots); copy the whole token")
+    if 0 < len(token) < SHORTEST:
+        raise _Wrong(field, "is too short to be a whole one")
+    _check_fits(field, token)
+
+
+def _check_fits(field: str, token: str, reason: str = f"holds {STRANGE}; copy it once more, in one piece") -> None:
+    """Raises _Wrong for a token that no header can hold: it was broken into lines, or is none."""
+    if not fits_header(token):
+        raise _Wrong(field, reason)
 
 
 def _check_shapes(members: Json) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from kirogw.dialects.credential import Credential
 from kirogw.logins import imports
 from kirogw.logins.imports import Imported, Problem, Setting, read, read_file
-from kirogw.twin.accounts import Account, as_ide_file
 from kirogw.twin.codex import jwt
+from kirogw.twin.kiro.accounts import Account, as_ide_file
 from tests.logins import support
 
 ACCESS, REFRESH = "aoa" + "A" * 60, "aor" + "R" * 120
@@ -139,6 +139,11 @@ WRONG = [
     pytest.param([{"refreshToken": "aorAAAA...ZZZZ" + "x" * 20}], "[0].refreshToken", "cut short", id="cut short"),
     pytest.param([{"refreshToken": "aor"}], "[0].refreshToken", "too short", id="too short"),
     pytest.param([{"apiKey": "ksk_"}], "[0].apiKey", "too short", id="half a key"),
+    pytest.param([{**TOKENS, "accessToken": f"{ACCESS[:20]}\n{ACCESS[20:]}"}], "[0].accessToken", "line breaks", id="in two lines"),
+    pytest.param([{**TOKENS, "accessToken": f"{ACCESS}ы"}], "[0].accessToken", "letters that no token has", id="a letter of another script"),
+    pytest.param([{"refreshToken": f"{REFRESH[:20]} {REFRESH[20:]}"}], "[0].refreshToken", "holds spaces", id="a space"),
+    pytest.param([{"apiKey": f"{KEY}é"}], "[0].apiKey", "letters that no token has", id="a key with an accent"),
+    pytest.param([{"accessToken": f"ksk_{'x' * 10}\n{'x' * 20}"}], "[0].accessToken", "line breaks", id="a key in two lines"),
     pytest.param([{**TOKENS, "authMethod": "IdC", "provider": "BuilderId"}], "[0].clientId", "is missing", id="no client"),
     pytest.param([{**TOKENS, "clientIdHash": "abc"}], "[0].clientId", "is missing", id="its client lies elsewhere"),
     pytest.param([{**TOKENS, "authMethod": "external-idp"}], "[0].tokenEndpoint", "is missing", id="no endpoint"),
@@ -155,6 +160,7 @@ WRONG = [
     pytest.param([{"credential": {"kind": "social"}}], "[0].credential.refresh", "is missing", id="ours, empty"),
     pytest.param([{"credential": {"kind": "social", "refresh": REFRESH}, "limit": "4"}], "[0].limit", "whole number", id="ours, limit"),
     pytest.param([{"credential": {"kind": "social", "refresh": REFRESH}, "weight": -1}], "[0].weight", "from 0 to", id="ours, weight"),
+    pytest.param("this is no token at all", "line 1.refreshToken", "holds spaces", id="a line of words"),
     pytest.param(f"{REFRESH}\naor", "line 2.refreshToken", "too short", id="line"),
     pytest.param("", "", "nothing in it", id="empty"), pytest.param("[]", "", "no account", id="no entries"),
     pytest.param({"accounts": []}, "", "no account", id="no accounts"), pytest.param("{]", "", "line 1, column 2", id="no JSON"),
@@ -225,6 +231,16 @@ def test_the_ides_own_file_with_its_client_beside_it(tmp_path):
     (path.parent / f"{as_ide_file(account, '')['clientIdHash']}.json").unlink()
     (problem,) = read_file(path)
     assert isinstance(problem, Problem) and "lacks the client registration" in problem.reason
+
+
+def test_a_file_with_a_token_that_was_damaged(tmp_path):
+    path = support.write_ide_file(tmp_path / "token.json", Account("a", "social", access_token=f"{ACCESS}\nx", refresh_token=REFRESH))
+    listed = tmp_path / "credentials.json"
+    listed.write_text(json.dumps([{"type": "json", "path": "token.json"}]))
+    (problem,) = read_file(listed)
+    assert problem == Problem("[0].path", "token.json holds a token with spaces, line breaks or letters that no token has; sign in anew")
+    (problem,) = read_file(path)
+    assert problem.where == "accessToken" and "in one piece" in problem.reason and ACCESS not in str(problem)
 
 
 def test_a_database(tmp_path):
