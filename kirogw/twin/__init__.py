@@ -44,8 +44,7 @@ the last match (its first group) in the user's text, in the loop's tool results,
 HTTP**: `panel.py`; **what is refused**: `refusals.ROWS` and `identity.DENIALS`.
 """
 
-from kirogw.twin.accounts import Account, as_ide_file
+from kirogw.twin.kiro import Account, Twin, as_ide_file
 from kirogw.twin.program import main
-from kirogw.twin.upstream import Twin
 
 __all__ = ["Account", "Twin", "as_ide_file", "main"]

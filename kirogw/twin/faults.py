@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Final
 
-from kirogw.twin import frames, replies
+from kirogw.twin import replies
 from kirogw.twin.ask import text
-from kirogw.twin.mishaps import NAMED
+from kirogw.twin.kiro import frames
+from kirogw.twin.kiro.mishaps import NAMED
 from kirogw.twin.server import Answer, End, Hangup, Piece, Streamed
 from kirogw.twin.state import Incoming
 from kirogw.wire import Json, Reply

@@ -9,8 +9,9 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from kirogw.twin import auth, replies
+from kirogw.twin import replies
 from kirogw.twin.faults import Faults
+from kirogw.twin.kiro import auth
 from kirogw.twin.script import Script
 from kirogw.twin.state import Common, Incoming, Journal
 from kirogw.wire import Reply

@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from kirogw.twin import accounts
 from kirogw.twin.codex import CodexTwin
 from kirogw.twin.codex import accounts as codex_accounts
-from kirogw.twin.upstream import Twin
+from kirogw.twin.kiro import accounts
+from kirogw.twin.kiro.upstream import Twin
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,7 +20,7 @@ from kirogw.settings import load
 from kirogw.store import open_store
 from kirogw.transport import Transport
 from kirogw.twin import Twin
-from kirogw.twin.accounts import KINDS
+from kirogw.twin.kiro.accounts import KINDS
 from tests.logins.support import stamp, write_database, write_ide_file
 from tests.loopback import read_head, server
 from tests.system.running import TOP, environment

@@ -6,7 +6,7 @@ import pytest
 from kirogw.logins import profiles
 from kirogw.settings import Settings
 from kirogw.twin import Twin
-from kirogw.twin.accounts import own_arn
+from kirogw.twin.kiro.accounts import own_arn
 from tests.logins import support
 
 SOCIAL, PLACEHOLDER = Settings().kiro_social_arn, Settings().kiro_placeholder_arn

@@ -13,7 +13,7 @@ from kirogw.dialects.credential import Credential
 from kirogw.logins import files, sources
 from kirogw.logins.sources import Changed, Database, Given, IdeFile
 from kirogw.settings import Settings
-from kirogw.twin.accounts import Account
+from kirogw.twin.kiro.accounts import Account
 from tests.logins import support
 
 ARN = "arn:aws:codewhisperer:eu-central-1:111122223333:profile/ABC"

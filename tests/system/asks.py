@@ -11,7 +11,7 @@ from openai.types.chat import completion_create_params as chat
 from typing_extensions import get_type_hints
 
 from kirogw.dialects.seals import seal
-from kirogw.twin import models, play
+from kirogw.twin.kiro import models, play
 from tests.dialects.conversations import GIF, IDS, NAMES, PDF, PNG, ROOTS
 from tests.dialects.sdk import boxes, kind, kinds, requests
 from tests.system.talk import PATHS

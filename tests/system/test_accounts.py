@@ -9,7 +9,7 @@ import time
 import pytest
 
 from kirogw.twin import Twin, as_ide_file
-from kirogw.twin.accounts import PLACEHOLDER_ARN
+from kirogw.twin.kiro.accounts import PLACEHOLDER_ARN
 from tests.system.running import running
 from tests.system.said import FORMS, IDS, payloads, say, tool
 from tests.system.test_websearch import ALONE

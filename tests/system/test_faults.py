@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from kirogw.twin import Twin, mishaps
+from kirogw.twin import Twin
 from kirogw.twin.codex import mishaps as codex_mishaps
+from kirogw.twin.kiro import mishaps
 from tests.dialects.opencode import asks_again
 from tests.system import cases, cases_chatgpt
 from tests.system.faults import CLIENTS, ROWS, SIDES, TABLES, cell, markdown, table

@@ -17,7 +17,7 @@ from tests.system.running import running
 from tests.system.said import FORMS, IDS, results, said, say, tool, user
 from tests.system.talk import PATHS
 from tests.system.within import Inside, before, post
-from tests.twin import payloads
+from tests.twin.kiro import payloads
 
 ANSWER = [{"steps": [{"text": "Well."}, {"stop": "MAX_TOKENS"}], "repeat": True}]
 """An answer that was cut at its limit: then nobody asks whether it is the JSON that was asked for."""

@@ -4,7 +4,8 @@ import base64
 
 import pytest
 
-from kirogw.twin import Twin, play
+from kirogw.twin import Twin
+from kirogw.twin.kiro import play
 from tests.system.running import running
 from tests.system.said import FORMS, IDS, answered, current, history, payloads, results, say, tool, user
 from tests.system.talk import MODEL

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from kirogw.twin.upstream import Twin
+from kirogw.twin import Twin
 from tests.system.running import running
 
 SECRET = "ksk_not-to-be-seen"

@@ -4,7 +4,7 @@ import pytest
 
 from kirogw.twin import Twin, script
 from kirogw.twin.ask import Ask
-from tests.twin import payloads as p
+from tests.twin.kiro import payloads as p
 
 HELLO, BYE = [{"text": "hello"}], [{"text": "bye"}]
 

@@ -8,7 +8,7 @@ import requests
 
 from kirogw.twin import Twin
 from kirogw.twin.server import read_target
-from tests.twin import payloads as p
+from tests.twin.kiro import payloads as p
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from kirogw.twin import tools
-from tests.twin import payloads as p
+from tests.twin.kiro import payloads as p
 
 NODE = {"type": "object", "properties": {"next": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/node"}]},
                                          "name": {"type": "string"}}, "required": ["name"]}

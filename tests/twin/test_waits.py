@@ -9,8 +9,8 @@ import pytest
 
 from kirogw.twin import Twin
 from kirogw.twin.codex import CodexTwin
-from tests.twin import payloads as kiro
 from tests.twin.codex import payloads as codex
+from tests.twin.kiro import payloads as kiro
 
 MAKES = {"kiro": Twin, "chatgpt": CodexTwin}
 PATHS = {Twin: "/generateAssistantResponse", CodexTwin: "/backend-api/codex/responses"}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kirogw import kept
-from kirogw.twin import play
+from kirogw.twin.kiro import play
 from kirogw.web import responses
 from tests.system.running import KEY
 from tests.system.talk import MODEL, events

@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from kirogw.twin import replies
 from kirogw.twin.codex.accounts import CODEX_CLIENT, DIRECT, SCOPES, Account, Accounts
 from kirogw.twin.codex.auth import RESOURCE, Auth
-from kirogw.twin.pages import page, pkce_fault, refused, to
+from kirogw.twin.kiro.pages import page, pkce_fault, refused, to
 from kirogw.twin.state import Incoming, Seen
 from kirogw.wire import Reply
 

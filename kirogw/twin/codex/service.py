@@ -17,7 +17,7 @@ from kirogw.twin.codex.faults import Fault
 from kirogw.twin.codex.identity import DENIALS, body_of, identify
 from kirogw.twin.codex.play import Player
 from kirogw.twin.codex.state import Options
-from kirogw.twin.refusals import UNREAD, parse
+from kirogw.twin.kiro.refusals import UNREAD, parse
 from kirogw.twin.server import Answer, End, Piece, Streamed
 from kirogw.twin.state import Incoming, Journal, Refusal, Seen
 from kirogw.wire import Json, Reply

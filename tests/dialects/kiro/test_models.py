@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kirogw.dialects.kiro.models import FALLBACK, list_request, read_models, resolve
 from kirogw.dialects.provider import Login, Model, Target
-from kirogw.twin import models as twin
+from kirogw.twin.kiro import models as twin
 from tests.dialects.kiro.talk import SHAPE
 
 BY_ID = {model.id: model for model in FALLBACK}

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from kirogw.twin import Twin
-from tests.twin import payloads as p
+from tests.twin.kiro import payloads as p
 
 MODELS = [
     # how it is asked, method, path, target

@@ -7,7 +7,7 @@ from botocore.eventstream import ChecksumMismatch, EventStreamBuffer, InvalidHea
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kirogw.twin import frames
+from kirogw.twin.kiro import frames
 
 VECTOR = bytes.fromhex(
     "0000006200000040f00cbad40f3a657863657074696f6e2d7479706507001354"

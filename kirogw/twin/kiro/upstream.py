@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any
 
 from kirogw.twin import panel, replies
-from kirogw.twin.accounts import Account, Accounts
-from kirogw.twin.auth import Auth
 from kirogw.twin.faults import Faults
+from kirogw.twin.kiro.accounts import Account, Accounts
+from kirogw.twin.kiro.auth import Auth
+from kirogw.twin.kiro.service import Service
 from kirogw.twin.server import Answer, Server
-from kirogw.twin.service import Service
 from kirogw.twin.state import Incoming, Ledger, Options, Refusal, Seen
 from kirogw.wire import Json
 

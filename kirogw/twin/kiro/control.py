@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from kirogw.twin import credits, replies
-from kirogw.twin.accounts import Account
+from kirogw.twin import replies
 from kirogw.twin.ask import obj, text
+from kirogw.twin.kiro import credits
+from kirogw.twin.kiro.accounts import Account
 from kirogw.twin.state import Incoming
 from kirogw.wire import Json, Reply
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kirogw.twin import Twin
-from kirogw.twin.play import cut, seal
-from tests.twin import payloads as p
+from kirogw.twin.kiro.play import cut, seal
+from tests.twin.kiro import payloads as p
 
 TAIL = ["metadataEvent", "contextUsageEvent", "meteringEvent"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kirogw.twin.accounts import Account
+from kirogw.twin.kiro.accounts import Account
 from kirogw.wire import Json
 
 STATUS: Final = {

@@ -5,9 +5,10 @@ import json
 import pytest
 import requests
 
-from kirogw.twin import Twin, identity
-from kirogw.twin.accounts import PLACEHOLDER_ARN, SOCIAL_ARN, own_arn
-from tests.twin import payloads as p
+from kirogw.twin import Twin
+from kirogw.twin.kiro import identity
+from kirogw.twin.kiro.accounts import PLACEHOLDER_ARN, SOCIAL_ARN, own_arn
+from tests.twin.kiro import payloads as p
 
 KINDS = ["social", "idc", "builder", "external", "api_key"]
 RUNTIME = "@runtime.us-east-1.kiro.dev"

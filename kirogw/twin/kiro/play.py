@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any, Final
 
-from kirogw.twin import frames
 from kirogw.twin.ask import Ask, estimate, obj, text
+from kirogw.twin.kiro import frames
 from kirogw.twin.server import Piece
 from kirogw.twin.state import Options
 from kirogw.wire import Json

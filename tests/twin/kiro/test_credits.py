@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from kirogw.twin import Twin
-from tests.twin import payloads as p
+from tests.twin.kiro import payloads as p
 
 SOON = 2000000000.0
 

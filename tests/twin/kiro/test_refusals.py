@@ -6,10 +6,11 @@ import struct
 
 import pytest
 
-from kirogw.twin import Twin, refusals
+from kirogw.twin import Twin
 from kirogw.twin.ask import Ask
-from kirogw.twin.play import seal
-from tests.twin import payloads as p
+from kirogw.twin.kiro import refusals
+from kirogw.twin.kiro.play import seal
+from tests.twin.kiro import payloads as p
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 CALL = p.assistant("", toolUses=[p.use()])

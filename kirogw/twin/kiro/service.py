@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from kirogw.twin import auth, control, credits, demo, faults, mcp, mishaps, models, pages, refusals, replies, script
-from kirogw.twin.accounts import Account, Accounts
+from kirogw.twin import demo, faults, replies, script
 from kirogw.twin.ask import Ask, text
-from kirogw.twin.identity import DENIALS, identify
-from kirogw.twin.play import Player
+from kirogw.twin.kiro import auth, control, credits, mcp, mishaps, models, pages, refusals
+from kirogw.twin.kiro.accounts import Account, Accounts
+from kirogw.twin.kiro.identity import DENIALS, identify
+from kirogw.twin.kiro.play import Player
 from kirogw.twin.server import Answer, End, Piece, Streamed
 from kirogw.twin.state import Incoming, Journal, Options, Refusal, Seen
 from kirogw.wire import Json, Reply

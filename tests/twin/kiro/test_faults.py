@@ -11,8 +11,8 @@ from botocore.eventstream import ChecksumMismatch
 
 from kirogw.twin import Twin
 from kirogw.twin.faults import ENDS, TYPES
-from kirogw.twin.mishaps import NAMED
-from tests.twin import payloads as p
+from kirogw.twin.kiro.mishaps import NAMED
+from tests.twin.kiro import payloads as p
 
 SCRIPT = [{"steps": [{"text": "one two three four five six seven"}], "repeat": True}]
 ANSWERS = {name: fault for name, fault in NAMED.items() if "status" in fault}

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from kirogw.twin import Twin, as_ide_file
-from tests.twin import payloads as p
+from tests.twin.kiro import payloads as p
 
 SOCIAL, OIDC, IDP = "social", "idc", "external"
 KINDS = [SOCIAL, OIDC, IDP]

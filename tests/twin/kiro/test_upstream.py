@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from kirogw.twin import Twin
-from tests.twin import payloads as p
+from tests.twin.kiro import payloads as p
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ UNDER_GEVENT = """
     from gevent import monkey; monkey.patch_all()
     import time, gevent, requests
     from kirogw.twin import Twin
-    from tests.twin import payloads as p
+    from tests.twin.kiro import payloads as p
 
     script = [{{"steps": [{{"text": "a b c d", "pace": 0.1}}], "repeat": True}}]
     with Twin(script=script) as twin:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, NoReturn
 
-from kirogw.twin import media, schemas
 from kirogw.twin.ask import Ask, Turn, dumped, obj, rows, text
-from kirogw.twin.control import ORIGINS
-from kirogw.twin.play import seal
+from kirogw.twin.kiro import media, schemas
+from kirogw.twin.kiro.control import ORIGINS
+from kirogw.twin.kiro.play import seal
 from kirogw.wire import Json
 
 IMPROPER: Final = "Improperly formed request."

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kirogw.twin.accounts import PLACEHOLDER_ARN, Account, Accounts
+from kirogw.twin.kiro.accounts import PLACEHOLDER_ARN, Account, Accounts
 from kirogw.twin.state import Incoming, Options
 
 ARN: Final = re.compile(r"arn:aws(-us-gov)?:codewhisperer:([a-z]+(?:-[a-z]+)+-\d+):\d{12}:profile/[A-Za-z0-9._-]+")

@@ -7,8 +7,8 @@ import pytest
 
 from kirogw.twin import Twin, demo
 from kirogw.twin.demo import NOTICE, THOUGHT
-from kirogw.twin.play import seal
-from tests.twin import payloads as p
+from kirogw.twin.kiro.play import seal
+from tests.twin.kiro import payloads as p
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}, "who": {"type": "string"}}, "required": ["n"]}
 ADD = p.tool("add", "Add", {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},

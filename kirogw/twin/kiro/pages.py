@@ -18,9 +18,9 @@ from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from kirogw.twin import replies
-from kirogw.twin.accounts import Account, Accounts
 from kirogw.twin.ask import text
-from kirogw.twin.auth import BUILDER_START, Auth
+from kirogw.twin.kiro.accounts import Account, Accounts
+from kirogw.twin.kiro.auth import BUILDER_START, Auth
 from kirogw.twin.state import Incoming, Seen
 from kirogw.wire import Reply
 

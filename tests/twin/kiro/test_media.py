@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from kirogw.twin.media import kind_of, size_of
+from kirogw.twin.kiro.media import kind_of, size_of
 
 
 def jpeg(*segments):

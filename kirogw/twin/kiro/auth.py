@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kirogw.twin import replies
-from kirogw.twin.accounts import CLIENT_LIFE, Account, Accounts
 from kirogw.twin.ask import text
 from kirogw.twin.chains import Grant
-from kirogw.twin.identity import region_of
+from kirogw.twin.kiro.accounts import CLIENT_LIFE, Account, Accounts
+from kirogw.twin.kiro.identity import region_of
 from kirogw.twin.state import Incoming, Journal, Redemption, Seen
 from kirogw.wire import Json, Reply
 
