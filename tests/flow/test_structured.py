@@ -177,9 +177,9 @@ FOUND = [
 
 @pytest.mark.parametrize(("schema", "text", "found"), FOUND)
 def test_the_json_in_a_text(schema, text, found):
-    began = time.monotonic()
+    began = time.thread_time()
     assert Check(schema).text_in(text) == found
-    assert time.monotonic() - began < 1
+    assert time.thread_time() - began < 1
 
 
 A = "a" * 10_000
@@ -193,10 +193,10 @@ PATTERNS = [
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("size", [5, 20, 30, 50, 75, 100, 150, 250, 500, 1000, 2000, 4000, 10_000])
 def test_no_pattern_takes_long(pattern, size):
-    began = time.monotonic()
+    began = time.thread_time()
     with contextlib.suppress(NotInFormat):
         Check({"pattern": pattern}).text_in(f'"{A[:size]}!"')
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 2
 
 
 MISFITS = [
