@@ -7,10 +7,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
+from urllib.parse import parse_qsl
+
+from kirogw.dialects.replied import HTML, is_html
+from kirogw.wire import Reply
 
 SLOWER: Final = 5.0  # seconds more after each "slow down", for good
+CODE: Final = 4096  # characters: no code is longer
+PASSING: Final = (408, 425, 429)  # and 5xx
+NO_ADDRESS: Final = "that is no address; paste the whole line of the browser's address bar"
+NO_STATE: Final = "the address has no `state`; paste the whole address that the browser ended at"
+NO_CODE: Final = "the address has no `code`; paste the whole address that the browser ended at"
 
 Outcome: TypeAlias = Literal["pending", "slower", "expired", "denied", "failed", "later"]
 """Of a poll or an exchange without tokens: the user has not decided; so, and ask less often; too late; the user said
@@ -57,6 +67,31 @@ class Callback:
 
 class NotACallback(Exception):
     """One line that says what the address lacks."""
+
+
+def parameters(query: str) -> dict[str, str]:
+    """Those of an address that the browser ended at. Raises NotACallback."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=30)
+    except ValueError:
+        raise NotACallback(NO_ADDRESS) from None
+    named = dict(pairs)
+    if len(named) != len(pairs):
+        raise NotACallback("the address holds a parameter twice; start the login again")
+    return named
+
+
+def unable(reply: Reply, code: str, known: Mapping[str, tuple[Outcome, str]], wait: float | None) -> Unable:
+    """Why an answer brings nothing: what its code is known to mean, since statuses are not reliable; without one that
+    is known the status counts.
+    """
+    if code in known:
+        return Unable(*known[code], wait)
+    if is_html(reply):
+        return Unable("later", f"the service answered with HTTP {reply.status}, {HTML}", wait)
+    what = code or ("no reason given" if reply.status != 200 else "an answer without tokens")
+    passing = reply.status in PASSING or reply.status >= 500 or reply.status == 200
+    return Unable("later" if passing else "failed", f"the service answered with HTTP {reply.status}, {what}", wait)
 
 
 def challenge(verifier: str) -> str:

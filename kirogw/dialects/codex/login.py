@@ -19,12 +19,14 @@ from kirogw import __version__
 from kirogw.dialects.codex.claims import claims, ends, fits_header, with_owner
 from kirogw.dialects.credential import Credential, moment
 from kirogw.dialects.provider import Cause, Login, Refusal
+from kirogw.dialects.renewal import ALONE, must_be_renewable, refusal
+from kirogw.dialects.replied import json_object
+from kirogw.dialects.said import seconds
 from kirogw.errors import NeedsLogin
 from kirogw.settings import Settings
 from kirogw.wire import Json, Reply, Request
 
 RESOURCE: Final = "https://api.openai.com/v1"  # what a login by Sign in with ChatGPT is for, wherever it is sent
-ALONE: Final = {"Connection": "close"}  # a kept connection that dies makes one send again, and that costs the login
 LONGEST_LIFE: Final = 366 * 86400.0  # seconds
 LONGEST_CODE: Final = 80  # characters of an error code that are repeated
 
@@ -34,10 +36,7 @@ LONGEST_CODE: Final = 80  # characters of an error code that are repeated
 
 def refresh_requests(credential: Credential, settings: Settings, machine: str) -> tuple[Request, ...]:
     """The one request that may renew it. Raises NeedsLogin when there is none."""
-    if not credential.refresh:
-        raise NeedsLogin("the login has no refresh token, so it ends with its access token; sign in again")
-    if "..." in credential.refresh or "…" in credential.refresh:
-        raise NeedsLogin("the refresh token was cut short when it was copied (it holds dots); copy the whole token")
+    must_be_renewable(credential)
     if credential.kind == "siwc":
         return (_siwc(credential, settings),)
     body = {
@@ -161,19 +160,15 @@ CAUSES: Final[Mapping[str, tuple[Cause, str]]] = {
     "slow_down": ("later", ""), "rate_limit_exceeded": ("later", ""), "temporarily_unavailable": ("later", ""),
     "server_error": ("later", ""),
 }  # fmt: skip
-STATUSES: Final[Mapping[int, Cause]] = {401: "dead", 403: "blocked", 407: "blocked", 451: "blocked"}
-HTML: Final = "an HTML page, so it comes from a proxy or a block on the way"
 
 
 def _refusal(reply: Reply, body: Json) -> Refusal:
-    """The code counts before the status; a page in HTML is not the service's own word."""
+    """The code counts before the status."""
     if reply.status == 200:
         return Refusal("later", "HTTP 200, an answer without tokens")
-    code, html = error_code(body), not body and reply.body.lstrip()[:1] == b"<"
-    by_status: Cause = "later" if html and reply.status == 401 else STATUSES.get(reply.status, "later")
-    cause, why = CAUSES.get(code, (by_status, ""))
-    said = HTML if html else ": ".join(filter(None, (code, why))) or "no reason given"
-    return Refusal(cause, f"HTTP {reply.status}, {said}", asked_pause(reply))
+    code = error_code(body)
+    known, why = CAUSES.get(code, (None, ""))
+    return refusal(reply, known, ": ".join(filter(None, (code, why))), asked_pause(reply))
 
 
 def error_code(body: Json) -> str:
@@ -195,19 +190,7 @@ def _code(said: str) -> str:
 
 def asked_pause(reply: Reply) -> float | None:
     """Seconds, from the header."""
-    try:
-        seconds = float(reply.headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
-
-
-def json_object(body: bytes) -> Json:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    return seconds(reply.headers.get("retry-after"))
 
 
 def text(members: Mapping[str, Any], name: str) -> str:

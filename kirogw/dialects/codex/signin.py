@@ -14,16 +14,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from kirogw.dialects.codex.login import (
-    HTML,
     RESOURCE,
     asked_pause,
     base,
     error_code,
     form_request,
-    json_object,
     json_request,
     page_request,
     siwc_token_url,
@@ -32,7 +30,24 @@ from kirogw.dialects.codex.login import (
     with_tokens,
 )
 from kirogw.dialects.credential import Credential
-from kirogw.dialects.signin import Callback, Device, NotACallback, Outcome, Unable, challenge, same, words
+from kirogw.dialects.replied import is_html, json_object
+from kirogw.dialects.signin import (
+    CODE,
+    NO_ADDRESS,
+    NO_CODE,
+    NO_STATE,
+    PASSING,
+    Callback,
+    Device,
+    NotACallback,
+    Outcome,
+    Unable,
+    challenge,
+    parameters,
+    same,
+    unable,
+    words,
+)
 from kirogw.settings import Settings
 from kirogw.wire import Json, Reply, Request
 
@@ -42,7 +57,6 @@ GRANT: Final = "chatgpt.tokens.use.direct"  # without it in the answer's scope, 
 INTERVAL: Final = 5.0  # seconds between two polls, where the service names none
 DEVICE_LIFE: Final = 900.0  # seconds
 LONGEST_INTERVAL: Final = 60.0
-CODE: Final = 4096  # characters: no code is longer
 SHORTEST: Final = 16  # characters of a bare code: what is shorter was typed by mistake
 LEEWAY: Final = 60.0  # seconds by which clocks may differ
 CLIENT: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -104,10 +118,10 @@ def read_callback(said: str) -> Callback:
     line = said.strip().strip("\"'<>")
     if not re.search(r"(^|[?&])(code|error|state)=", line):
         return _bare(line)
-    query = _query(line)
+    query = parameters(_query(line))
     state = query.get("state", "")
     if not state and line.startswith("/"):
-        raise NotACallback("the address has no `state`; paste the whole address that the browser ended at")
+        raise NotACallback(NO_STATE)
     if error := query.get("error"):
         return Callback(state, error=words(error))
     client = query.get("client_id", "")
@@ -116,16 +130,11 @@ def read_callback(said: str) -> Callback:
     return Callback(state, code=_code(query.get("code", "")), client=client)
 
 
-def _query(line: str) -> dict[str, str]:
+def _query(line: str) -> str:
     try:
-        written = urlsplit(line).query if "?" in line else line
-        pairs = parse_qsl(written.partition("#")[0], keep_blank_values=True, max_num_fields=30)
+        return urlsplit(line).query if "?" in line else line.partition("#")[0]
     except ValueError:
-        raise NotACallback("that is no address; paste the whole line of the browser's address bar") from None
-    query = dict(pairs)
-    if len(query) != len(pairs):
-        raise NotACallback("the address holds a parameter twice; start the login again")
-    return query
+        raise NotACallback(NO_ADDRESS) from None
 
 
 def _bare(line: str) -> Callback:
@@ -138,7 +147,7 @@ def _bare(line: str) -> Callback:
 
 def _code(code: str) -> str:
     if not 0 < len(code) <= CODE or not code.isprintable():
-        raise NotACallback("the address has no `code`; paste the whole address that the browser ended at")
+        raise NotACallback(NO_CODE)
     return code
 
 
@@ -308,7 +317,7 @@ def read_poll(reply: Reply) -> Agreed | Unable:
     code, verifier = text(body, "authorization_code"), text(body, "code_verifier")
     if 200 <= reply.status < 300 and code and verifier:
         return Agreed(code, verifier)
-    if reply.status in (403, 404) and not _html(reply, body) and error_code(body) not in ENDED:
+    if reply.status in (403, 404) and not is_html(reply) and error_code(body) not in ENDED:
         return Unable(*CODES["authorization_pending"], asked_pause(reply))
     return _unable(reply, body)
 
@@ -336,20 +345,7 @@ CODES: Final[Mapping[str, tuple[Outcome, str]]] = {
     "server_error": ("later", "the service failed"), "temporarily_unavailable": ("later", "the service failed"),
 }  # fmt: skip
 ENDED: Final = frozenset({"expired_token", "access_denied", "invalid_grant", "account_deactivated", "slow_down"})
-PASSING: Final = (408, 425, 429)  # and 5xx
-
-
-def _html(reply: Reply, body: Json) -> bool:
-    return not body and reply.body.lstrip()[:1] == b"<"
 
 
 def _unable(reply: Reply, body: Json) -> Unable:
-    """The code counts; without one the status does."""
-    code, wait = error_code(body), asked_pause(reply)
-    if code in CODES:
-        return Unable(*CODES[code], wait)
-    if _html(reply, body):
-        return Unable("later", f"the service answered with HTTP {reply.status}, {HTML}", wait)
-    what = code or ("no reason given" if reply.status != 200 else "an answer without tokens")
-    passing = reply.status in PASSING or reply.status >= 500 or reply.status == 200
-    return Unable("later" if passing else "failed", f"the service answered with HTTP {reply.status}, {what}", wait)
+    return unable(reply, error_code(body), CODES, asked_pause(reply))

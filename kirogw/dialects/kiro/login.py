@@ -21,6 +21,9 @@ from kirogw.dialects.credential import Credential, Kind
 from kirogw.dialects.kiro.credential import renewed, text
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.dialects.provider import Cause, Login, Refusal
+from kirogw.dialects.renewal import ALONE, must_be_renewable, refusal
+from kirogw.dialects.replied import json_object
+from kirogw.dialects.said import seconds
 from kirogw.errors import NeedsLogin
 from kirogw.settings import ARN, Settings
 from kirogw.wire import Json, Reply, Request
@@ -32,7 +35,6 @@ TOKEN_TYPES: Final[Mapping[Kind, str]] = {
 BUILDER_REGION: Final = "us-east-1"
 API_REGIONS: Final = ("us-east-1", "eu-central-1")
 GOV_REGIONS: Final = ("us-gov-west-1", "us-gov-east-1")
-ALONE: Final = {"Connection": "close"}  # a kept connection that dies makes one send again, and that costs the login
 LIFE: Final = 3600.0  # seconds, when the answer does not say
 LONGEST_LIFE: Final = 30 * 86400.0  # more than that was meant as milliseconds
 
@@ -44,10 +46,7 @@ def refresh_requests(credential: Credential, settings: Settings, machine: str) -
     """The requests that may renew it, in order of trial: one for each region where the session may have been issued,
     the recorded one among them. Only when all have failed is the login dead. Raises NeedsLogin when there is none.
     """
-    if not credential.refresh:
-        raise NeedsLogin("the login has no refresh token, so it ends with its access token; sign in again")
-    if "..." in credential.refresh or "…" in credential.refresh:
-        raise NeedsLogin("the refresh token was cut short when it was copied (it holds dots); copy the whole token")
+    must_be_renewable(credential)
     writer = {"social": _social, "external": _external}.get(credential.kind, _oidc)
     return writer(credential, settings, machine)
 
@@ -158,19 +157,14 @@ WORDS: Final[tuple[tuple[str, Cause], ...]] = (
     ("invalid refresh token provided", "dead"),
     ("invalid grant provided", "dead"),
 )
-STATUSES: Final[Mapping[int, Cause]] = {401: "dead", 403: "blocked", 407: "blocked", 451: "blocked"}
 
 
 def _refusal(reply: Reply, body: Json) -> Refusal:
     """The error code counts before its words, those before the status, since the status is not reliable."""
     code = error_code(reply, body)
     said = " ".join((text(body, "message"), text(body, "error_description"))).lower()
-    html = not body and reply.body.lstrip()[:1] == b"<"
     by_words = next((cause for words, cause in WORDS if words in said), None)
-    by_status = None if html and reply.status == 401 else STATUSES.get(reply.status)
-    cause = CAUSES.get(code) or by_words or by_status
-    what = "an HTML page, so it comes from a proxy or a block on the way" if html else code or "no reason given"
-    return Refusal(cause or "later", f"HTTP {reply.status}, {what}", asked_pause(reply, body))
+    return refusal(reply, CAUSES.get(code) or by_words, code, asked_pause(reply, body))
 
 
 def error_code(reply: Reply, body: Json) -> str:
@@ -185,22 +179,8 @@ def _tail(name: str) -> str:
 
 def asked_pause(reply: Reply, body: Json) -> float | None:
     """Seconds, from the body's `retryAfterMilliseconds` or the header."""
-    for value, unit in ((body.get("retryAfterMilliseconds"), 0.001), (reply.headers.get("retry-after"), 1.0)):
-        try:
-            seconds = float(value) * unit  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            continue
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
-    return None
-
-
-def json_object(body: bytes) -> Json:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    pause = seconds(body.get("retryAfterMilliseconds"), 1000.0)
+    return seconds(reply.headers.get("retry-after")) if pause is None else pause
 
 
 # Profile and region

@@ -12,21 +12,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from kirogw.dialects.credential import Credential, moment
 from kirogw.dialects.kiro.credential import BUILDER_START, text
 from kirogw.dialects.kiro.login import (
-    ALONE,
     BUILDER_REGION,
     asked_pause,
     at_region,
     error_code,
     json_bytes,
-    json_object,
     life_of,
 )
-from kirogw.dialects.signin import Callback, Device, NotACallback, Outcome, Unable, challenge, is_page, words
+from kirogw.dialects.renewal import ALONE
+from kirogw.dialects.replied import json_object
+from kirogw.dialects.signin import (
+    CODE,
+    NO_ADDRESS,
+    NO_CODE,
+    NO_STATE,
+    Callback,
+    Device,
+    NotACallback,
+    Outcome,
+    Unable,
+    challenge,
+    is_page,
+    parameters,
+    unable,
+    words,
+)
 from kirogw.settings import ARN, REGION, Settings
 from kirogw.wire import Json, Reply, Request
 
@@ -45,7 +60,7 @@ DEVICE_LIFE: Final = 300.0  # seconds, where the service names none
 LONGEST_DEVICE_LIFE: Final = 1800.0
 SOCIAL_LIFE: Final = 28800.0  # seconds: the device flow's answer does not say
 MOST: Final = 1e9  # no number in an answer is larger
-CODE: Final = 4096  # characters: no code is longer
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -192,22 +207,12 @@ STATES: Final[Mapping[str, str]] = {
     # words of Kiro's own device flow, where they are not the codes of everybody else
     "pending": "authorizationpending", "expired": "expiredtoken", "denied": "accessdenied", "rejected": "accessdenied",
 }  # fmt: skip
-PASSING: Final = (408, 425, 429)  # and 5xx
 
 
 def _unable(reply: Reply, body: Json) -> Unable:
-    """The code counts, since the status is not reliable; without one the status does."""
-    status = "".join(letter for letter in text(body, "status").lower() if letter.isalpha())
-    code = error_code(reply, body) or STATES.get(status, status)
-    wait = asked_pause(reply, body)
-    if code in CODES:
-        return Unable(*CODES[code], wait)
-    if not body and reply.body.lstrip()[:1] == b"<":
-        said = "an HTML page, so it comes from a proxy or a block on the way"
-        return Unable("later", f"the service answered with HTTP {reply.status}, {said}", wait)
-    what = code or ("no reason given" if reply.status != 200 else "an answer without tokens")
-    passing = reply.status in PASSING or reply.status >= 500 or reply.status == 200
-    return Unable("later" if passing else "failed", f"the service answered with HTTP {reply.status}, {what}", wait)
+    state = "".join(letter for letter in text(body, "status").lower() if letter.isalpha())
+    code = error_code(reply, body) or STATES.get(state, state)
+    return unable(reply, code, CODES, asked_pause(reply, body))
 
 
 # the web page
@@ -240,21 +245,18 @@ def read_callback(url: str, port: int = PORT) -> Callback:
     """The whole address that the browser ended at, pasted or as its path and query. Raises NotACallback."""
     try:
         parts = urlsplit(url.strip().strip("\"'<>"))
-        pairs = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=30)
     except ValueError:
-        raise NotACallback("that is no address; paste the whole line of the browser's address bar") from None
-    query = dict(pairs)
-    if len(query) != len(pairs):
-        raise NotACallback("the address holds a parameter twice; start the login again")
+        raise NotACallback(NO_ADDRESS) from None
+    query = parameters(parts.query)
     state = query.get("state", "")
     if not state:
-        raise NotACallback("the address has no `state`; paste the whole address that the browser ended at")
+        raise NotACallback(NO_STATE)
     if error := query.get("error"):
         return Callback(state, error=words(error))
     if query.get("login_option") in CHOICES:
         return _chosen(state, query)
     if not 0 < len(query.get("code", "")) <= CODE:
-        raise NotACallback("the address has no `code`; paste the whole address that the browser ended at")
+        raise NotACallback(NO_CODE)
     return Callback(state, code=query["code"], uri=_uri(parts.scheme, query, port),
                     provider=query.get("login_option", ""))  # fmt: skip
 
@@ -290,4 +292,3 @@ def wrong_idc(start_url: str, region: str) -> str:
     if not good or len(start_url) > 500:
         return "a start URL looks like https://d-1234567890.awsapps.com/start"
     return "" if REGION.fullmatch(region) else "a region looks like us-east-1"
-
