@@ -7,7 +7,7 @@ carried as it came (conversation.Native).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -193,78 +193,87 @@ def _call(item: Json, at: str, kind: Kind, given: Json, raw: str | None = None, 
 
 # the other way
 
-def written(turns: Iterable[Turn], offered: Sequence[Tool] = ()) -> list[Json]:
+def written(turns: Iterable[Turn], offered: Iterable[Tool] = ()) -> list[Json]:
     """The turns as items without ids. Seals stand as they are. `offered`: the tools that a search may have found."""
-    out: list[Json] = []
-    kinds: dict[str, Kind] = {}
-    known = {tool.name: tool for tool in offered}
+    writer = Writer(offered)
     for turn in turns:
-        if turn.role == "model":
-            out += _model(turn, kinds)
-        else:
-            out += _others(turn, kinds, known)
-    return out
+        writer.write(turn)
+    return writer.items
 
 
-def _model(turn: Turn, kinds: dict[str, Kind]) -> Iterator[Json]:
-    said: list[Json] = []  # texts of one message
-    phase = ""
-    for part in turn.parts:
-        if said and (type(part) is not Text or part.phase != phase):
-            yield _said(said, phase)
-            said = []
-        if type(part) is Text:
-            said.append({"type": "output_text", "text": part.text})
-            phase = part.phase
-        elif type(part) is Call:
-            kinds[part.id] = part.kind
-            yield CALLS[part.kind](part)
-        elif type(part) is Thought:
-            yield thought(part)
-        elif type(part) is Native:
-            yield part.item
-        elif type(part) is Result:
-            yield _result(part, kinds, {})
-        else:  # the model's messages have no room for pictures and files
-            yield _heard("user", [written_part(part)])
-    if said:
-        yield _said(said, phase)
+def _spoken(text: Any) -> Json:
+    return {"type": "output_text", "text": text.text}
 
 
-def _others(turn: Turn, kinds: dict[str, Kind], known: dict[str, Tool]) -> Iterator[Json]:
-    role, heard = "user" if turn.role == "user" else "developer", []
-    for part in turn.parts:
-        if isinstance(part, Text | Image | Document):
-            heard.append(written_part(part))
-            continue
-        if heard:
-            yield _heard(role, heard)
-            heard = []
-        if isinstance(part, Result):
-            yield _result(part, kinds, known)
-        elif isinstance(part, Native):
-            yield part.item
-        elif isinstance(part, Call):
-            kinds[part.id] = part.kind
-            yield CALLS[part.kind](part)
-        else:
-            yield thought(part)
-    if heard or not turn.parts:
-        yield _heard(role, heard)
+SPEAKERS: Final[dict[Role, tuple[str, frozenset[type[Part]], Callable[[Part], Json]]]] = {
+    # the role of the messages; the parts that they have room for; how these are written
+    "user": ("user", frozenset({Text, Image, Document}), written_part),
+    "model": ("assistant", frozenset({Text}), _spoken),
+    "system": ("developer", frozenset({Text, Image, Document}), written_part),
+}
 
 
-def _said(texts: list[Json], phase: str) -> Json:
-    item: Json = {"type": "message", "role": "assistant", "content": texts}
-    return {**item, "phase": phase} if phase else item
+class Writer:
+    """Makes items of turns, one after the other."""
+
+    def __init__(self, offered: Iterable[Tool]) -> None:
+        self.items: list[Json] = []
+        self._offered = {tool.name: tool for tool in offered}
+        self._kinds: dict[str, Kind] = {}  # of calls, by their ids
+
+    def write(self, turn: Turn) -> None:
+        """Parts that follow each other are one message, where one has room for them and their phase is the same."""
+        role, held, one = SPEAKERS[turn.role]
+        content: list[Json] | None = None  # of the message that is open
+        last = ""
+        for part in turn.parts:
+            if type(part) not in held:
+                content = None
+                self.items.append(ALONE[type(part)](self, part))
+                continue
+            phase = part.phase if type(part) is Text and role == "assistant" else ""
+            if content is None or phase != last:
+                content, last = self._open(role, phase), phase
+            content.append(one(part))
+        if not turn.parts and role != "assistant":
+            self._open(role)
+
+    def _open(self, role: str, phase: str = "") -> list[Json]:
+        """Begin a message; its content is yet to come."""
+        content: list[Json] = []
+        item: Json = {"type": "message", "role": role, "content": content}
+        self.items.append({**item, "phase": phase} if phase else item)
+        return content
+
+    def _call(self, call: Call) -> Json:
+        self._kinds[call.id] = call.kind
+        return CALLS[call.kind](call)
+
+    def _result(self, result: Result) -> Json:
+        kind = self._kinds.get(result.call, "function")
+        if kind == "search" and (names := found_in(result)) is not None:
+            definitions = tools.written(self._offered[name] for name in names if name in self._offered)
+            return {"type": "tool_search_output", "call_id": result.call, "execution": "client", "status": "completed",
+                    "tools": definitions}  # fmt: skip
+        item = "custom_tool_call_output" if kind == "custom" else "function_call_output"
+        return {"type": item, "call_id": result.call, "output": _output(result)}
+
+    def _beside(self, part: Part) -> Json:
+        """A picture or file among the model's words."""
+        return {"type": "message", "role": "user", "content": [written_part(part)]}
+
+    def _thought(self, part: Thought) -> Json:
+        summary = [{"type": "summary_text", "text": part.text}] if part.text else []
+        return {"type": "reasoning", "summary": summary, "encrypted_content": part.seal or None}
+
+    def _native(self, part: Native) -> Json:
+        return part.item
 
 
-def _heard(role: str, parts: list[Json]) -> Json:
-    return {"type": "message", "role": role, "content": parts}
-
-
-def thought(part: Thought) -> Json:
-    summary = [{"type": "summary_text", "text": part.text}] if part.text else []
-    return {"type": "reasoning", "summary": summary, "encrypted_content": part.seal or None}
+ALONE: Final[dict[type[Part], Callable[[Writer, Any], Json]]] = {
+    Call: Writer._call, Result: Writer._result, Thought: Writer._thought, Native: Writer._native,
+    Image: Writer._beside, Document: Writer._beside,
+}  # fmt: skip
 
 
 def _function_item(call: Call) -> Json:
@@ -306,16 +315,6 @@ def action(given: Json) -> Json:
 def words(value: Any) -> list[str]:
     """A list of strings, whatever the model made of it."""
     return [word if word.__class__ is str else compact(word) for word in value] if value.__class__ is list else []
-
-
-def _result(result: Result, kinds: dict[str, Kind], known: dict[str, Tool]) -> Json:
-    kind = kinds.get(result.call, "function")
-    if kind == "search" and (found := found_in(result)) is not None:
-        definitions = tools.written(known[name] for name in found if name in known)
-        return {"type": "tool_search_output", "call_id": result.call, "execution": "client", "status": "completed",
-                "tools": definitions}  # fmt: skip
-    item = "custom_tool_call_output" if kind == "custom" else "function_call_output"
-    return {"type": item, "call_id": result.call, "output": _output(result)}
 
 
 def _output(result: Result) -> Any:
