@@ -31,6 +31,7 @@ from kirogw.dialects.codex.login import (
 )
 from kirogw.dialects.credential import Credential
 from kirogw.dialects.replied import is_html, json_object
+from kirogw.dialects.said import seconds
 from kirogw.dialects.signin import (
     CODE,
     NO_ADDRESS,
@@ -292,10 +293,7 @@ def read_device(settings: Settings, reply: Reply) -> Device | Unable:
 
 def _interval(value: Any) -> float:
     """Seconds, as a number or as text."""
-    try:
-        interval = float(value)
-    except (TypeError, ValueError):
-        return INTERVAL
+    interval = seconds(value) or 0.0
     return min(interval, LONGEST_INTERVAL) if interval >= 1 else INTERVAL
 
 

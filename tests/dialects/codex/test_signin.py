@@ -152,7 +152,8 @@ def test_what_an_exchange_may_hear(reply, outcome, said):
 
 @pytest.mark.parametrize(("members", "interval"), [
     ({"user_code": "AB-12", "interval": "7"}, 7.0), ({"usercode": "AB-12", "interval": 3}, 3.0), ({"user_code": "AB-12"}, 5.0),
-    ({"user_code": "AB-12", "interval": "soon"}, 5.0), ({"user_code": "AB-12", "interval": 0}, 5.0), ({"user_code": "AB-12", "interval": 1e9}, 60.0)])  # fmt: skip
+    ({"user_code": "AB-12", "interval": "soon"}, 5.0), ({"user_code": "AB-12", "interval": 0}, 5.0), ({"user_code": "AB-12", "interval": 1e9}, 60.0),
+    ({"user_code": "AB-12", "interval": 10**400}, 5.0)])  # fmt: skip
 def test_a_device(members, interval):
     got = signin.read_device(SETTINGS, answer(device_auth_id="d", **members))
     page = "https://auth.openai.com/codex/device"

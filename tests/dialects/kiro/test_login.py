@@ -173,6 +173,7 @@ WAITS = [
     (reply(429, b"", **{"retry-after": "7"}), 7.0),
     (reply(429, b"", **{"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT"}), None),
     (reply(429, {"retryAfterMilliseconds": -5}, **{"retry-after": "9"}), 9.0),
+    (reply(429, {"retryAfterMilliseconds": 10**400}, **{"retry-after": "9"}), 9.0),
     (reply(429, b""), None),
 ]
 
