@@ -42,6 +42,7 @@ class Viewer:
         self._lock = threading.Lock()  # whoever changes the account's login or record has it
         self._view: View | None = None  # replaced whole
         self._fault: files.Unreadable | None = None
+        self._missed: float | None = None  # since when nobody is signed in, where somebody was
         self._looked = 0.0
         self._wrote = 0.0
         self._turns = 0  # renewals that worked
@@ -85,7 +86,8 @@ class Viewer:
     def held(self) -> Credential | None:
         """The login in force, alive or not; None when nobody is signed in. Looks at the source when it has changed.
 
-        One that can not be read any more goes on serving as it was last read.
+        One that can not be read any more goes on serving as it was last read; where nobody is signed in any more, none
+        does.
         """
         now, view = self._now(), self._view
         if view is None or not 0 <= now - self._looked < LOOK:
@@ -161,12 +163,28 @@ class Viewer:
             known = self._memory.read(raw)
         except files.Unreadable as error:
             self._fault = error
+            if turns == self._turns:
+                self._drop_if_gone(error)
             raise
+        self._missed = None
         known = self._noticed(known)
         view = View(raw, known, known.over(raw), stamp)
         if turns == self._turns:  # else it has been renewed while this was reading
             self._fault, self._view = None, view
         return view
+
+    def _drop_if_gone(self, fault: files.Unreadable) -> None:
+        """Whoever signs out is to find that nothing is done in his name any more. It must stay so for a while: some
+        programs take their file away for a moment, to write it anew.
+        """
+        now = self._now()
+        if not isinstance(fault, files.Missing) or self._view is None:
+            self._missed = None
+        elif self._missed is None:
+            self._missed = now
+        elif not 0 <= now - self._missed < LOOK:
+            self._view, self._notes = None, {}
+            log.logger.warning("account %s serves no more: %s%s", self.id, fault, self.mend)
 
     @contextlib.contextmanager
     def _warned(self, what: str) -> Iterator[None]:

@@ -74,6 +74,22 @@ def test_the_file_of_codex_cli_is_found_and_followed(house):
     assert house.logins.fresh("codex-cli").token == ada.access_token
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_codex_logout_ends_the_account(twin, tmp_path, named):
+    """One that was found is no account any more; one that the settings name says what is wrong."""
+    place = tmp_path / "user" / ".codex" / "auth.json"
+    house = House(twin, tmp_path, **({"codex_auth_file": place} if named else {}))
+    house.logins.fresh(house.account.id)
+    house.file.unlink()
+    for _ in range(2):
+        house.clock += 5
+        left = house.logins.accounts()
+    why = [f"{place} does not exist; run `codex login`, or sign in here: `kirogw.py login chatgpt`"]
+    assert [(account.state, account.reason) for account in left] == [("login", line) for line in why if named]
+    house.sign_in()
+    assert house.account.state == "ready"
+
+
 @pytest.mark.parametrize("where", ["named", "home of its own"])
 def test_where_else_it_may_lie(twin, tmp_path, where):
     place = tmp_path / "elsewhere" / "auth.json"

@@ -1,4 +1,5 @@
 import json
+import sqlite3
 import threading
 import time
 from dataclasses import replace
@@ -687,6 +688,51 @@ def test_a_source_that_is_damaged_serves_as_it_was_last_read(house):
     house.clock += 1000
     with pytest.raises(NeedsLogin, match=r"has no login: .* is not valid JSON"):
         keeper.fresh()
+
+
+@pytest.mark.parametrize("rest", [None, '{"version": 1}'], ids=["no file", "no login in it"])
+def test_who_signs_out_is_served_no_more(house, rest, caplog):
+    keeper = house.keeper()
+    keeper.fresh()
+    house.file.unlink() if rest is None else house.file.write_text(rest)
+    for _ in range(2):  # the first look may have come while the file was being written anew
+        house.clock += view.LOOK
+        keeper.held()
+    with pytest.raises(NeedsLogin, match=r"has no login: .*; sign in again"):
+        keeper.fresh()
+    assert keeper.missing and not keeper.due() and house.sent == 0
+    (line,) = [entry.message for entry in caplog.records if "serves no more" in entry.message]
+    assert str(house.file) in line and "sign in again" in line
+    house.sign_in()
+    assert keeper.fresh().access == house.twin.account.access_token, "and who signs in again is, at once"
+
+
+def test_a_file_that_is_away_for_a_moment_serves_as_it_was(house):
+    keeper = house.keeper()
+    old, text = keeper.fresh(), house.file.read_text()
+    for _ in range(3):
+        house.file.unlink()
+        house.clock += view.LOOK
+        assert keeper.fresh() == old and "does not exist" in keeper.problem
+        house.file.write_text(text)
+        house.clock += view.LOOK
+        assert keeper.fresh() == old and not keeper.problem
+
+
+def test_a_database_that_nobody_is_signed_in_to_any_more(twin, tmp_path):
+    clock = [time.time()]
+    place = support.write_database(tmp_path / "data.sqlite3", twin.account, expires_at=support.stamp(clock[0] + 3600))
+    logins, _ = support.logins(twin, tmp_path, clock=lambda: clock[0], kiro_cli_db_file=place)
+    (account,) = logins.accounts()
+    assert account.state == "ready" and logins.fresh(account.id).token == twin.account.access_token
+    with sqlite3.connect(place) as database:  # as `kiro-cli logout` leaves it
+        database.execute("DELETE FROM auth_kv WHERE key = 'kirocli:social:token'")
+    for _ in range(2):
+        clock[0] += view.LOOK
+        (account,) = logins.accounts()
+    assert (account.state, account.reason) == ("login", f"{place} holds no login; run `kiro-cli login`")
+    with pytest.raises(NeedsLogin, match="run `kiro-cli login`"):
+        logins.fresh(account.id)
 
 
 def test_nobody_signed_in(house):
