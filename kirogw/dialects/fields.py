@@ -40,6 +40,11 @@ def may(box: Json, name: str, kind: type[T], default: T, at: str = "") -> T:
     raise BadRequest(f"must be {WORDS[kind]}", param=at + name)
 
 
+def flag(box: Json, name: str, at: str = "") -> bool | None:
+    """True or false, None where it is absent or null."""
+    return may(box, name, bool, False, at) if box.get(name) is not None else None
+
+
 def model_name(body: Json) -> str:
     """The member `model`. It stands in answers and in the log, so it is one short line."""
     name = need(body, "model", str)

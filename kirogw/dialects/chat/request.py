@@ -23,6 +23,7 @@ from kirogw.dialects.fields import (
     refuse,
     stop_strings,
 )
+from kirogw.dialects.openai_parts import schema_format
 from kirogw.wire import Json
 
 FORMATS: Final = ("text", "json_object", "json_schema")
@@ -83,12 +84,7 @@ def read_format(body: Json) -> Format | None:
         return None
     if kind == "json_object":
         return Format()
-    inside, at = need(given, "json_schema", dict, at), at + "json_schema."
-    schema, description = may(inside, "schema", dict, {}, at), may(inside, "description", str, "", at)
-    if description:
-        schema = {"description": description, **schema}
-    strict = may(inside, "strict", bool, False, at) if inside.get("strict") is not None else None
-    return Format(schema or None, may(inside, "name", str, "", at), strict, at + "schema")
+    return schema_format(need(given, "json_schema", dict, at), at + "json_schema.")
 
 
 def _stops(body: Json) -> tuple[str, ...]:

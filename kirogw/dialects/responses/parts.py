@@ -5,37 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from kirogw.conversation import Document, Image, Part, Text
-from kirogw.dialects.fields import data_url, may, need, objects, pick
+from kirogw.dialects.fields import may, need
+from kirogw.dialects.openai_parts import Readers, audio_part, document, picture, refusal_part, text_part
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
-
-Readers: TypeAlias = dict[str, Callable[[Json, str], Part | None]]
-
-
-def content(box: Json, name: str, at: str, known: Readers) -> tuple[Part, ...]:
-    """The parts of a member that is a string, null, or a list of content parts."""
-    content = box.get(name)
-    if content.__class__ is str:
-        return (Text(content),) if content else ()
-    found = []
-    for n, part in enumerate(objects(box, name, at)):
-        inside = f"{at}{name}.{n}."
-        if (value := pick(part, "type", known, inside)(part, inside)) is not None:
-            found.append(value)
-    return tuple(found)
-
-
-def _text(part: Json, at: str) -> Part | None:
-    text = need(part, "text", str, at)
-    return Text(text) if text else None
-
-
-def _refusal(part: Json, at: str) -> Part | None:
-    refusal = need(part, "refusal", str, at)
-    return Text(refusal) if refusal else None
 
 
 def _image(part: Json, at: str) -> Part | None:
@@ -46,39 +22,28 @@ def _image(part: Json, at: str) -> Part | None:
         url = need(part["image_url"], "url", str, at + "image_url.")
     else:
         url = need(part, "image_url", str, at)
-    detail = may(part, "detail", str, "", at)
-    if (inline := data_url(url)) is not None:
-        return Image(inline[1], inline[0], detail=detail, at=at[:-1])
-    return Image(url=url, detail=detail, at=at[:-1])
+    return picture(url, may(part, "detail", str, "", at), at)
 
 
 def _file(part: Json, at: str) -> Part | None:
-    """`file_data` is a data URL, or bare base64."""
     name = may(part, "filename", str, "", at) or "document"
     if part.get("file_data") is None:
         if url := may(part, "file_url", str, "", at):
             return Document(name, url=url, at=at[:-1])
         if part.get("file_id") is not None:
             raise _no_files(at)
-    data = need(part, "file_data", str, at)
-    if (inline := data_url(data)) is not None:
-        return Document(name, inline[0], data=inline[1], at=at[:-1])
-    return Document(name, data=data, at=at[:-1])
+    return document(name, need(part, "file_data", str, at), at)
 
 
 def _no_files(at: str) -> BadRequest:
     return BadRequest("names an uploaded file, which this gateway can not read; send its content", param=at + "file_id")
 
 
-def _audio(part: Json, at: str) -> Part | None:
-    raise BadRequest("is audio, which no model here can hear; send text", param=at + "input_audio")
-
-
 TEXTS: Final[Readers] = {
-    "input_text": _text, "output_text": _text, "text": _text, "refusal": _refusal, "summary_text": _text,
+    "input_text": text_part, "output_text": text_part, "text": text_part, "refusal": refusal_part, "summary_text": text_part,
 }  # fmt: skip
 CONTENT: Final[Readers] = {
-    **TEXTS, "input_image": _image, "computer_screenshot": _image, "input_file": _file, "input_audio": _audio,
+    **TEXTS, "input_image": _image, "computer_screenshot": _image, "input_file": _file, "input_audio": audio_part,
 }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from kirogw.dialects.fields import (
     refuse,
     strings,
 )
+from kirogw.dialects.openai_parts import schema_format
 from kirogw.dialects.responses import items, tools
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
@@ -125,11 +126,7 @@ def read_format(body: Json) -> Format | None:
         return Format()
     if given.get("json_schema").__class__ is dict and "schema" not in given:  # as Chat Completions has it
         given, at = given["json_schema"], at + "json_schema."
-    schema, description = may(given, "schema", dict, {}, at), may(given, "description", str, "", at)
-    if description:
-        schema = {"description": description, **schema}
-    strict = may(given, "strict", bool, False, at) if given.get("strict") is not None else None
-    return Format(schema or None, may(given, "name", str, "", at), strict, at + "schema")
+    return schema_format(given, at)
 
 
 def _update(body: Json, name: str) -> Json:
@@ -154,7 +151,7 @@ def _options(body: Json, offer: tools.Offer) -> dict[str, Any]:
     `sources` whether its pages are to be told.
     """
     found = options(body, OPTIONS)
-    if "web_search_call.action.sources" in strings(body, "include"):
+    if SOURCES in strings(body, "include"):
         found["sources"] = True
     if verbosity := may(may(body, "text", dict, {}), "verbosity", str, "", "text."):
         found["verbosity"] = verbosity

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from kirogw.conversation import Choice, Search, Tool
 from kirogw.dialects import custom
-from kirogw.dialects.fields import choice, may, need, objects, pick, strings
+from kirogw.dialects.fields import choice, flag, may, need, objects, pick, strings
 from kirogw.dialects.responses.known import AS_FUNCTIONS, KNOWN
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
@@ -86,9 +86,8 @@ def _function(tool: Json, at: str, namespace: str) -> Tool:
     if tool.get("function").__class__ is dict and "name" not in tool:
         tool, at, native = tool["function"], at + "function.", None
     schema = may(tool, "parameters", dict, {}, at) or EMPTY
-    strict = may(tool, "strict", bool, False, at) if tool.get("strict") is not None else None
     name = flat(namespace, need(tool, "name", str, at))
-    return Tool(name, may(tool, "description", str, "", at), schema, native=native, strict=strict)
+    return Tool(name, may(tool, "description", str, "", at), schema, native=native, strict=flag(tool, "strict", at))
 
 
 PLAIN: Final = frozenset({"type", "name", "description", "parameters", "strict"})

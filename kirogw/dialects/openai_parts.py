@@ -1,0 +1,65 @@
+"""Pieces of a request that OpenAI's APIs have in common: the parts of a message's content, the form of the answer.
+
+Each API names its own kinds of parts, and puts some of their members elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from kirogw.conversation import Document, Format, Image, Part, Text
+from kirogw.dialects.fields import data_url, flag, may, need, objects, pick
+from kirogw.errors import BadRequest
+from kirogw.wire import Json
+
+Readers: TypeAlias = dict[str, Callable[[Json, str], Part | None]]
+"""By the kind of a part; None is for one that says nothing."""
+
+
+def content(box: Json, name: str, at: str, known: Readers) -> tuple[Part, ...]:
+    """The parts of a member that is a string, null, or a list of content parts."""
+    value = box.get(name)
+    if value.__class__ is str:
+        return (Text(value),) if value else ()
+    found = []
+    for n, part in enumerate(objects(box, name, at)):
+        inside = f"{at}{name}.{n}."
+        if (read := pick(part, "type", known, inside)(part, inside)) is not None:
+            found.append(read)
+    return tuple(found)
+
+
+def text_part(part: Json, at: str) -> Part | None:
+    said = need(part, "text", str, at)
+    return Text(said) if said else None
+
+
+def refusal_part(part: Json, at: str) -> Part | None:
+    said = need(part, "refusal", str, at)
+    return Text(said) if said else None
+
+
+def audio_part(part: Json, at: str) -> Part | None:
+    raise BadRequest("is audio, which no model here can hear; send text", param=at + "input_audio")
+
+
+def picture(url: str, detail: str, at: str) -> Image:
+    if (inline := data_url(url)) is not None:
+        return Image(inline[1], inline[0], detail=detail, at=at[:-1])
+    return Image(url=url, detail=detail, at=at[:-1])
+
+
+def document(name: str, data: str, at: str) -> Document:
+    """`data` is a data URL, or bare base64."""
+    if (inline := data_url(data)) is not None:
+        return Document(name, inline[0], data=inline[1], at=at[:-1])
+    return Document(name, data=data, at=at[:-1])
+
+
+def schema_format(given: Json, at: str) -> Format:
+    """Of the kind `json_schema`. The description goes into the schema, where the model reads it."""
+    schema, description = may(given, "schema", dict, {}, at), may(given, "description", str, "", at)
+    if description:
+        schema = {"description": description, **schema}
+    return Format(schema or None, may(given, "name", str, "", at), flag(given, "strict", at), at + "schema")
