@@ -28,7 +28,7 @@ from kirogw.transport import Transport
 from kirogw.wire import Json
 
 CONFIG: Final = """\
-# in ~/.codex/config.toml; the key: export KIROGW_KEY="$(python kirogw.py key)"
+# in ~/.codex/config.toml; the key: export KIROGW_KEY="$(.venv/bin/python kirogw.py key)"
 model = {model}
 model_provider = "kirogw"
 model_catalog_json = {file}
