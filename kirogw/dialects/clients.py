@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from kirogw.dialects.face import Client
 from kirogw.dialects.fields import may
 from kirogw.errors import Busy, FormatMissed, GatewayError, Overloaded, QuotaUsed, ShuttingDown
 from kirogw.wire import Json
+
+T = TypeVar("T")
 
 AGENTS: Final[tuple[tuple[str, Client], ...]] = (
     ("claude-cli/", "claude"), ("claude-code/", "claude"),
@@ -60,6 +62,17 @@ def session_in(body: Json) -> str:
     """The session of a request of OpenAI's: the cache key is made for this; the others at least tell users apart."""
     names = ("prompt_cache_key", "user", "safety_identifier")
     return next((key for name in names if (key := may(body, name, str, ""))), "")
+
+
+def row(error: GatewayError, client: Client, table: Mapping[type[GatewayError], T],
+        exceptions: Mapping[tuple[type[GatewayError], Client], T]) -> T:  # fmt: skip
+    """What a face's table has for the error, or its exceptions for this client: the most special class wins."""
+    for cls in type(error).__mro__:
+        if (cls, client) in exceptions:
+            return exceptions[cls, client]
+        if cls in table:
+            return table[cls]
+    raise TypeError(f"not an error of ours: {type(error).__name__}")
 
 
 def hints(error: GatewayError, client: Client, status: int) -> dict[str, str]:

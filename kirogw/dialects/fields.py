@@ -120,6 +120,11 @@ def data_url(url: str) -> tuple[str, str] | None:
     return head.split(";", 1)[0], data
 
 
+def no_files(at: str) -> BadRequest:
+    """For what is only an address into the storage of the API's own company."""
+    return BadRequest("names an uploaded file, which this gateway can not read; send its content", param=at + "file_id")
+
+
 def arguments(text: str) -> tuple[Json, str | None]:
     """(input, raw) of a call's arguments in JSON: the object, or the text as it came if it is none."""
     if not text.strip():

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Final
 
-from kirogw.dialects.clients import hints
+from kirogw.dialects.clients import hints, row
 from kirogw.dialects.face import Client, ErrorReply
 from kirogw.errors import (
     BadRequest,
@@ -71,12 +71,12 @@ EXCEPTIONS: Final[dict[tuple[type[GatewayError], Client], tuple[str, str | None,
 
 def error(error: GatewayError, client: Client, request_id: str, whole: str = "messages") -> ErrorReply:
     """`whole`: the member of the request that holds the conversation."""
-    _, _, status = _row(error, client)
+    _, _, status = row(error, client, TYPES, EXCEPTIONS)
     return ErrorReply(status, error_body(error, client, whole), hints(error, client, status))
 
 
 def error_body(error: GatewayError, client: Client = "other", whole: str = "messages") -> Json:
-    type_, code, _ = _row(error, client)
+    type_, code, _ = row(error, client, TYPES, EXCEPTIONS)
     said: Json = {"message": message(error), "type": type_, "param": param(error, whole) or None, "code": code}
     if type_ == "usage_limit_reached" and error.wait is not None:
         said["resets_in_seconds"] = math.ceil(error.wait)
@@ -96,12 +96,3 @@ def message(error: GatewayError) -> str:
 def param(error: GatewayError, whole: str = "") -> str:
     """OpenAI writes `messages[0].content` for our `messages.0.content`."""
     return whole if isinstance(error, TooLong) else re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", error.param)
-
-
-def _row(error: GatewayError, client: Client) -> tuple[str, str | None, int]:
-    for cls in type(error).__mro__:  # the most special class wins
-        if (cls, client) in EXCEPTIONS:
-            return EXCEPTIONS[cls, client]
-        if cls in TYPES:
-            return TYPES[cls]
-    raise TypeError(f"not an error of ours: {type(error).__name__}")

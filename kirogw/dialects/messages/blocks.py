@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from kirogw.conversation import Call, Document, Image, Part, Result, Text, Thought
-from kirogw.dialects.fields import arguments, choice, compact, data_url, may, need, objects, pick
-from kirogw.errors import BadRequest
+from kirogw.dialects.fields import arguments, choice, compact, data_url, may, need, no_files, objects, pick
 from kirogw.wire import Json
 
 Blocks: TypeAlias = dict[str, Callable[[Json, str], tuple[Part, ...]]]
@@ -55,7 +54,7 @@ def _image(block: Json, at: str) -> tuple[Part, ...]:
     source, inside = need(block, "source", dict, at), at + "source."
     kind = choice(source, "type", ("base64", "url", "file"), inside)
     if kind == "file":
-        raise _no_files(inside)
+        raise no_files(inside)
     if kind == "base64":
         return (Image(need(source, "data", str, inside), may(source, "media_type", str, "", inside), at=at[:-1]),)
     url = need(source, "url", str, inside)
@@ -94,7 +93,7 @@ def _content_source(source: Json, at: str, title: str) -> tuple[Part, ...]:
 
 
 def _file_source(source: Json, at: str, title: str) -> tuple[Part, ...]:
-    raise _no_files(at)
+    raise no_files(at)
 
 
 SOURCES: Final[dict[str, Callable[[Json, str, str], tuple[Part, ...]]]] = {
@@ -167,7 +166,7 @@ def _compaction(block: Json, at: str) -> tuple[Part, ...]:
 
 
 def _tool_change(block: Json, at: str) -> tuple[Part, ...]:
-    """Tools coming and going in mid-conversation: the model is told where it happened (see tools.changed)."""
+    """Tools coming and going in mid-conversation: the model is told where it happened (see tools.changes)."""
     verb = "now available" if block["type"] == "tool_addition" else "no longer available"
     tool, inside = need(block, "tool", dict, at), at + "tool."
     if tool.get("definition") is not None:
@@ -187,11 +186,7 @@ def _nothing(block: Json, at: str) -> tuple[Part, ...]:
 
 
 def _container_upload(block: Json, at: str) -> tuple[Part, ...]:
-    raise _no_files(at)
-
-
-def _no_files(at: str) -> BadRequest:
-    return BadRequest("names an uploaded file, which this gateway can not read; send its content", param=at + "file_id")
+    raise no_files(at)
 
 
 def snippet_of(sealed: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kirogw.dialects.clients import hints
+from kirogw.dialects.clients import hints, row
 from kirogw.dialects.face import Client, ErrorReply
 from kirogw.errors import (
     BadRequest,
@@ -53,12 +53,12 @@ EXCEPTIONS: Final[dict[tuple[type[GatewayError], Client], tuple[str, int]]] = {
 
 
 def error(error: GatewayError, client: Client, request_id: str) -> ErrorReply:
-    _, status = _row(error, client)
+    _, status = row(error, client, TYPES, EXCEPTIONS)
     return ErrorReply(status, error_body(error, client, request_id), hints(error, client, status))
 
 
 def error_body(error: GatewayError, client: Client = "other", request_id: str = "") -> Json:
-    type_, _ = _row(error, client)
+    type_, _ = row(error, client, TYPES, EXCEPTIONS)
     said: Json = {"type": type_, "message": message(error)}
     if isinstance(error, UnsupportedThread):  # the SDKs' tool runner then sends everything again without a thread
         said["details"] = {"error_code": "thread_unsupported_request", "unsupported": list(error.unsupported)}
@@ -73,12 +73,3 @@ def message(error: GatewayError) -> str:
             return f"prompt is too long: {error.tokens} tokens > {error.limit} maximum"
         return f"prompt is too long: {error}"
     return f"{error.param}: {error}" if error.param else str(error)
-
-
-def _row(error: GatewayError, client: Client) -> tuple[str, int]:
-    for cls in type(error).__mro__:  # the most special class wins
-        if (cls, client) in EXCEPTIONS:
-            return EXCEPTIONS[cls, client]
-        if cls in TYPES:
-            return TYPES[cls]
-    raise TypeError(f"not an error of ours: {type(error).__name__}")

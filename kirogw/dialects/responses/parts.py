@@ -8,16 +8,15 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kirogw.conversation import Document, Image, Part, Text
-from kirogw.dialects.fields import may, need
+from kirogw.dialects.fields import may, need, no_files
 from kirogw.dialects.openai_parts import Readers, audio_part, document, picture, refusal_part, text_part
-from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
 
 def _image(part: Json, at: str) -> Part | None:
     """`image_url` is a string; some clients send an object as in Chat Completions."""
     if part.get("image_url") is None and part.get("file_id") is not None:
-        raise _no_files(at)
+        raise no_files(at)
     if part.get("image_url").__class__ is dict:
         url = need(part["image_url"], "url", str, at + "image_url.")
     else:
@@ -31,16 +30,13 @@ def _file(part: Json, at: str) -> Part | None:
         if url := may(part, "file_url", str, "", at):
             return Document(name, url=url, at=at[:-1])
         if part.get("file_id") is not None:
-            raise _no_files(at)
+            raise no_files(at)
     return document(name, need(part, "file_data", str, at), at)
 
 
-def _no_files(at: str) -> BadRequest:
-    return BadRequest("names an uploaded file, which this gateway can not read; send its content", param=at + "file_id")
-
-
 TEXTS: Final[Readers] = {
-    "input_text": text_part, "output_text": text_part, "text": text_part, "refusal": refusal_part, "summary_text": text_part,
+    "input_text": text_part, "output_text": text_part, "text": text_part, "summary_text": text_part,
+    "refusal": refusal_part,
 }  # fmt: skip
 CONTENT: Final[Readers] = {
     **TEXTS, "input_image": _image, "computer_screenshot": _image, "input_file": _file, "input_audio": audio_part,
