@@ -6,25 +6,31 @@ import json
 import math
 from typing import Any, Final
 
+import orjson
+
 from kirogw.wire import Json, Reply
 
 HTML: Final = "an HTML page, so it comes from a proxy or a block on the way"
 
 
 def parsed(body: str | bytes) -> Json | None:
-    """The object that it is, None for anything else. Takes what strict readers refuse (NaN, half a surrogate pair):
-    tokens that somebody has just been given exist nowhere else.
-    """
+    """The object that it is, None for anything else; JSON to the letter, since what is in it is written again."""
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
         return None
     return value if isinstance(value, dict) else None
 
 
-def json_object(body: str | bytes) -> Json:
-    """The same, empty for anything else."""
-    return parsed(body) or {}
+def json_object(body: bytes) -> Json:
+    """The object that it is, empty for anything else. Takes what strict readers refuse (NaN, half a surrogate pair):
+    tokens that were made for this answer are in no other.
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def is_html(reply: Reply) -> bool:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-import orjson
-
 from kirogw.dialects.efforts import LEVELS
 from kirogw.dialects.provider import Model, Target
+from kirogw.dialects.replied import parsed, text_of
 from kirogw.wire import Json, Reply
 
 WINDOW: Final = 272_000
@@ -25,36 +24,31 @@ def read_list(reply: Reply, version: str) -> list[Model]:
     """
     if reply.status != 200:
         raise LookupError(f"the catalogue answered {reply.status}")
-    try:
-        body = orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
-        body = None
-    rows = next((body[name] for name in ("models", "data") if isinstance(body.get(name), list)), None) \
-        if isinstance(body, dict) else None  # fmt: skip
+    body = parsed(reply.body) or {}
+    rows = next((body[name] for name in ("models", "data") if isinstance(body.get(name), list)), None)
     if rows is None:
         raise LookupError("the catalogue answered something that is no list")
-    known = [row for row in rows if isinstance(row, dict) and _text(row, "slug") + _text(row, "id")]
+    known = [row for row in rows if isinstance(row, dict) and _id(row)]
     return [_model(row) for row in known if _numbers(row.get("minimal_client_version")) <= _numbers(version)]
 
 
+def _id(row: Json) -> str:
+    return text_of(row.get("slug")) or text_of(row.get("id"))
+
+
 def _model(row: Json) -> Model:
-    id_ = _text(row, "slug") or _text(row, "id")
+    id_ = _id(row)
     levels, kinds = row.get("supported_reasoning_levels"), row.get("input_modalities")
     told = [level.get("effort") if isinstance(level, dict) else level for level in levels] \
         if isinstance(levels, list) else []  # fmt: skip
     efforts = tuple(level for level in LEVELS if level in told)  # `ultra` is a wish that only Codex CLI itself grants
-    default = _text(row, "default_reasoning_level")
+    default = text_of(row.get("default_reasoning_level"))
     return Model(
-        id_, _text(row, "display_name") or id_, _count(row.get("context_window")) or WINDOW, OUTPUT,
-        not isinstance(kinds, list) or "image" in kinds, description=_text(row, "description"), efforts=efforts,
+        id_, text_of(row.get("display_name")) or id_, _count(row.get("context_window")) or WINDOW, OUTPUT,
+        not isinstance(kinds, list) or "image" in kinds, description=text_of(row.get("description")), efforts=efforts,
         effort=default if default in efforts else "", lite=row.get("use_responses_lite") is True,
-        hidden=_text(row, "visibility") in ("hide", "none"),
+        hidden=text_of(row.get("visibility")) in ("hide", "none"),
     )  # fmt: skip
-
-
-def _text(row: Json, name: str) -> str:
-    value = row.get(name)
-    return value if isinstance(value, str) else ""
 
 
 def _count(value: Any) -> int | None:

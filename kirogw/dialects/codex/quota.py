@@ -6,15 +6,13 @@ Which window is which tells its length alone; the slot does not: an account may 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
-
-import orjson
 
 from kirogw.dialects.codex import faults
 from kirogw.dialects.provider import Verdict
 from kirogw.dialects.quota import Bucket, Quota
+from kirogw.dialects.replied import number_of, object_of, parsed, text_of
 from kirogw.wire import Json, Reply
 
 NAMES: Final = {5 * 3600: "5 hours", 24 * 3600: "day", 7 * 86400: "week", 30 * 86400: "month"}
@@ -34,21 +32,20 @@ def read(reply: Reply, now: float) -> Quota | Verdict:
     """The answer of `wham/usage`, or what the refusal means."""
     if reply.status != 200:
         return faults.judge(reply.status, reply.headers, reply.body)
-    try:
-        body = orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
-        body = None
-    return _quota(body, now) if isinstance(body, dict) else faults.lost("damaged")
+    body = parsed(reply.body)
+    return faults.lost("damaged") if body is None else _quota(body, now)
 
 
 def _quota(body: Json, now: float) -> Quota:
-    limit, credits = _object(body.get("rate_limit")), _object(body.get("credits"))
-    buckets = tuple(filter(None, (_window(_object(limit.get(f"{slot}_window")), now) for slot in SLOTS)))
+    limit, credits = object_of(body.get("rate_limit")), object_of(body.get("credits"))
+    buckets = tuple(filter(None, (_window(object_of(limit.get(f"{slot}_window")), now) for slot in SLOTS)))
     if limit.get("limit_reached") is True and buckets and all(bucket.left for bucket in buckets):
         buckets = ()  # a limit that the windows do not show: then nobody knows what is left
     overage = _beyond(credits.get("unlimited"), credits.get("has_credits"), credits.get("balance"))
-    return Quota(now, _sorted(buckets), _text(body, "plan_type"), overage=overage, email=_text(body, "email"),
-                 user=_text(body, "user_id"), windows=True)  # fmt: skip
+    return Quota(
+        now, _sorted(buckets), text_of(body.get("plan_type")), overage=overage,
+        email=text_of(body.get("email")), user=text_of(body.get("user_id")), windows=True,
+    )  # fmt: skip
 
 
 def _window(row: Json, now: float) -> Bucket | None:
@@ -95,16 +92,6 @@ def _sorted(buckets: tuple[Bucket, ...]) -> tuple[Bucket, ...]:
 def _number(value: Any) -> float | None:
     """Finite and not negative; headers hold it as text."""
     try:
-        found = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
+        return number_of(float(value) if isinstance(value, str) else value)
+    except ValueError:
         return None
-    return found if math.isfinite(found) and found >= 0 else None
-
-
-def _text(row: Json, name: str) -> str:
-    value = row.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _object(value: Any) -> Json:
-    return value if isinstance(value, dict) else {}

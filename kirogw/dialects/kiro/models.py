@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-import orjson
-
 from kirogw.dialects.kiro.effort import levels
-from kirogw.dialects.kiro.login import bearer
-from kirogw.dialects.kiro.shape import Shape
+from kirogw.dialects.kiro.login import control_request
 from kirogw.dialects.provider import Login, Model, Target
-from kirogw.wire import Json, Request
+from kirogw.dialects.replied import object_of, parsed, text_of
+from kirogw.settings import Settings
+from kirogw.wire import Json, Reply, Request
 
 MILLION: Final = 1_000_000
 PAGE: Final = 100
@@ -25,19 +24,24 @@ PAGE: Final = 100
 # The catalogue
 
 
-def list_request(login: Login, base_url: str, shape: Shape, next_token: str = "") -> Request:
+def list_request(login: Login, base: str, settings: Settings, next_token: str = "") -> Request:
     """One page of ListAvailableModels. `next_token` comes from the page before, "" for the first."""
-    body: Json = {"origin": shape.origin, "maxResults": PAGE}
+    body: Json = {"origin": settings.kiro_origin, "maxResults": PAGE}
     if login.profile:
         body["profileArn"] = login.profile
     if next_token:
         body["nextToken"] = next_token
-    headers = {
-        **bearer(login), "Content-Type": "application/x-amz-json-1.0", "Accept": "application/json",
-        "x-amz-target": f"{shape.control_target}.ListAvailableModels",
-        **shape.agents(shape.control_user_agent, login.machine), "amz-sdk-request": "attempt=1; max=1",
-    }  # fmt: skip
-    return Request("POST", f"{base_url.rstrip('/')}/", headers, orjson.dumps(body))
+    return control_request("ListAvailableModels", login, base, settings, body)
+
+
+def read_list(reply: Reply) -> tuple[list[Model], str]:
+    """The models of one page, and the mark of the next, "" for none. Raises LookupError when it can not be read."""
+    if reply.status != 200:
+        raise LookupError(f"the control host answered {reply.status}")
+    body = parsed(reply.body)
+    if body is None:
+        raise LookupError("the control host answered something that is no list")
+    return read_models(body), text_of(body.get("nextToken"))
 
 
 def read_models(body: Json) -> list[Model]:
@@ -51,23 +55,18 @@ def _is_model(row: Any) -> bool:
 
 
 def _model(row: Json) -> Model:
-    limits, kinds = row.get("tokenLimits"), row.get("supportedInputTypes")
-    limits = limits if isinstance(limits, dict) else {}
+    limits, kinds = object_of(row.get("tokenLimits")), row.get("supportedInputTypes")
     rate, fields = row.get("rateMultiplier"), _fields(row.get("additionalModelRequestFieldsSchema"))
     return _leveled(Model(
-        row["modelId"], _text(row.get("modelName")), _count(limits.get("maxInputTokens")) or 200_000,
+        row["modelId"], text_of(row.get("modelName")), _count(limits.get("maxInputTokens")) or 200_000,
         _count(limits.get("maxOutputTokens")), not isinstance(kinds, list) or "IMAGE" in kinds,
-        fields, float(rate) if isinstance(rate, int | float) else None, _text(row.get("description")),
+        fields, float(rate) if isinstance(rate, int | float) else None, text_of(row.get("description")),
     ))  # fmt: skip
 
 
 def _leveled(model: Model) -> Model:
     efforts, effort = levels(model.fields)
     return replace(model, efforts=efforts, effort=effort) if efforts else model
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _count(value: Any) -> int | None:
@@ -77,10 +76,7 @@ def _count(value: Any) -> int | None:
 def _fields(value: Any) -> Json | None:
     """The schema may come as an object, as JSON text, or as null; one without properties allows nothing."""
     if isinstance(value, str):
-        try:
-            value = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return None
+        value = parsed(value)
     return value if isinstance(value, dict) and value.get("properties") else None
 
 

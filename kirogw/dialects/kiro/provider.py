@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import orjson
-
 from kirogw.conversation import Conversation
 from kirogw.dialects.credential import Credential
 from kirogw.dialects.kiro import answer, faults, login, media, models, quota, request
+from kirogw.dialects.kiro.login import at_region
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.dialects.provider import Documents, Login, Model, Prepared, Reader, Reading, Refusal, Target, Terms, Verdict
 from kirogw.dialects.quota import Quota
@@ -33,7 +32,7 @@ class Kiro:
     # an answer
 
     def hosts(self, login: Login) -> tuple[str, ...]:
-        return tuple(template.format(region=login.region) for template in self._settings.kiro_runtime_urls)
+        return tuple(at_region(template, login.region) for template in self._settings.kiro_runtime_urls)
 
     def prepare(self, conversation: Conversation, target: Target, terms: Terms) -> Prepared:
         return request.prepare(conversation, target, self.shape, terms)
@@ -62,24 +61,18 @@ class Kiro:
         return models.resolve(name, known)
 
     def list_hosts(self, login: Login) -> tuple[str, ...]:
-        return tuple(template.format(region=login.region) for template in self._settings.kiro_control_urls)
+        return tuple(at_region(template, login.region) for template in self._settings.kiro_control_urls)
 
     def list_request(self, login: Login, host: str, page: str = "") -> Request:
-        return models.list_request(login, host, self.shape, page)
+        return models.list_request(login, host, self._settings, page)
 
     def read_list(self, reply: Reply) -> tuple[list[Model], str]:
-        if reply.status != 200:
-            raise LookupError(f"the control host answered {reply.status}")
-        try:
-            body = orjson.loads(reply.body)
-            return models.read_models(body), body.get("nextToken") or ""
-        except (ValueError, AttributeError):
-            raise LookupError("the control host answered something that is no list") from None
+        return models.read_list(reply)
 
     # what is left
 
     def quota_hosts(self, login: Login) -> tuple[str, ...]:
-        return self._settings.kiro_control_urls
+        return self.list_hosts(login)
 
     def quota_request(self, login: Login, host: str, profile: str) -> Request:
         return quota.request(login, host, self._settings, profile)

@@ -7,17 +7,15 @@ Source: kiro 2.2 (GetUsageLimits), 5.4 (a locked account answers this call with 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any, Final
-
-import orjson
 
 from kirogw.dialects.kiro import faults
 from kirogw.dialects.kiro.credential import text
 from kirogw.dialects.kiro.login import control_request
 from kirogw.dialects.provider import Login, Verdict
 from kirogw.dialects.quota import Bucket, Quota
+from kirogw.dialects.replied import number_of, object_of, parsed
 from kirogw.settings import Settings
 from kirogw.wire import Json, Reply, Request
 
@@ -41,16 +39,13 @@ def read(reply: Reply, now: float) -> Quota | Verdict:
     """What the account has left, as told at `now`; or what the refusal means, a suspension among others."""
     if reply.status != 200:
         return faults.judge(reply.status, reply.headers, reply.body)
-    try:
-        body = orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
-        body = None
-    return _quota(body, now) if isinstance(body, dict) else faults.lost("damaged")
+    body = parsed(reply.body)
+    return faults.lost("damaged") if body is None else _quota(body, now)
 
 
 def _quota(body: Json, now: float) -> Quota:
-    plan, person = _object(body.get("subscriptionInfo")), _object(body.get("userInfo"))
-    overage = text(_object(body.get("overageConfiguration")), "overageStatus").upper() in ENABLED
+    plan, person = object_of(body.get("subscriptionInfo")), object_of(body.get("userInfo"))
+    overage = text(object_of(body.get("overageConfiguration")), "overageStatus").upper() in ENABLED
     row = _breakdown(body)
     resets_at = _when(row.get("nextDateReset")) or _when(body.get("nextDateReset"))
     buckets = _buckets(row, resets_at)
@@ -81,11 +76,11 @@ def _buckets(row: Json, resets_at: float | None) -> tuple[Bucket, ...]:
 
 
 def _extras(row: Json) -> Iterator[Bucket | None]:
-    trial = _object(row.get("freeTrialInfo"))
+    trial = object_of(row.get("freeTrialInfo"))
     if text(trial, "freeTrialStatus") == "ACTIVE":
         yield _bucket("trial", trial, _when(trial.get("freeTrialExpiry")))
     bonuses = row.get("bonuses")
-    for bonus in map(_object, bonuses if isinstance(bonuses, list) else []):
+    for bonus in map(object_of, bonuses if isinstance(bonuses, list) else []):
         if text(bonus, "status") == "ACTIVE":
             name = f"bonus {text(bonus, 'bonusCode')}".rstrip()
             yield _bucket(name, bonus, _when(bonus.get("expiresAt")))
@@ -101,23 +96,12 @@ def _bucket(name: str, row: Json, resets_at: float | None) -> Bucket | None:
 
 def _figure(row: Json, name: str) -> float | None:
     """The precise member if there is one: the other is rounded down."""
-    return next((n for key in (f"{name}WithPrecision", name) if (n := _number(row.get(key))) is not None), None)
-
-
-def _number(value: Any) -> float | None:
-    """Finite and not negative."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) and value >= 0 else None
+    return next((n for key in (f"{name}WithPrecision", name) if (n := number_of(row.get(key))) is not None), None)
 
 
 def _when(value: Any) -> float | None:
     """Epoch seconds. `freeTrialExpiry` comes in milliseconds, all others in seconds; the size tells."""
-    seconds = _number(value) or 0.0
+    seconds = number_of(value) or 0.0
     if seconds > MILLISECONDS:
         seconds /= 1000
     return seconds if 0 < seconds <= MILLISECONDS else None
-
-
-def _object(value: Any) -> Json:
-    return value if isinstance(value, dict) else {}

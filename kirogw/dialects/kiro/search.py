@@ -12,6 +12,7 @@ from kirogw.dialects.kiro.login import bearer
 from kirogw.dialects.kiro.said import read as read_fault
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.dialects.provider import Login
+from kirogw.dialects.replied import parsed
 from kirogw.wire import Json, Reply, Request
 
 SECONDS: Final = 60.0  # that a search may take, by Kiro's own client
@@ -60,7 +61,7 @@ def read(reply: Reply) -> Found:
     if reply.status != 200:
         fault = read_fault(reply.status, reply.headers, reply.body)
         return Found(error="too_many_requests" if reply.status == 429 else _code(fault.message))
-    answer = _object(reply.body)
+    answer = parsed(reply.body) or {}
     if "error" in answer:
         error = answer["error"] if isinstance(answer["error"], dict) else {}
         invalid = error.get("code") == INVALID_PARAMS
@@ -75,7 +76,7 @@ def _results(result: Json) -> Found:
              if isinstance(item, dict) and isinstance(item.get("text"), str)]  # fmt: skip
     if result.get("isError"):
         return Found(error=_code(" ".join(texts)))
-    inner: Json = next((found for text in texts if (found := _object(text))), {})
+    inner: Json = next((found for text in texts if (found := parsed(text))), {})
     rows = inner.get("results")
     if isinstance(rows, list) and not (inner.get("error") and not rows):
         return Found([_row(row) for row in rows if isinstance(row, dict) and isinstance(row.get("url"), str)])
@@ -107,11 +108,3 @@ def _code(said: Any, other: str = "unavailable") -> str:
     if any(word in words for word in BUSY):
         return "too_many_requests"
     return "query_too_long" if any(word in words for word in LENGTH) else other
-
-
-def _object(text: str | bytes) -> Json:
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}

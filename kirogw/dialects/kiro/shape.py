@@ -15,9 +15,7 @@ class Shape:
 
     wire: str
     target: str
-    control_target: str
     user_agent: str
-    control_user_agent: str
     version: str
     os: str
     agent_mode: str
@@ -29,12 +27,10 @@ class Shape:
     @classmethod
     def of(cls, settings: Settings) -> Shape:
         return cls(
-            wire=settings.kiro_wire, target=settings.kiro_target, control_target=settings.kiro_control_target,
-            user_agent=settings.kiro_user_agent, control_user_agent=settings.kiro_control_user_agent,
-            version=settings.kiro_version, os=settings.kiro_os,
-            agent_mode=settings.kiro_agent_mode, origin=settings.kiro_origin,
-            fake_thinking=settings.fake_reasoning_enabled, thinking_budget=settings.fake_reasoning_max_tokens,
-            thinking_cap=settings.fake_reasoning_budget_cap,
+            wire=settings.kiro_wire, target=settings.kiro_target, user_agent=settings.kiro_user_agent,
+            version=settings.kiro_version, os=settings.kiro_os, agent_mode=settings.kiro_agent_mode,
+            origin=settings.kiro_origin, fake_thinking=settings.fake_reasoning_enabled,
+            thinking_budget=settings.fake_reasoning_max_tokens, thinking_cap=settings.fake_reasoning_budget_cap,
         )  # fmt: skip
 
     def agents(self, template: str, machine: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from kirogw.dialects.kiro.models import FALLBACK, list_request, read_models, resolve
 from kirogw.dialects.provider import Login, Model, Target
+from kirogw.settings import Settings
 from kirogw.twin.kiro import models as twin
 from tests.dialects.kiro.talk import SHAPE
 
@@ -122,7 +123,7 @@ def _kinds(fields):
 
 def test_list_request():
     login = Login("idc", "tok", "arn:aws:codewhisperer:us-east-1:1:profile/A", machine="f" * 64)
-    request = list_request(login, "https://management.us-east-1.kiro.dev/", SHAPE, "next")
+    request = list_request(login, "https://management.us-east-1.kiro.dev/", Settings(), "next")
     agent = request.headers["User-Agent"]
     assert (request.method, request.url) == ("POST", "https://management.us-east-1.kiro.dev/")
     assert json.loads(request.body) == {
@@ -138,4 +139,4 @@ def test_list_request():
 
 
 def test_list_request_without_profile_and_token():
-    assert json.loads(list_request(Login("key", "ksk"), "http://x", SHAPE).body) == {"origin": "AI_EDITOR", "maxResults": 100}
+    assert json.loads(list_request(Login("key", "ksk"), "http://x", Settings()).body) == {"origin": "AI_EDITOR", "maxResults": 100}
