@@ -34,7 +34,7 @@ from kirogw.dialects.face import Ask, Heading
 from kirogw.dialects.quoted import line, quoted
 from kirogw.dialects.responses import tools
 from kirogw.dialects.responses.calls import FORMS, Call
-from kirogw.dialects.responses.chain import PREFIXES
+from kirogw.dialects.responses.chain import PREFIXES, shown_item
 from kirogw.dialects.responses.errors import failure
 from kirogw.errors import BrokenAnswer, GatewayError
 from kirogw.wire import Json
@@ -336,7 +336,7 @@ class AnswerWriter:
         out.append(self._event("response.output_item.done", output_index=index, item=self._shown(item)))
 
     def _shown(self, item: Json) -> Json:
-        return item if self._seals or item.get("type") != "reasoning" else {**item, "encrypted_content": None}
+        return item if self._seals else shown_item(item, ())
 
     # events
 

@@ -31,12 +31,12 @@ from kirogw.dialects.fields import (
 )
 from kirogw.dialects.openai_parts import schema_format
 from kirogw.dialects.responses import items, tools
+from kirogw.dialects.responses.chain import ENCRYPTED
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
 SUMMARIES: Final = ("auto", "concise", "detailed", "none")
 FORMATS: Final = ("text", "json_object", "json_schema")
-SEALS: Final = "reasoning.encrypted_content"
 SOURCES: Final = "web_search_call.action.sources"
 MODEL: Final = "auto"  # Codex leaves the name out in some follow-ups
 
@@ -176,7 +176,7 @@ def _echo(body: Json, offer: tools.Offer) -> dict[str, Any]:
     except TypeError:  # halves of surrogate pairs, which no answer can carry
         repeated = clean.json(repeated)
     return {
-        "response": repeated, "tools": tools.special(offer.tools), "seals": SEALS in include,
+        "response": repeated, "tools": tools.special(offer.tools), "seals": ENCRYPTED in include,
         "sources": SOURCES in include, "store": may(body, "store", bool, True),
         "previous_response_id": may(body, "previous_response_id", str, "") or None,
     }  # fmt: skip

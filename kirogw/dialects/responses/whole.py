@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from kirogw.answer import (
@@ -23,30 +23,22 @@ from kirogw.answer import (
 )
 from kirogw.dialects.face import Ask, Heading
 from kirogw.dialects.responses.answer import AnswerWriter
+from kirogw.dialects.responses.chain import shown
 from kirogw.wire import Json
 
 
 def whole(answer: Answer, heading: Heading, ask: Ask) -> Json:
     response = kept(answer, heading, ask)
-    if ask.echo.get("seals"):
-        return response
-    return {**response, "output": [
-        {**item, "encrypted_content": None} if item.get("type") == "reasoning" else item for item in response["output"]
-    ]}  # fmt: skip
+    return response if ask.echo.get("seals") else shown(response, ())
 
 
 def kept(answer: Answer, heading: Heading, ask: Ask) -> Json:
     """The same with its seals, whether or not the client asked for them."""
     writer = AnswerWriter(heading, ask)
-    writer.write([event for part, block in enumerate(answer.blocks) for event in _events(part, block)])
+    writer.write([event for part, block in enumerate(answer.blocks) for event in BLOCKS[block.kind](part, block)])
     writer.write([answer.usage, answer.stop])
     writer.end()
     return writer.response()
-
-
-def _events(part: int, block: Block) -> Iterator[Event]:
-    """What a block was collected from."""
-    yield from BLOCKS[block.kind](part, block)
 
 
 def _text_events(part: int, block: Block) -> Iterator[Event]:
@@ -71,10 +63,11 @@ def _call_events(part: int, block: Block) -> Iterator[Event]:
         yield CallDelta(part, block.text)
 
 
-BLOCKS: Final[dict[str, Callable[[int, Block], Iterator[Event]]]] = {
+BLOCKS: Final[dict[str, Callable[[int, Block], Iterable[Event]]]] = {
+    # the events that a block was collected from
     "text": _text_events, "thought": _thought_events, "call": _call_events,
-    "hidden": lambda part, block: iter((HiddenThought(part, block.seal),)),
-    "native": lambda part, block: iter((NativeItem(part, block.item),)),
-    "search": lambda part, block: iter((SearchCall(part, block.id, block.text),)),
-    "results": lambda part, block: iter((SearchResult(part, block.id, block.results, block.error),)),
+    "hidden": lambda part, block: (HiddenThought(part, block.seal),),
+    "native": lambda part, block: (NativeItem(part, block.item),),
+    "search": lambda part, block: (SearchCall(part, block.id, block.text),),
+    "results": lambda part, block: (SearchResult(part, block.id, block.results, block.error),),
 }  # fmt: skip
