@@ -19,6 +19,7 @@ from kirogw.dialects.provider import Verdict
 from kirogw.dialects.quota import Quota
 from kirogw.errors import BadRequest, GatewayError, NotFound
 from kirogw.logins import imports
+from kirogw.logins.cliro import Setting
 from kirogw.pool import Pool
 from kirogw.pool.health import READY
 from kirogw.quotas import Quotas
@@ -125,7 +126,7 @@ class Desk:
         return {
             "accounts": added, "problems": [clean(str(row)) for row in rows if isinstance(row, imports.Problem)],
             "settings": [{"name": row.name, "value": "" if row.secret else row.value}
-                         for row in rows if isinstance(row, imports.Setting)],
+                         for row in rows if isinstance(row, Setting)],
         }  # fmt: skip
 
     def _add(self, row: imports.Imported, label: str, before: Collection[str]) -> str:

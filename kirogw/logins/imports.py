@@ -21,8 +21,8 @@ from kirogw.dialects.codex import credential as codex
 from kirogw.dialects.codex.claims import fits_header
 from kirogw.dialects.credential import KINDS, Credential
 from kirogw.dialects.kiro import credential as kiro
-from kirogw.dialects.kiro.signin import BUILDER_URL
-from kirogw.logins import files
+from kirogw.logins import cliro, files
+from kirogw.logins.cliro import Setting
 from kirogw.logins.codexfile import CodexFile
 from kirogw.logins.sources import Database, IdeFile
 from kirogw.logins.stored import HEAVIEST, LONGEST_LABEL, packed, unpacked
@@ -61,15 +61,6 @@ class Problem:
         return f"{self.where}: {self.reason}" if self.where else self.reason
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """Not an account: what another gateway was set to, as our own setting, for its owner to take over."""
-
-    name: str
-    value: str
-    secret: bool = False
-
-
 Row: TypeAlias = Imported | Problem | Setting
 Disk: TypeAlias = Callable[[str, str], Credential]
 """`disk(type, path)`: the login in a file (type json) or a database (sqlite). Raises files.Unreadable."""
@@ -97,7 +88,7 @@ def read(text: str, disk: Disk | None = None) -> list[Row]:
         return [Problem("", f"it is not valid JSON{place}")]
     except RecursionError:
         return [Problem("", "it is nested too deeply")]
-    rows: list[Row] = list(_settings(value)) if isinstance(value, dict) else []
+    rows: list[Row] = list(cliro.settings(value)) if isinstance(value, dict) else []
     entries = _entries(value)
     if len(entries) > MOST:
         return [Problem("accounts", f"it holds {len(entries)} accounts; more than {MOST} are not taken at once")]
@@ -168,7 +159,7 @@ def _entries(value: Any) -> list[tuple[str, Any]]:
         return [(f"accounts[{n}]", entry) for n, entry in enumerate(listed)]
     if isinstance(listed, dict):
         return [(f"accounts.{name}", entry) for name, entry in listed.items()]
-    return [("", value)] if not _is_settings(value) else []
+    return [("", value)] if not cliro.is_settings(value) else []
 
 
 def _entry(entry: Any, where: str, disk: Disk | None) -> Row:
@@ -276,19 +267,7 @@ def _spelled(entry: Mapping[str, Any]) -> Json:
         ours = KNOWN.get(re.sub(r"[_-]", "", name).lower())
         if ours and value not in (None, "") and not members.get(ours):
             members[ours] = value
-    return _as_cliro(entry, members) if entry.get("provider") == "kiro" else members
-
-
-def _as_cliro(entry: Mapping[str, Any], members: Json) -> Json:
-    """CLIRO's `provider` is whose gateway it is, its `accountId` the profile, and its idc always Builder ID."""
-    members.pop("provider")
-    arn = entry.get("accountId")
-    if isinstance(arn, str) and ARN.fullmatch(arn):
-        members.setdefault("profileArn", arn)
-    if str(members.get("authMethod", "")).lower() == "idc":
-        members |= {"provider": "BuilderId", "startUrl": BUILDER_URL}
-        members.setdefault("region", "us-east-1")
-    return members
+    return cliro.account(entry, members) if entry.get("provider") == "kiro" else members
 
 
 def _check(members: Json) -> None:
@@ -382,32 +361,3 @@ def _limit(entry: Json) -> int | None:
     if type(value) is not int or value < 0:
         raise _Wrong("limit", "must be a whole number of answers at once")
     return value
-
-
-# settings of other gateways
-
-MODES: Final = {"cache_first": "fill-first", "balance": "least-used", "performance": "round-robin"}
-
-
-def _is_settings(value: Json) -> bool:
-    return "schedulingMode" in value or "proxyPort" in value
-
-
-def _settings(value: Json) -> Iterator[Setting]:
-    """CLIRO's config.json, or the `state` of its backup, which repeats it."""
-    state = value.get("state")
-    value = state if isinstance(state, dict) else value
-    if not _is_settings(value):
-        return
-    if type(port := value.get("proxyPort")) is int and 0 < port < 65536:
-        yield Setting("SERVER_PORT", str(port))
-    if value.get("allowLan") is True:
-        yield Setting("SERVER_HOST", "0.0.0.0")
-    if key := _text(value, "proxyApiKey"):
-        yield Setting("PROXY_API_KEY", key, secret=True)
-    if mode := MODES.get(_text(value, "schedulingMode")):
-        yield Setting("SCHEDULING_MODE", mode)
-    aliases = value.get("modelAliases")
-    pairs = [(a, m) for a, m in aliases.items() if isinstance(m, str)] if isinstance(aliases, dict) else []
-    if pairs:
-        yield Setting("MODEL_ALIASES", ",".join(f"{alias}={model}" for alias, model in pairs))

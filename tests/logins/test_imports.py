@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from kirogw.dialects.credential import Credential
 from kirogw.logins import imports
-from kirogw.logins.imports import Imported, Problem, Setting, read, read_file
+from kirogw.logins.cliro import Setting
+from kirogw.logins.imports import Imported, Problem, read, read_file
 from kirogw.twin.codex import jwt
 from kirogw.twin.kiro.accounts import Account, as_ide_file
 from tests.logins import support
