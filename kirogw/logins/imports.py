@@ -76,13 +76,13 @@ class _Wrong(Exception):
 
 def read(text: str, disk: Disk | None = None) -> list[Row]:
     """All that `text` holds, in order. Files that it names are read by `disk`; without it they are problems."""
-    text = text.lstrip("\ufeff").strip()
+    text = _whole(text).lstrip("\ufeff").strip()
     if not text:
         return [Problem("", "there is nothing in it")]
     if text[0] not in "[{":
         return list(_lines(text))
     try:
-        value = json.loads(text)
+        value = _whole(json.loads(text))
     except ValueError as error:
         place = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         return [Problem("", f"it is not valid JSON{place}")]
@@ -94,6 +94,15 @@ def read(text: str, disk: Disk | None = None) -> list[Row]:
         return [Problem("accounts", f"it holds {len(entries)} accounts; more than {MOST} are not taken at once")]
     rows += [_entry(entry, where, disk) for where, entry in entries]
     return rows or [Problem("", "it holds no account")]
+
+
+def _whole(value: Any) -> Any:
+    """Half of a surrogate pair, which JSON can hold, would stop every answer in which it is shown."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_whole(name): _whole(member) for name, member in value.items()}
+    return [_whole(member) for member in value] if isinstance(value, list) else value
 
 
 def read_file(path: Path) -> list[Row]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -175,6 +176,15 @@ def test_what_is_wrong_is_told_with_its_place(value, where, reason):
     assert isinstance(problem, Problem) and problem.where == where and reason in problem.reason
     assert str(problem) == (f"{where}: {problem.reason}" if where else problem.reason) and "\n" not in str(problem)
     assert REFRESH not in str(problem) and ACCESS not in str(problem)
+
+
+def test_half_a_letter_does_no_harm():
+    """JSON can hold half of a surrogate pair; what we answer can not, and so no list with the account in it."""
+    entry = f'{{"refreshToken": "{REFRESH}", ' + r'"email": "\ud800a@x.y", "label": "l\udc00", "note": "\ud83d\ude00 \ud83d"}'
+    row, problem = read(r'{"accounts": {"one": %s, "\ud800": {}}}'.replace("%s", entry))
+    assert (row.credential.email, row.label, row.note) == ("\ufffda@x.y", "l\ufffd", "\U0001f600 \ufffd")
+    assert orjson.dumps(imports.export([row], 1.0)) and str(problem) == "accounts.\ufffd.refreshToken: is missing"
+    assert str(read("\ud800")[0]) == "line 1.refreshToken: is too short to be a whole one"
 
 
 def test_one_that_is_wrong_holds_up_nothing():
