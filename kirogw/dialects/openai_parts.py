@@ -1,4 +1,5 @@
-"""Pieces of a request that OpenAI's APIs have in common: the parts of a message's content, the form of the answer.
+"""Pieces of a request that OpenAI's APIs have in common: the parts of a message, the form of the answer, the choice of
+tools.
 
 Each API names its own kinds of parts, and puts some of their members elsewhere.
 """
@@ -6,7 +7,7 @@ Each API names its own kinds of parts, and puts some of their members elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from kirogw.conversation import Document, Format, Image, Part, Text
 from kirogw.dialects.fields import data_url, flag, may, need, objects, pick
@@ -15,6 +16,9 @@ from kirogw.wire import Json
 
 Readers: TypeAlias = dict[str, Callable[[Json, str], Part | None]]
 """By the kind of a part; None is for one that says nothing."""
+
+MODES: Final[dict[str, Literal["none", "auto", "any"]]] = {"none": "none", "auto": "auto", "required": "any"}
+"""The words of a choice of tools, in ours."""
 
 
 def content(box: Json, name: str, at: str, known: Readers) -> tuple[Part, ...]:

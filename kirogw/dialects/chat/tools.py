@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 from kirogw.conversation import Choice, Search, Tool
 from kirogw.dialects import custom
-from kirogw.dialects.fields import choice, may, need, objects
+from kirogw.dialects.fields import choice, may, need, objects, pick
+from kirogw.dialects.openai_parts import MODES
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
-
-MODES: Final = {"none": "none", "auto": "auto", "required": "any"}
 
 
 @dataclass(slots=True)
@@ -79,8 +77,8 @@ def read_choice(body: Json, offer: Offer) -> Choice:
     if given is None:
         return Choice(parallel=parallel)
     if given.__class__ is str:
-        mode = MODES[choice(body, name, MODES)]
-        return Choice("auto" if mode == "any" and not offer.tools else mode, parallel=parallel)  # type: ignore[arg-type]
+        mode = pick(body, name, MODES)
+        return Choice("auto" if mode == "any" and not offer.tools else mode, parallel=parallel)
     wish = need(body, name, dict)
     if offer.legacy:
         return Choice("named", _known(need(wish, "name", str, name + "."), offer, name + ".name"), parallel)
@@ -94,7 +92,7 @@ def _object(wish: Json, offer: Offer) -> Choice:
     if kind != "allowed_tools":
         return Choice("named", _known(need(box, "name", str, inside), offer, inside + "name"))
     mode = MODES[choice(box, "mode", ("auto", "required"), inside)]
-    return Choice(mode, allowed=tuple(_allowed(box, inside, offer)))  # type: ignore[arg-type]
+    return Choice(mode, allowed=tuple(_allowed(box, inside, offer)))
 
 
 def _allowed(box: Json, at: str, offer: Offer) -> list[str]:

@@ -86,7 +86,7 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
 
 def _turns(body: Json) -> tuple[tuple[str, ...], tuple[Turn, ...]]:
     if body.get("input").__class__ is str:
-        return (), (items.read([{"role": "user", "content": body["input"]}])[1])
+        return items.read([{"role": "user", "content": body["input"]}])
     need(body, "input", list)
     blocks, turns = items.read(objects(body, "input"))
     if not turns:
@@ -132,10 +132,10 @@ def read_format(body: Json) -> Format | None:
 def _update(body: Json, name: str) -> Json:
     """What items in mid-conversation change of a member of the request."""
     found: Json = {}
-    if body.get("input").__class__ is list:
-        for n, item in enumerate(body["input"]):
-            if item.get("type") == "configuration_update":
-                found |= may(item, name, dict, {}, f"input.{n}.")
+    given = body.get("input")
+    for n, item in enumerate(given if given.__class__ is list else ()):
+        if item.get("type") == "configuration_update":
+            found |= may(item, name, dict, {}, f"input.{n}.")
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from kirogw.conversation import Choice, Search, Tool
 from kirogw.dialects import custom
 from kirogw.dialects.fields import choice, flag, may, need, objects, pick, strings
+from kirogw.dialects.openai_parts import MODES
 from kirogw.dialects.responses.known import AS_FUNCTIONS, KNOWN
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
@@ -143,9 +144,6 @@ READERS: Final[dict[str, Callable[[Json, str, Offer], None]]] = {
 
 # what may be called
 
-MODES: Final = {"none": "none", "auto": "auto", "required": "any"}
-
-
 def read_choice(body: Json, offer: Offer) -> tuple[Choice, bool]:
     """The choice, and whether it forces the web search as the only tool."""
     parallel = may(body, "parallel_tool_calls", bool, True)
@@ -153,10 +151,10 @@ def read_choice(body: Json, offer: Offer) -> tuple[Choice, bool]:
     if given is None:
         return Choice(parallel=parallel), False
     if given.__class__ is str:
-        mode = MODES[choice(body, "tool_choice", MODES)]
+        mode = pick(body, "tool_choice", MODES)
         if mode == "any" and not offer.tools:
             return Choice(parallel=parallel), offer.search is not None
-        return Choice(mode, parallel=parallel), False  # type: ignore[arg-type]
+        return Choice(mode, parallel=parallel), False
     wish = need(body, "tool_choice", dict)
     if need(wish, "type", str, "tool_choice.") == "allowed_tools":
         return _allowed(wish, offer, parallel)
@@ -184,7 +182,7 @@ def _allowed(wish: Json, offer: Offer, parallel: bool) -> tuple[Choice, bool]:
     if not searches:
         offer.search = offer.web = None
     if names:
-        return Choice(mode, parallel=parallel, allowed=tuple(names)), False  # type: ignore[arg-type]
+        return Choice(mode, parallel=parallel, allowed=tuple(names)), False
     if searches:
         offer.tools.clear()
         return Choice(parallel=parallel), mode == "any"

@@ -71,14 +71,14 @@ def headers(quota: Quota | None, now: float) -> Mapping[str, str]:
 
 def _limit(rows: Sequence[Held], now: float) -> Json:
     windows = _windows([row.quota for row in rows if row.quota], now)
-    told = [_told(window, now) for window in windows[: len(SLOTS)]]
+    told: list[Json | None] = [_told(window, now) for window in windows[: len(SLOTS)]]
     told += [None] * (len(SLOTS) - len(told))
     used_up = all(row.quota is not None and row.quota.exhausted for row in rows)
     return {"allowed": any(row.ready for row in rows), "limit_reached": used_up,
             **{f"{slot}_window": window for slot, window in zip(SLOTS, told, strict=True)}}  # fmt: skip
 
 
-def _told(window: _Window, now: float) -> Json | None:
+def _told(window: _Window, now: float) -> Json:
     return {
         "used_percent": round(window.percent), "limit_window_seconds": window.seconds,
         "reset_after_seconds": max(0, math.ceil(window.resets_at - now)), "reset_at": int(window.resets_at),
