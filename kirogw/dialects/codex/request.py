@@ -15,9 +15,10 @@ import orjson
 from kirogw.conversation import Conversation, Part, Search, Thought
 from kirogw.dialects import clean, efforts, names, provider, touch
 from kirogw.dialects.codex.models import USUAL
-from kirogw.dialects.codex.rules import obey
+from kirogw.dialects.codex.rules import RULES
 from kirogw.dialects.codex.shape import Form, Shape, Terms
 from kirogw.dialects.codex.tools import SEARCH, declared, fits_strict, renamed
+from kirogw.dialects.obey import obey
 from kirogw.dialects.provider import Login, Model, Prepared, Target
 from kirogw.dialects.responses import items, tools
 from kirogw.dialects.seals import unseal
@@ -47,7 +48,7 @@ def prepare(conversation: Conversation, target: Target, given: provider.Terms) -
     model = target.model
     form = _form(conversation, model, given)
     terms = Terms(model, form, given.cut, given.unsealed, given.mark, given.plain)
-    obeyed, notes = obey(conversation, terms)
+    obeyed, notes = obey(RULES, conversation, terms)
     body = BODIES[form](obeyed, terms)
     body |= _common(obeyed, terms, given.session)
     return Prepared(_dumped(body), State(form, _names(conversation)), notes)
@@ -259,5 +260,3 @@ def bearer(login: Login, shape: Shape) -> dict[str, str]:
     if login.workspace:
         headers["Chatgpt-Account-Id"] = login.workspace
     return {**headers, "originator": shape.originator, "version": shape.version}
-
-

@@ -14,7 +14,6 @@ from kirogw.conversation import Conversation
 from kirogw.dialects import calls, cleaned
 from kirogw.dialects.codex import pairs, prompt, tools, turns
 from kirogw.dialects.codex.shape import Terms
-from kirogw.dialects.obey import obey as walk
 
 Rule: TypeAlias = Callable[[Conversation, Terms], Conversation]
 
@@ -53,8 +52,3 @@ RULES: Final[tuple[Rule, ...]] = (
     turns.the_models_turns_are_whole,
     turns.thoughts_stand_before_what_they_made,
 )
-
-
-def obey(conversation: Conversation, terms: Terms) -> tuple[Conversation, tuple[str, ...]]:
-    """The conversation as ChatGPT takes it, and the names of the rules that had something to do."""
-    return walk(RULES, conversation, terms)

@@ -6,7 +6,6 @@ Frames are told apart by their `:event-type` and nothing else. Equal text that c
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from kirogw.answer import Event, HiddenThought, Reason, Stop, TextDelta, Thought
 from kirogw.dialects.kiro.calls import BrokenCall, Calls
 from kirogw.dialects.kiro.faults import judge_exception, lost
 from kirogw.dialects.provider import Model, Refused, Verdict
+from kirogw.dialects.replied import number_of, object_of
 from kirogw.dialects.seals import seal
 from kirogw.flow.eventstream import DamagedStream, Decoder, Message, StreamCut
 from kirogw.flow.thinking import Thinking
@@ -289,9 +289,9 @@ class _Ending:
     def read(self, fields: Json) -> None:
         if isinstance(reason := fields.get("stopReason"), str) and reason:
             self.reason = reason.upper()
-        refusal = _object(_object(fields, "stopDetails"), "refusal")
+        refusal = object_of(object_of(fields.get("stopDetails")).get("refusal"))
         self.detail = str(refusal.get("explanation") or refusal.get("category") or self.detail)
-        self._tokens = _object(fields, "tokenUsage") or self._tokens
+        self._tokens = object_of(fields.get("tokenUsage")) or self._tokens
         self.share = self.share or _number(self._tokens.get("contextUsagePercentage"))
 
     def filled(self, share: Any) -> None:
@@ -322,16 +322,8 @@ def _string(fields: Json, name: str) -> str:
     return value or ""
 
 
-def _object(fields: Json, name: str) -> Json:
-    value = fields.get(name)
-    return value if isinstance(value, dict) else {}
-
-
 def _number(value: Any) -> float:
-    """Of zero or more; 0 for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return 0.0
-    return max(0.0, float(value))
+    return number_of(value) or 0.0
 
 
 EVENTS: Final[dict[str, Callable[[Reader, Json, list[Event]], None]]] = {

@@ -16,9 +16,10 @@ from kirogw.conversation import Call, Conversation, Document, Image, Result, Tex
 from kirogw.dialects import clean, names, provider
 from kirogw.dialects.kiro import effort, media
 from kirogw.dialects.kiro.login import bearer
-from kirogw.dialects.kiro.rules import obey
+from kirogw.dialects.kiro.rules import RULES
 from kirogw.dialects.kiro.shape import Shape, Terms
 from kirogw.dialects.memo import ToolMemo
+from kirogw.dialects.obey import obey
 from kirogw.dialects.provider import Login, Prepared, Target
 from kirogw.dialects.seals import unseal
 from kirogw.errors import BadRequest, TooLong
@@ -38,13 +39,11 @@ _WIRES: Final = {
 @dataclass(frozen=True, slots=True)
 class Emulation:
     """What was put into words for the model, so that the answer side can undo it. `names`: Kiro's name for a tool to
-    the client's, where they differ. `one_call`, `must_call`: what the tool choice demands, and was only asked for.
+    the client's, where they differ.
     """
 
     thinking_tags: bool = False
     names: Mapping[str, str] = field(default_factory=dict)
-    one_call: bool = False
-    must_call: bool = False
 
 
 def prepare(conversation: Conversation, target: Target, shape: Shape, terms: provider.Terms) -> Prepared:
@@ -55,10 +54,9 @@ def prepare(conversation: Conversation, target: Target, shape: Shape, terms: pro
     emulation = Emulation(
         thinking_tags=effort.emulated(conversation.thinking, model, shape),
         names={made: name for name, made in names.table(conversation).items()},
-        one_call=not conversation.choice.parallel, must_call=conversation.choice.mode in ("any", "named"),
     )  # fmt: skip
     fields = None if terms.plain else effort.request_fields(conversation.thinking, model)
-    obeyed, notes = obey(conversation, Terms(model, shape, terms.cut, terms.unsealed, terms.mark))
+    obeyed, notes = obey(RULES, conversation, Terms(model, shape, terms.cut, terms.unsealed, terms.mark))
     payload: Json = {"conversationState": _state(obeyed, model.id, shape, terms.session, terms.turn)}
     if fields:
         payload["additionalModelRequestFields"] = fields
@@ -172,10 +170,9 @@ _SPECIFICATIONS: Final[ToolMemo[orjson.Fragment]] = ToolMemo()
 # The address
 
 
-def address(prepared_body: bytes, login: Login, base_url: str, shape: Shape, *, invocation_id: str, attempt: int = 1,
-            profile: str | None = None) -> Request:  # fmt: skip
-    """One try of a prepared request. `profile` is the ARN to send, "" for none, None for the login's own; an API key
-    never sends one. `invocation_id` stays the same while tries fail and nothing is refused, `attempt` counts from 1.
+def address(body: bytes, login: Login, base_url: str, shape: Shape, *, invocation_id: str, attempt: int = 1) -> Request:
+    """One try of a prepared request. An API key sends no profile. `invocation_id` stays the same while tries fail and
+    nothing is refused, `attempt` counts from 1.
     """
     path, content_type, mode_in_body = _WIRES[shape.wire]
     headers = {
@@ -183,15 +180,13 @@ def address(prepared_body: bytes, login: Login, base_url: str, shape: Shape, *, 
         **shape.agents(shape.user_agent, login.machine), "x-amzn-codewhisperer-optout": "true",
         "amz-sdk-invocation-id": invocation_id, "amz-sdk-request": f"attempt={attempt}; max={max(TRIES, attempt)}",
     }  # fmt: skip
-    body = prepared_body
     if mode_in_body:
         headers["x-amz-target"] = shape.target
         body = _with(body, b'"agentMode":', shape.agent_mode)
     else:
         headers["x-amzn-kiro-agent-mode"] = shape.agent_mode
-    arn = login.profile if profile is None else profile
-    if arn and login.kind != "key":
-        body = _with(body, b'"profileArn":', arn)
+    if login.profile and login.kind != "key":
+        body = _with(body, b'"profileArn":', login.profile)
     return Request("POST", f"{base_url.rstrip('/')}{path}", headers, body)
 
 

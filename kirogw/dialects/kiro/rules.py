@@ -15,7 +15,6 @@ from kirogw.conversation import Conversation
 from kirogw.dialects import calls, cleaned
 from kirogw.dialects.kiro import media, pairs, prompt, tools, turns
 from kirogw.dialects.kiro.shape import Terms
-from kirogw.dialects.obey import obey as walk
 
 Rule: TypeAlias = Callable[[Conversation, Terms], Conversation]
 
@@ -61,8 +60,3 @@ RULES: Final[tuple[Rule, ...]] = (
     prompt.the_system_text_begins_the_first_turn,
     turns.no_turn_is_empty,
 )
-
-
-def obey(conversation: Conversation, terms: Terms) -> tuple[Conversation, tuple[str, ...]]:
-    """The conversation as Kiro takes it, and the names of the rules that had something to do."""
-    return walk(RULES, conversation, terms)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from kirogw.conversation import Call, Choice, Document, Format, Image, Native, Result, Search, Text, Thought, Tool
 from kirogw.dialects import calls, cleaned, cuts
 from kirogw.dialects.codex import pairs, prompt, tools, turns
-from kirogw.dialects.codex.rules import RULES, obey
+from kirogw.dialects.codex.rules import RULES
 from kirogw.dialects.codex.shape import Terms
+from kirogw.dialects.obey import obey
 from kirogw.dialects.responses.items import NONE_FOUND
 from kirogw.dialects.seals import seal
 from kirogw.errors import BadRequest
@@ -207,7 +208,7 @@ def test_every_rule_has_a_row():
 ])  # fmt: skip
 def test_what_goes_in_no_form(sent, param):
     with pytest.raises(BadRequest) as caught:
-        obey(sent, TERMS)
+        obey(RULES, sent, TERMS)
     assert caught.value.param == param
 
 
@@ -215,10 +216,10 @@ def test_what_goes_in_no_form(sent, param):
 @settings(max_examples=150, deadline=None)
 def test_twice_is_once(conversation, terms):
     try:
-        once, _ = obey(conversation, terms)
+        once, _ = obey(RULES, conversation, terms)
     except BadRequest:
         return
-    assert obey(once, terms)[0] == once
+    assert obey(RULES, once, terms)[0] == once
 
 
 @given(conversations())
@@ -230,7 +231,7 @@ def test_no_word_is_lost(conversation):
 
     clean = cleaned.all_text_is_clean(conversation, TERMS)
     try:
-        obeyed, _ = obey(conversation, TERMS)
+        obeyed, _ = obey(RULES, conversation, TERMS)
     except BadRequest:
         return
     said = words(obeyed.turns)

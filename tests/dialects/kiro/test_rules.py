@@ -22,8 +22,9 @@ from kirogw.conversation import (
 )
 from kirogw.dialects import calls, cleaned, cuts
 from kirogw.dialects.kiro import effort, media, pairs, prompt, tools, turns
-from kirogw.dialects.kiro.rules import RULES, obey
+from kirogw.dialects.kiro.rules import RULES
 from kirogw.dialects.kiro.shape import Terms
+from kirogw.dialects.obey import obey
 from kirogw.dialects.seals import seal
 from kirogw.errors import BadRequest
 from tests.dialects.conversations import GIF, PDF, PNG, conversations, png
@@ -363,7 +364,7 @@ REFUSED = [
 @pytest.mark.parametrize(("sent", "param", "words"), REFUSED)
 def test_what_can_not_be_carried_is_an_error(sent, param, words):
     with pytest.raises(BadRequest) as caught:
-        obey(sent, TERMS)
+        obey(RULES, sent, TERMS)
     assert (caught.value.param, str(caught.value)[: len(words)]) == (param, words)
 
 
@@ -373,19 +374,19 @@ def test_deep_arguments_are_an_error():
         value["a"] = {}
         value = value["a"]
     with pytest.raises(BadRequest, match="nested deeper"):
-        obey(talk(model(Call("a", "read", deep))), TERMS)
+        obey(RULES, talk(model(Call("a", "read", deep))), TERMS)
 
 
 @settings(max_examples=150, deadline=None)
 @given(conversations())
 def test_obeying_twice_is_obeying_once(conversation):
     try:
-        once, _ = obey(conversation, TERMS)
+        once, _ = obey(RULES, conversation, TERMS)
     except BadRequest:
         return
-    assert obey(once, TERMS) == (once, ())
+    assert obey(RULES, once, TERMS) == (once, ())
 
 
 def test_the_names_of_the_rules_that_did_something_are_told():
     sent = Turn("user", (Text("a"),)), Turn("model", (Text("b"),))
-    assert obey(talk(*sent), TERMS)[1] == ("the_user_ends", "no_turn_is_empty")
+    assert obey(RULES, talk(*sent), TERMS)[1] == ("the_user_ends", "no_turn_is_empty")
