@@ -13,18 +13,8 @@ from kirogw.conversation import Conversation, Text, Turn
 from kirogw.dialects import clean, openai
 from kirogw.dialects.clients import session_of
 from kirogw.dialects.face import Ask, Client, ErrorReply, Face, Heading
-from kirogw.dialects.fields import (
-    Refusal,
-    count,
-    may,
-    model_name,
-    need,
-    nothing,
-    options,
-    refuse,
-    stop_strings,
-    strings,
-)
+from kirogw.dialects.fields import Refusal, count, may, model_name, need, nothing, options, refuse, strings
+from kirogw.dialects.openai_parts import stops
 from kirogw.dialects.quoted import line, quoted
 from kirogw.errors import BadRequest, BrokenAnswer, GatewayError
 from kirogw.wire import Json
@@ -43,7 +33,7 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
         Conversation(
             model=model_name(body),
             turns=(Turn("user", (Text(prompt),)),),
-            stops=stop_strings({"stop": [body["stop"]]} if body.get("stop").__class__ is str else body, "stop"),
+            stops=stops(body),
             max_tokens=count(body, "max_tokens"),
             session=session_of(headers) or may(body, "user", str, ""),
             options=options(body, OPTIONS),

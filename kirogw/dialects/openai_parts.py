@@ -1,5 +1,5 @@
-"""Pieces of a request that OpenAI's APIs have in common: the parts of a message, the form of the answer, the choice of
-tools.
+"""Pieces of a request that OpenAI's APIs have in common: the parts of a message, stop sequences, the form of the
+answer, the choice of tools.
 
 Each API names its own kinds of parts, and puts some of their members elsewhere.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, Literal, TypeAlias
 
 from kirogw.conversation import Document, Format, Image, Part, Text
-from kirogw.dialects.fields import data_url, flag, may, need, objects, pick
+from kirogw.dialects.fields import data_url, flag, may, need, objects, pick, stop_strings
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
@@ -59,6 +59,12 @@ def document(name: str, data: str, at: str) -> Document:
     if (inline := data_url(data)) is not None:
         return Document(name, inline[0], data=inline[1], at=at[:-1])
     return Document(name, data=data, at=at[:-1])
+
+
+def stops(body: Json) -> tuple[str, ...]:
+    """`stop`: a string, or a list of them."""
+    stop = body.get("stop")
+    return stop_strings({"stop": [stop]} if stop.__class__ is str else body, "stop")
 
 
 def schema_format(given: Json, at: str) -> Format:

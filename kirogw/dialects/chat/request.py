@@ -11,19 +11,8 @@ from kirogw.dialects.chat.tools import Offer, read_choice, read_tools
 from kirogw.dialects.clients import session_in, session_of
 from kirogw.dialects.efforts import LEVELS
 from kirogw.dialects.face import Ask
-from kirogw.dialects.fields import (
-    Refusal,
-    choice,
-    count,
-    may,
-    model_name,
-    need,
-    nothing,
-    options,
-    refuse,
-    stop_strings,
-)
-from kirogw.dialects.openai_parts import schema_format
+from kirogw.dialects.fields import Refusal, choice, count, may, model_name, need, nothing, options, refuse
+from kirogw.dialects.openai_parts import schema_format, stops
 from kirogw.wire import Json
 
 FORMATS: Final = ("text", "json_object", "json_schema")
@@ -45,7 +34,7 @@ def read(body: Json, headers: Mapping[str, str]) -> Ask:
             system=system,
             tools=offer.tools,
             choice=read_choice(body, offer),
-            stops=_stops(body),
+            stops=stops(body),
             max_tokens=count(body, "max_completion_tokens") or count(body, "max_tokens"),
             thinking=read_thinking(body),
             format=read_format(body),
@@ -85,11 +74,6 @@ def read_format(body: Json) -> Format | None:
     if kind == "json_object":
         return Format()
     return schema_format(need(given, "json_schema", dict, at), at + "json_schema.")
-
-
-def _stops(body: Json) -> tuple[str, ...]:
-    stop = body.get("stop")
-    return stop_strings({"stop": [stop]} if stop.__class__ is str else body, "stop")
 
 
 REFUSED: Final[dict[str, Refusal]] = {
