@@ -12,8 +12,8 @@ import time
 from dataclasses import dataclass, field
 
 from kirogw.twin import as_ide_file
-from kirogw.twin.faults import NAMED
-from kirogw.twin.kiro.mishaps import BUSY
+from kirogw.twin.kiro.mishaps import BUSY, NAMED
+from tests.system.stand import ENDLESS
 from tests.system.talk import MODEL
 
 TEXT = "one two three four five six seven eight nine ten"
@@ -58,7 +58,7 @@ class Case:
     """`faults`: members of the twin's faults; how often each comes is told by `when`, if it does not say so itself.
     `first` is done before the question, with the stand and the face. `text`: what a whole answer says. `columns`: in
     which APIs it is asked, streamed or not; `side`: the provider. `shared`: one gateway is asked for all columns, with
-    the accounts' rests ended in between.
+    the accounts' rests ended in between. `beats`: a pause lasts until the client has heard a sign of life.
     """
 
     name: str
@@ -77,13 +77,15 @@ class Case:
     model: str = MODEL
     side: str = "Kiro"
     shared: bool = False
+    beats: bool = False
 
 
 def set_to(**settings):
     return lambda twin: settings
 
 
-QUICK = set_to(HEARTBEAT=0.2, FIRST_TOKEN_TIMEOUT=1, STREAMING_READ_TIMEOUT=1)
+BEATING = set_to(HEARTBEAT=0.2)
+LIMITED = set_to(HEARTBEAT=0.2, FIRST_TOKEN_TIMEOUT=8, STREAMING_READ_TIMEOUT=8)  # the try after it keeps to it, too
 IMPATIENT = set_to(CONNECT_TIMEOUT=0.3)
 
 
@@ -174,13 +176,13 @@ def endings():
 
 
 def slow():
-    """With a heartbeat of 0.2 s, and limits (FIRST_TOKEN_TIMEOUT, STREAMING_READ_TIMEOUT) of 1 s."""
-    yield Case("no head for 0.7 s", ({"slow": 0.7},), ("always",), more=QUICK)
-    yield Case("no word for 0.7 s", ({"stall": 0.7, "frame": 1},), ("always",), more=QUICK)
-    yield Case("0.7 s of silence in mid-answer", ({"stall": 0.7, "frame": MIDDLE},), ("always",), more=QUICK)
-    yield Case("no head within FIRST_TOKEN_TIMEOUT", ({"slow": 2.0},), more=QUICK)
-    yield Case("no word within STREAMING_READ_TIMEOUT", ({"stall": 2.0, "frame": 1},), more=QUICK)
-    yield Case("silence in mid-answer for STREAMING_READ_TIMEOUT", ({"stall": 2.0, "frame": MIDDLE},), more=QUICK)
+    """With a heartbeat of 0.2 s; where a limit (FIRST_TOKEN_TIMEOUT, STREAMING_READ_TIMEOUT) is met, it is 8 s."""
+    yield Case("no head for more than a heartbeat", ({"slow": 0.7},), ("always",), more=BEATING, beats=True)
+    yield Case("no word for more than a heartbeat", ({"stall": 0.7, "frame": 1},), ("always",), more=BEATING, beats=True)
+    yield Case("more than a heartbeat of silence in mid-answer", ({"stall": 0.7, "frame": MIDDLE},), ("always",), more=BEATING, beats=True)
+    yield Case("no head within FIRST_TOKEN_TIMEOUT", ({"slow": ENDLESS},), more=LIMITED)
+    yield Case("no word within STREAMING_READ_TIMEOUT", ({"stall": ENDLESS, "frame": 1},), more=LIMITED)
+    yield Case("silence in mid-answer for STREAMING_READ_TIMEOUT", ({"stall": ENDLESS, "frame": MIDDLE},), more=LIMITED)
 
 
 def runtime(*urls):
@@ -201,7 +203,7 @@ def way():
 
 
 HOSTS = runtime("{twin}/@runtime.{region}.kiro.dev", "{twin}/@q.{region}.amazonaws.com")
-STALLED = {"status": 500, "stall": 2.0}
+STALLED = {"status": 500, "stall": ENDLESS}
 BY_HOST = {
     # a row of the decision table -> what the first host does
     "edge": {"name": "html_403"}, "wrong host": {"name": "unknown_operation"}, "unavailable": {"name": "unavailable"},
@@ -257,8 +259,10 @@ def resting():
     """What is asked next, of an only account that has just failed. Kiro would answer this time, if it were asked."""
     for name in ("MONTHLY_REQUEST_COUNT", "TEMPORARILY_SUSPENDED", "CREDIT_CONSUMPTION_RATE_EXCEEDED", "not_authorized", "INVALID_MODEL_ID"):
         yield Case(_told({"name": name}), ({"name": name},), ("once",), first=refused_before)
-    for name in ("USER_REQUEST_RATE_EXCEEDED", "retry_after", "bearer_invalid"):
+    for name in ("USER_REQUEST_RATE_EXCEEDED", "bearer_invalid"):
         yield Case(_told({"name": name}), ({"name": name, "count": 2},), ("once",), first=refused_before)
+    later = {"name": "retry_after", "headers": {"retry-after": "300"}}
+    yield Case("429 USER_REQUEST_RATE_EXCEEDED with Retry-After: 300", ({**later, "count": 2},), ("once",), first=refused_before)
     for name in ("invalid_grant", "refresh_blocked"):
         yield Case(f"sign-in: {name}", ({"name": name},), ("once",), accounts=("social",), login=by_token, first=refused_before)
 
@@ -279,7 +283,7 @@ def signing_in():
         yield Case(f"{name}, no token yet", ({"name": name},), accounts=("social",), login=by_token)
     yield Case("refresh_lost, no token yet, the old one is honoured", ({"name": "refresh_lost"},), accounts=("social",), login=by_token, options={"rotation": "grace"})
     for name in ISSUERS:
-        yield Case(f"{name}, the token still lives", ({"name": name},), accounts=("social",), login=by_file(60))
+        yield Case(f"{name}, the token still lives", ({"name": name},), accounts=("social",), login=by_file(300))
     for name in ISSUERS:
         yield Case(f"{name}, the token is refused before its time", ({"name": name, "after": 1},), accounts=("social",), login=by_token, first=refused_early)
 

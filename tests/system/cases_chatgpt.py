@@ -5,8 +5,8 @@ import json
 
 from kirogw.twin.codex.mishaps import BUSY, CAPACITY, NAMED, OVERLOADED, POLICY, TOO_LONG, UNVERIFIED
 from tests.system import cases
-from tests.system.cases import EITHER, HALVES, IMPATIENT, PLAIN, QUICK, REFUSING, STALLED, WHOLES, set_to
-from tests.system.stand import brought_in
+from tests.system.cases import BEATING, EITHER, HALVES, IMPATIENT, LIMITED, PLAIN, REFUSING, STALLED, WHOLES, set_to
+from tests.system.stand import ENDLESS, brought_in
 
 MODEL = "gpt-5.5"
 MIDDLE = 8  # the frame after the pause of HALVES: 0 to 4 open the answer, 5 to 7 are words that the client has by then
@@ -107,12 +107,12 @@ def endings():
 
 
 def slow():
-    """With a heartbeat of 0.2 s, and limits (FIRST_TOKEN_TIMEOUT, STREAMING_READ_TIMEOUT) of 1 s."""
-    yield Case("no head for 0.7 s", ({"slow": 0.7},), ("always",), more=QUICK)
-    yield Case("0.7 s of silence in mid-answer", ({"stall": 0.7, "frame": MIDDLE},), ("always",), more=QUICK)
-    yield Case("no head within FIRST_TOKEN_TIMEOUT", ({"slow": 2.0},), more=QUICK)
-    yield Case("no word within STREAMING_READ_TIMEOUT", ({"stall": 2.0, "frame": WORD},), more=QUICK)
-    yield Case("silence in mid-answer for STREAMING_READ_TIMEOUT", ({"stall": 2.0, "frame": MIDDLE},), more=QUICK)
+    """With a heartbeat of 0.2 s; where a limit (FIRST_TOKEN_TIMEOUT, STREAMING_READ_TIMEOUT) is met, it is 8 s."""
+    yield Case("no head for more than a heartbeat", ({"slow": 0.7},), ("always",), more=BEATING, beats=True)
+    yield Case("more than a heartbeat of silence in mid-answer", ({"stall": 0.7, "frame": MIDDLE},), ("always",), more=BEATING, beats=True)
+    yield Fresh("no head within FIRST_TOKEN_TIMEOUT", ({"slow": ENDLESS},), more=LIMITED)
+    yield Fresh("no word within STREAMING_READ_TIMEOUT", ({"stall": ENDLESS, "frame": WORD},), more=LIMITED)
+    yield Fresh("silence in mid-answer for STREAMING_READ_TIMEOUT", ({"stall": ENDLESS, "frame": MIDDLE},), more=LIMITED)
 
 
 def way():
@@ -157,21 +157,27 @@ def told(fault):
     return f'{fault["status"]} "{said}"' if said else str(fault["status"])
 
 
-IN_ORDER = set_to(SCHEDULING_MODE="fill-first", CONNECT_TIMEOUT=0.3)
+IN_ORDER, IMPATIENT_IN_ORDER = set_to(SCHEDULING_MODE="fill-first"), set_to(SCHEDULING_MODE="fill-first", CONNECT_TIMEOUT=0.3)
 
 
 def accounts():
     """Two Codex logins, and the first one fails each time."""
     for row, fault in BY_ACCOUNT.items():
-        yield Case(told(fault), ({**fault, "account": "codex-1"},), ("always",), accounts=("codex",) * 2, more=IN_ORDER)
+        more = IMPATIENT_IN_ORDER if row == "timeout" else IN_ORDER
+        yield Case(told(fault), ({**fault, "account": "codex-1"},), ("always",), accounts=("codex",) * 2, more=more)
 
 
 def resting():
     """What is asked next, of an only account that has just failed. ChatGPT would answer this time, if it were asked."""
     for name in ("usage_limit_reached", "usage_not_included", "account_deactivated", "model_not_supported"):
         yield Fresh(label(name), ({"name": name},), ("once",), first=first)
-    for name in ("rate_limit_exceeded", "retry_after", "token_invalidated"):
-        yield Fresh(label(name), ({"name": name, "count": 2},), ("once",), first=first)
+    words = {"name": "rate_limit_exceeded", "message": "Rate limit reached. Please try again in 300s."}
+    for name, fault in (
+        (f"{label('rate_limit_exceeded')}, with 300s in its words", words),
+        ("429 rate_limit_exceeded with Retry-After: 300", {"name": "retry_after", "headers": {"retry-after": "300"}}),
+        (label("token_invalidated"), {"name": "token_invalidated"}),
+    ):
+        yield Fresh(name, ({**fault, "count": 2},), ("once",), first=first)
 
 
 def first(stand, face):

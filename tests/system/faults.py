@@ -3,6 +3,7 @@
 `python -m tests.system.faults` prints it, as docs/faults.md has it.
 """
 
+import difflib
 import re
 import sys
 from collections import ChainMap
@@ -21,6 +22,8 @@ CLIENTS = ("Clients", "Clients and ChatGPT")
 NAMES = {"messages": "Messages", "chat": "Chat", "responses": "Responses"}
 COUNTS = {"once": 1, "always": None}
 AT_ONCE = 12
+SILENCE = ("Silence", "Silence at ChatGPT")
+WAITING = 42  # of these at once, beside the others: they do nothing but wait
 HEAD = """# Faults
 
 What a client gets for each thing that can go wrong upstream. Printed by `make faults`: every cell is a question that was
@@ -75,7 +78,7 @@ def cell(seen, case):
 
 def _rounded(seconds):
     """A rest has begun some moments before."""
-    return seconds if seconds < 60 else round(seconds, -1)
+    return seconds if seconds < 10 else round(seconds, -1 if seconds < 250 else -2)
 
 
 def play(verdicts, case, when, columns):
@@ -92,7 +95,7 @@ def _cell(stand, case, when, face, stream):
     for fault in case.faults:
         stand.twin.faults.add(**{"count": COUNTS[when], **fault})
     case.first(stand, face)
-    seen = stand.ask(face, stream, case.agent, case.tools, case.model)
+    seen = stand.ask(face, stream, case.agent, case.tools, case.model, case.beats)
     assert stand.twin.refusals == [], "the gateway sent something malformed"
     return seen
 
@@ -100,9 +103,10 @@ def _cell(stand, case, when, face, stream):
 def table(sections=SECTIONS):
     """section -> [(case, {when: {(face, stream): Heard}})], played some at a time."""
     verdicts = Verdicts()
-    with verdicts.listening(), ThreadPoolExecutor(AT_ONCE) as pool:
+    with verdicts.listening(), ThreadPoolExecutor(AT_ONCE) as busy, ThreadPoolExecutor(WAITING) as waiting:
+        pools = {title: waiting if title in SILENCE else busy for title in sections}
         going = {
-            title: [(case, {when: [pool.submit(play, verdicts, case, when, columns) for columns in _together(case)] for when in case.when})
+            title: [(case, {when: [pools[title].submit(play, verdicts, case, when, columns) for columns in _together(case)] for when in case.when})
                     for case in make()]
             for title, make in sections.items()
         }  # fmt: skip
@@ -125,6 +129,11 @@ def markdown(played):
         parts.append(f"\n## What is said when {side} fails\n\nThe words of each row of the decision table, as Messages has them.\n\n")
         parts += [f"* **{rule}**: {words}\n" for rule, words in said(played, side).items()]
     return "".join(parts)
+
+
+def differing(page, printed):
+    """The lines that differ, as a diff; "" when none does."""
+    return "\n".join(difflib.unified_diff(page.split("\n"), printed.split("\n"), "the page", "as printed now", n=0, lineterm=""))
 
 
 def _words(text):

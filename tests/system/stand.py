@@ -4,6 +4,7 @@ So an account that rests in one case is fresh in the next, and hundreds of cases
 """
 
 import contextlib
+import functools
 import itertools
 import logging
 import tempfile
@@ -22,14 +23,22 @@ from kirogw.dialects.credential import Credential
 from kirogw.settings import load
 from kirogw.twin import Twin
 from kirogw.twin.codex import CodexTwin
+from kirogw.twin.server import Piece, Streamed
 from tests.system import heard
 from tests.system.running import KEY, environment
 from tests.system.talk import MODEL, PATHS
 
 PLACES = {**PATHS, "responses": "/v1/responses"}
-USUAL = {"RETRY_PACE": 0.001, "LOG_LEVEL": "debug"}
+USUAL = {"RETRY_PACE": 0.001, "LOG_LEVEL": "debug", "HEARTBEAT": 60, "CONNECT_TIMEOUT": 60, "RETRY_BUDGET": 600}
+ENDLESS = 90.0  # seconds of a twin's silence that no gateway sits out; it ends when the gateway leaves
 MAKING = threading.Lock()  # werkzeug compiles its routes, and Python 3.11's ast module is not fit for two threads
-LIMIT = 30  # seconds without a byte: the client calls that a hang
+LIMIT = 120  # seconds without a byte: the client calls that a hang
+HALF = b"three"  # what the client has heard before a pause in the middle of the text
+BEATS = {
+    # a sign of life in what a client has heard so far; the real Messages API sends a ping with the first block
+    "messages": lambda data: data.count(b"event: ping") > data.count(b"event: content_block_start"),
+    "chat": lambda data: b": ping" in data, "responses": lambda data: b"event: keepalive" in data,
+}  # fmt: skip
 PARAMETERS = {"type": "object", "properties": {"path": {"type": "string"}, "content": {"type": "string"}}}
 TOOLS = {
     "messages": [{"name": "write", "description": "Write a file.", "input_schema": PARAMETERS}],
@@ -83,6 +92,40 @@ def brought_in(*_):
     return {}
 
 
+class Pauses:
+    """Pauses of twins (a script's delay, a fault's slow or stall) that end when the client has heard what it is to hear
+    before, however slow the machine is. A pause of ENDLESS is none of them.
+    """
+
+    def __init__(self, *twins):
+        self._over = threading.Event()
+        self._over.set()
+        for twin in twins:
+            twin.service.answer = functools.partial(self._answer, twin.service.answer)
+
+    @contextlib.contextmanager
+    def until(self, heard):
+        """Gives what is to be told all data so far. While nobody is here, pauses are as long as they say."""
+        self._over.clear()
+        try:
+            yield lambda data: self._over.set() if heard(data) else None
+        finally:
+            self._over.set()
+
+    def _answer(self, answer, incoming, seen):
+        given, wait = answer(incoming, seen)
+        if isinstance(given, Streamed):
+            given = replace(given, pieces=(replace(piece, wait=self._left(piece.wait)) if isinstance(piece, Piece) else piece
+                                           for piece in given.pieces))  # fmt: skip
+        return given, self._left(wait)
+
+    def _left(self, seconds):
+        if not 0 < seconds < ENDLESS or self._over.is_set():
+            return seconds
+        self._over.wait(ENDLESS)
+        return 0.0
+
+
 class Stand:
     """One gateway before one twin or more. `login` and `more` give settings, from the first twin and the folder that is
     the home.
@@ -90,6 +133,7 @@ class Stand:
 
     def __init__(self, verdicts, twin, home, login, more, *others):
         self.verdicts, self.twin, self.twins = verdicts, twin, (twin, *others)
+        self._pauses = Pauses(*self.twins)
         given = {name: value for one in self.twins for name, value in one.settings().items()}
         given |= {**USUAL, **login(twin, home), **more(twin)}
         with MAKING:
@@ -110,10 +154,12 @@ class Stand:
         self._thread.join(5)
         self.state.close()
 
-    def ask(self, face, stream, agent="", tools=False, model=MODEL):
-        """One question, and what its client hears. Raises requests.Timeout for a hang."""
+    def ask(self, face, stream, agent="", tools=False, model=MODEL, beats=False):
+        """One question, and what its client hears; `beats`: of a pause it hears signs of life. Raises requests.Timeout for
+        a hang.
+        """
         before, began = len(self.seen()), time.monotonic()
-        seen = ask(self.url, face, stream, agent, tools, model)
+        seen = asked(self._pauses, self.url, face, stream, agent, tools, model, beats)
         rules = tuple(self.verdicts.met[seen.headers["request-id"]])
         unheard = rules.count("connect") + rules.count("proxy")
         tries = len(self.seen()) - before + unheard
@@ -124,14 +170,27 @@ class Stand:
         return sorted(itertools.chain(*(twin.seen() for twin in self.twins)), key=lambda seen: seen.at)
 
 
-def ask(url, face, stream, agent="", tools=False, model=MODEL):
+def asked(pauses, url, face, stream, agent="", tools=False, model=MODEL, beats=False):
+    """A stream goes on after a pause when its client has heard the words before it, or the signs of life within."""
+    if not stream:
+        return ask(url, face, stream, agent, tools, model)
+    with pauses.until(BEATS[face] if beats else lambda data: HALF in data) as hear:
+        return ask(url, face, stream, agent, tools, model, hear)
+
+
+def ask(url, face, stream, agent="", tools=False, model=MODEL, hear=None):
     question = {"role": "user", "content": "Count."}
     body = {"model": model, "stream": stream}
     body |= {"max_output_tokens": 1000, "input": [question]} if face == "responses" else {"max_tokens": 1000, "messages": [question]}
     headers = {"x-api-key": KEY, "User-Agent": agent or "tests"}
     body |= {"tools": TOOLS[face]} if tools else {}
     with requests.post(url + PLACES[face], json=body, headers=headers, stream=True, timeout=LIMIT) as reply:
-        return heard.read(face, reply, reply.content)
+        data = b""
+        for piece in reply.iter_content(None):
+            data += piece
+            if hear:
+                hear(data)
+        return heard.read(face, reply, data)
 
 
 def kind_of(account):

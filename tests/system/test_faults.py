@@ -9,12 +9,12 @@ from kirogw.twin.codex import mishaps as codex_mishaps
 from kirogw.twin.kiro import mishaps
 from tests.dialects.opencode import asks_again
 from tests.system import cases, cases_chatgpt
-from tests.system.faults import CLIENTS, ROWS, SIDES, TABLES, cell, markdown, table
+from tests.system.faults import CLIENTS, ROWS, SIDES, SILENCE, TABLES, cell, differing, markdown, table
 from tests.system.running import TOP, running
-from tests.system.stand import USUAL, Verdicts, ask, standing
+from tests.system.stand import ENDLESS, USUAL, Pauses, Verdicts, asked, standing
 
-pytestmark = pytest.mark.timeout(600)  # the first test plays the whole table
-SILENCE, NEXT = ("Silence", "Silence at ChatGPT"), ("The next question", "The next question to ChatGPT")
+pytestmark = pytest.mark.timeout(1800)  # the first test plays the whole table
+NEXT = ("The next question", "The next question to ChatGPT")
 ASKED = ("Kiro refuses", "The answer breaks", "The way there", "ChatGPT refuses", "ChatGPT's answer breaks", "The way to ChatGPT", *SILENCE)
 
 
@@ -31,14 +31,15 @@ def cells(played):
 
 
 def test_the_page_is_what_is_printed(played):
-    assert (TOP / "docs" / "faults.md").read_text() == markdown(played), "write it anew: python -m tests.system.faults > docs/faults.md"
+    page = (TOP / "docs" / "faults.md").read_text()
+    assert not (lines := differing(page, markdown(played))), f"write it anew: make faults > docs/faults.md\n{lines}"
 
 
 # laws
 
 
 def test_nothing_hangs(cells):
-    assert max(seen.seconds for *_, seen in cells) < 20
+    assert max(seen.seconds for *_, seen in cells) < ENDLESS
 
 
 def test_an_answer_is_whole_or_says_that_it_is_not(cells):
@@ -197,8 +198,9 @@ def test_another_host_or_account_takes_over_and_nobody_notices(cells):
 
 def test_an_account_is_left_alone_for_as_long_as_its_provider_asked_and_otherwise_asked(cells):
     left_alone = {
-        "402 MONTHLY_REQUEST_COUNT", "403 TEMPORARILY_SUSPENDED", "429 CREDIT_CONSUMPTION_RATE_EXCEEDED", "429 USER_REQUEST_RATE_EXCEEDED with Retry-After: 7",
-        "429 usage_limit_reached", "401 account_deactivated", "429 rate_limit_exceeded", "429 rate_limit_exceeded with Retry-After: 7",
+        "402 MONTHLY_REQUEST_COUNT", "403 TEMPORARILY_SUSPENDED", "429 CREDIT_CONSUMPTION_RATE_EXCEEDED", "429 USER_REQUEST_RATE_EXCEEDED with Retry-After: 300",
+        "429 usage_limit_reached", "401 account_deactivated", "429 rate_limit_exceeded, with 300s in its words",
+        "429 rate_limit_exceeded with Retry-After: 300",
     }  # fmt: skip
     for title, case, _, _, seen in cells:
         if title in NEXT and not case.name.startswith("sign-in"):
@@ -288,6 +290,7 @@ AGAIN = (
 def test_gunicorn_says_the_same(played):
     whens = {case.name: (case, row) for rows in played.values() for case, row in rows if case.side == "Kiro"}
     with Twin(accounts=["api_key"]) as twin, running(twin, **USUAL) as gateway:
+        pauses = Pauses(twin)
         for name in AGAIN:
             case, row = whens[name]
             when = next(iter(row))
@@ -296,7 +299,7 @@ def test_gunicorn_says_the_same(played):
                 twin.script(case.script)
                 for fault in case.faults:
                     twin.faults.add(**{"count": 1, **fault})
-                again = ask(gateway.url, face, stream, case.agent, case.tools)
+                again = asked(pauses, gateway.url, face, stream, case.agent, case.tools)
                 assert cell(again, case).split(",")[0] == cell(seen, case).split(",")[0], (name, face, stream)
                 assert len(twin.seen()) == seen.tries, (name, face, stream)
         assert twin.refusals == []
