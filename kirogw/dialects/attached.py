@@ -116,7 +116,18 @@ def decoded(data: str, what: str, at: str) -> tuple[str, bytes]:
     return base64.b64encode(content).decode(), content
 
 
-def as_text(part: Document, content: bytes) -> str:
+def in_words(part: Document, content: bytes, model: Model) -> Text | None:
+    """The document as its text, or why there is none. None where only its provider can say what it lacks."""
+    if text := part.text or _as_text(part, content):
+        return told(part, text)
+    if not model.images:
+        return Text(f"[A document, {part.name}. The model {model.id} takes no documents.]")
+    if part.url:
+        return Text(f"[A document that could not be loaded: {part.name} {part.url}]")
+    return None
+
+
+def _as_text(part: Document, content: bytes) -> str:
     """The text of a file that is nothing else: source code, JSON."""
     if not part.media.startswith("text/") and part.media not in _TEXTUAL:
         return ""

@@ -17,7 +17,7 @@ def session_id(secret: bytes, session: str, first_text: str) -> str:
 
 
 def first_text(conversation: Conversation) -> str:
-    """What stays the same through a session: the first text of the first turn."""
+    """What stays the same through a session: the first text that it holds, "" where it holds none."""
     for turn in conversation.turns:
         for part in turn.parts:
             if isinstance(part, Text):

@@ -1,8 +1,8 @@
 """Names of tools and ids of calls, made such that providers take them. The same name always becomes the same name.
 
 Names: 1 to 64 letters, digits, `_` and `-`, the first a letter (kiro 3.7: first-party clients want it so; OpenAI's
-limit is the same). Ids: the
-same without the letter. What does not fit keeps its beginning and gets a piece of its SHA-256 behind it.
+limit is the same). Ids: the same, but any of them may be the first. What does not fit keeps its beginning and gets a
+piece of its SHA-256 behind it.
 """
 
 from __future__ import annotations

@@ -58,9 +58,8 @@ def only_allowed_tools_are_declared(conversation: Conversation, terms: Terms) ->
         raise BadRequest(f"tool_choice names a tool that is not declared: {min(missing)!r}", param="tool_choice")
     if not wanted or (terms.form == "classic" and all(map(_has_a_choice, (t for t in tools if t.name in wanted)))):
         return conversation
-    mode = "any" if choice.mode in ("any", "named") else "auto"
-    return replace(conversation, tools=tuple(tool for tool in tools if tool.name in wanted),
-                   choice=Choice(mode, parallel=choice.parallel))  # type: ignore[arg-type]  # fmt: skip
+    left = Choice("any" if choice.mode in ("any", "named") else "auto", parallel=choice.parallel)
+    return replace(conversation, tools=tuple(tool for tool in tools if tool.name in wanted), choice=left)
 
 
 def _has_a_choice(tool: Tool) -> bool:

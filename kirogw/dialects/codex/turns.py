@@ -62,16 +62,11 @@ def _document(part: Part, at: str, terms: Terms) -> Part:
         kept = (part.name or DOCUMENT, PDF, base)
         whole = kept == (part.name, part.media, part.data)
         return part if whole else replace(part, name=kept[0], media=PDF, data=base)
-    text = part.text or attached.as_text(part, content)
-    if not text and not terms.model.images:
-        return Text(f"[A document, {part.name}. The model {terms.model.id} takes no documents.]")
-    if not text and part.url:
-        return Text(f"[A document that could not be loaded: {part.name} {part.url}]")
-    if not text:
-        kind = part.media or "of unknown type"
-        raise BadRequest(f"the document {part.name!r} ({kind}, {len(content):,} bytes) can not be sent: ChatGPT takes"
-                         " PDF files; send its text", param=at)  # fmt: skip
-    return attached.told(part, text)
+    if words := attached.in_words(part, content, terms.model):
+        return words
+    kind = part.media or "of unknown type"
+    raise BadRequest(f"the document {part.name!r} ({kind}, {len(content):,} bytes) can not be sent: ChatGPT takes"
+                     " PDF files; send its text", param=at)  # fmt: skip
 
 
 def parts_stand_with_who_may_say_them(conversation: Conversation, terms: Terms) -> Conversation:

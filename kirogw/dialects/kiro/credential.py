@@ -26,6 +26,8 @@ METHODS: Final[Mapping[str, Kind]] = {
     "apikey": "key",
 }  # fmt: skip
 BUILDER_START: Final = "view.awsapps.com/start"
+
+
 def read(members: Mapping[str, Any], registration: Mapping[str, Any] | None = None, profile: str = "") -> Credential:
     """A login from the members of a file or row. `registration` is the OIDC client that lies beside it; `profile` the
     ARN that does, if the login has none. Members of a wrong type count as missing.

@@ -27,6 +27,7 @@ FORMATS: Final = {
 """Documents that Kiro reads: media type to its word for the format (kiro 3.6)."""
 _BY_ENDING: Final = {form: media for media, form in FORMATS.items()} | {"htm": "text/html", "markdown": "text/markdown"}
 
+
 def pictures_are_what_they_say(conversation: Conversation, terms: Terms) -> Conversation:
     """A format that does not match the bytes is refused, and clients often guess it: the bytes decide. (kiro 3.6)
 
@@ -89,18 +90,13 @@ def _document(part: Part, at: str, terms: Terms, taken: set[str]) -> Part:
         taken.add(name)
         kept = (name, media, base) == (part.name, part.media, part.data)
         return part if kept else replace(part, name=name, media=media, data=base)
-    text = part.text or attached.as_text(part, content)
-    if not text and not terms.model.images:
-        return Text(f"[A document, {part.name}. The model {terms.model.id} takes no documents.]")
-    if not text and part.url:
-        return Text(f"[A document that could not be loaded: {part.name} {part.url}]")
-    if not text:
-        raise BadRequest(
-            f"the document {part.name!r} ({part.media or 'of unknown type'}, {len(content):,} bytes) can not be sent:"
-            f" Kiro takes {DOCUMENTS} a conversation, up to {DOCUMENT_BYTES:,} bytes each, of these formats:"
-            f" {', '.join(FORMATS.values())}; send its text", param=at,
-        )  # fmt: skip
-    return attached.told(part, text)
+    if words := attached.in_words(part, content, terms.model):
+        return words
+    raise BadRequest(
+        f"the document {part.name!r} ({part.media or 'of unknown type'}, {len(content):,} bytes) can not be sent:"
+        f" Kiro takes {DOCUMENTS} a conversation, up to {DOCUMENT_BYTES:,} bytes each, of these formats:"
+        f" {', '.join(FORMATS.values())}; send its text", param=at,
+    )  # fmt: skip
 
 
 def _own_name(name: str, taken: set[str]) -> str:

@@ -51,12 +51,11 @@ def results_stand_behind_their_calls(conversation: Conversation, terms: Terms) -
     home = {part.id: n + 1 for n, turn in enumerate(turns) if turn.role == "model"
             for part in turn.parts if type(part) is Call}  # fmt: skip
     chosen: dict[str, tuple[int, Result]] = {}
-    for n, turn in enumerate(turns):
-        for part in turn.parts:
-            if type(part) is Result and home.get(part.call, len(turns)) < len(turns):
-                old = chosen.get(part.call)
-                if old is None or (n == home[part.call] and old[0] != n):
-                    chosen[part.call] = (n, part)
+    for n, part in ((n, part) for n, turn in enumerate(turns) for part in turn.parts if type(part) is Result):
+        place = home.get(part.call, len(turns))
+        old = chosen.get(part.call)
+        if place < len(turns) and (old is None or (n == place and old[0] != n)):
+            chosen[part.call] = (n, part)
     return touch.with_turns(conversation, [_arranged(n, turns, chosen) for n in range(len(turns))])
 
 

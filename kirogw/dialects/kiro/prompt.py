@@ -40,8 +40,8 @@ def the_choice_is_told(conversation: Conversation, terms: Terms) -> Conversation
         words.append("Your next answer must call at least one tool.")
     elif choice.mode == "named":
         words.append(f"Your next answer must call the tool {choice.name}.")
-    elif choice.mode == "auto" and {tool.name for tool in conversation.tools} - set(choice.allowed):
-        words += [f"Call no other tools than these: {', '.join(choice.allowed)}."] if choice.allowed else []
+    elif choice.mode == "auto" and choice.allowed and {tool.name for tool in conversation.tools} - set(choice.allowed):
+        words.append(f"Call no other tools than these: {', '.join(choice.allowed)}.")
     if not choice.parallel and conversation.tools:
         words.append("Call at most one tool in an answer, and wait for its result.")
     return saying(conversation, " ".join(words), choice=Choice()) if words else conversation

@@ -59,12 +59,12 @@ def tools_of_the_history_are_declared(conversation: Conversation, terms: Terms) 
     Names are compared without case: another case of a declared name would be a duplicate to some.
     """
     declared = {tool.name.lower() for tool in conversation.tools}
+    called = (part.name for turn in conversation.turns if turn.role == "model"
+              for part in turn.parts if type(part) is Call)  # fmt: skip
     missing: dict[str, str] = {}
-    for turn in conversation.turns:
-        if turn.role == "model":
-            for part in turn.parts:
-                if type(part) is Call and part.name.lower() not in declared:
-                    missing.setdefault(part.name.lower(), part.name)
+    for name in called:
+        if name.lower() not in declared:
+            missing.setdefault(name.lower(), name)
     if not missing:
         return conversation
     return _with_tools(conversation, [*conversation.tools, *(Tool(name, GONE, _EMPTY) for name in missing.values())])
