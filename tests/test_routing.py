@@ -66,6 +66,7 @@ UNKNOWN = [
     pytest.param("Vendor/X:free", "Vendor/X:free", KC, "", id="as written"),
     pytest.param("kiro/My-Model-thinking", "My-Model", K, "", id="as written, without prefix and wish"),
     pytest.param("kiro/gpt-5.2", "gpt-5.2", K, "", id="where the client says"),
+    pytest.param("claude-haiku-5-5-auto", "claude-haiku-5-5-auto", K, "", id="-auto is no effort"),
     pytest.param("loop", "loop2", KC, "", id="aliases are followed once"),
 ]
 
