@@ -34,7 +34,7 @@ LONGEST_CODE: Final = 80  # characters of an error code that are repeated
 # What to send
 
 
-def refresh_requests(credential: Credential, settings: Settings, machine: str) -> tuple[Request, ...]:
+def refresh_requests(credential: Credential, settings: Settings) -> tuple[Request, ...]:
     """The one request that may renew it. Raises NeedsLogin when there is none."""
     must_be_renewable(credential)
     if credential.kind == "siwc":

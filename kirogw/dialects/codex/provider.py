@@ -89,7 +89,7 @@ class Codex:
     # its logins
 
     def refresh_requests(self, credential: Credential, machine: str) -> tuple[Request, ...]:
-        return login.refresh_requests(credential, self._settings, machine)
+        return login.refresh_requests(credential, self._settings)
 
     def read_refresh(self, credential: Credential, reply: Reply, now: float) -> Credential | Refusal:
         return login.read_refresh(credential, reply, now)

@@ -53,7 +53,6 @@ class Reader:
         self.whole = False  # only the end of the bytes is the end
         self.learned = False  # it told how it ended, as it always will
         self.model_id = model.id  # the one that answers, once it has named itself
-        self.unknown: set[str] = set()  # types of events that nobody knows
         self.cut_calls: list[str] = []  # ids of calls that broke off, after `close`
         self.cut_text = ""  # the text, if it broke off
         self._model, self._count, self._estimate, self._learned, self._mark = model, count, estimate, learned, mark
@@ -131,6 +130,7 @@ class Reader:
                 self._exception(message, out)
 
     def _event(self, message: Message, out: list[Event]) -> None:
+        """Events that stand in neither table hold nothing for a client: citations, metrics, follow-up questions."""
         act = EVENTS.get(message.type)
         if act:
             fields = orjson.loads(message.payload or b"{}")
@@ -139,8 +139,6 @@ class Reader:
             act(self, fields, out)
         elif message.type in FAILURES:
             raise Refused(judge_exception(FAILURES[message.type], message.payload, model=self.model_id))
-        elif message.type not in IGNORED:
-            self.unknown.add(message.type)
 
     def _exception(self, message: Message, out: list[Event]) -> None:
         """An exception or an error. Of the length, after some of the answer, it is an end like that at max_tokens."""
@@ -337,9 +335,3 @@ FAILURES: Final = {
     "modelTemporarilyUnavailableEvent": "modelTemporarilyUnavailableEvent",
     "modelUnavailableEvent": "modelUnavailableEvent",
 }  # fmt: skip
-
-IGNORED: Final = frozenset({
-    "initial-response", "messageMetadataEvent", "codeReferenceEvent", "supplementaryWebLinksEvent",
-    "followupPromptEvent", "citationEvent", "documentCitationEvent", "intentsEvent", "interactionComponentsEvent",
-    "dryRunSucceedEvent", "toolResultEvent", "metricsEvent",
-})  # fmt: skip

@@ -33,14 +33,14 @@ def answer(status=200, headers=None, **members):
 
 
 def test_what_is_sent_by_the_codex_client():
-    (request,) = refresh_requests(OLD, Settings(), "m")
+    (request,) = refresh_requests(OLD, Settings())
     assert (request.method, request.url) == ("POST", "https://auth.openai.com/oauth/token")
     assert json.loads(request.body) == {"client_id": "app_EMoamEEZ73f0CkXaXp7hrann", "grant_type": "refresh_token", "refresh_token": "rt_old"}
     assert request.headers["User-Agent"].startswith("kirogw/") and request.headers["Connection"] == "close"
 
 
 def test_what_is_sent_by_sign_in_with_chatgpt():
-    (request,) = refresh_requests(replace(OLD, kind="siwc", client_id="oaiapp_1"), Settings(openai_api_url="http://127.0.0.1:1/v1"), "m")
+    (request,) = refresh_requests(replace(OLD, kind="siwc", client_id="oaiapp_1"), Settings(openai_api_url="http://127.0.0.1:1/v1"))
     assert request.url == "https://auth.openai.com/api/accounts/oauth/token"
     assert dict(parse_qsl(request.body.decode())) == {"grant_type": "refresh_token", "client_id": "oaiapp_1", "refresh_token": "rt_old",
                                                       "resource": "https://api.openai.com/v1"}  # fmt: skip
@@ -49,7 +49,7 @@ def test_what_is_sent_by_sign_in_with_chatgpt():
 @pytest.mark.parametrize("broken", [{"refresh": ""}, {"refresh": "rt_abc...xyz"}, {"refresh": "rt_abc…xyz"}, {"kind": "siwc", "client_id": ""}])
 def test_what_can_not_be_renewed(broken):
     with pytest.raises(NeedsLogin):
-        refresh_requests(replace(OLD, **broken), Settings(), "m")
+        refresh_requests(replace(OLD, **broken), Settings())
 
 
 ACCESS = token(exp=NOW + 864_000, iat=NOW, sub="auth0|1")
