@@ -17,6 +17,7 @@ from kirogw.convert import FACES
 from kirogw.errors import BadRequest
 from tests.dialects.sdk import requests
 from tests.dialects.test_captures import CAPTURES, face
+from tests.dialects.test_compatibility import ROWS
 
 TYPES = {
     "chat": ("chat", completion_create_params.CompletionCreateParamsNonStreaming),
@@ -193,15 +194,34 @@ def put(value, path, new):
     return copy
 
 
+def cut(value, path):
+    """`value` without what stands there; a list has null in its place."""
+    if len(path) > 1:
+        return put(value, path[:1], cut(value[path[0]], path[1:]))
+    if isinstance(value, dict):
+        return {name: inner for name, inner in value.items() if name != path[0]}
+    return put(value, path, None)
+
+
+def read_or_refused(read, body, data):
+    """A client's mistake is its own: a 400 that names the place, and never a failure of ours."""
+    path = data.draw(st.sampled_from(list(places(body))[1:]))
+    junk = cut(body, path) if data.draw(st.booleans()) else put(body, path, data.draw(JUNK))
+    try:
+        read(junk, {})
+    except BadRequest as refusal:
+        assert refusal.param
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(SEEDS), st.data())
 def test_junk_anywhere_is_read_or_refused(capture, data):
-    """A client's mistake is its own: a 400 that names the place, and never a failure of ours."""
     body = {name: value for name, value in capture["body"].items() if name != "tools"}
     body["tools"] = capture["body"].get("tools", [])[:2]
-    path = data.draw(st.sampled_from(list(places(body))[1:]))
-    junk = data.draw(JUNK)
-    try:
-        face(capture).read(put(body, path, junk), {})
-    except BadRequest as refusal:
-        assert refusal.param
+    read_or_refused(face(capture).read, body, data)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(ROWS), st.data())
+def test_junk_in_any_field_is_read_or_refused(row, data):
+    read_or_refused(FACES[row.api].read, row.body(), data)

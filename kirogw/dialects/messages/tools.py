@@ -70,7 +70,7 @@ def changes(body: Json) -> Iterator[tuple[Json, str]]:
 def _change(offer: Offer, block: Json, at: str) -> None:
     """A reference to a tool that `tools` declares changes nothing when it is added: all are declared from the start."""
     tool = need(block, "tool", dict, at)
-    if block["type"] == "tool_removal":
+    if need(block, "type", str, at) == "tool_removal":
         name = may(tool, "name", str, "", at + "tool.")
         offer.tools = [other for other in offer.tools if other.name != name]
     elif tool.get("definition") is not None:

@@ -78,6 +78,13 @@ def test_a_path_into_a_tool_change():
     assert refusal.value.param == "messages.0.content.0.tool.definition.input_schema"
 
 
+def test_a_change_that_a_compaction_keeps_says_what_it_is():
+    kept = {"type": "compaction", "content": "So far.", "tool_changes": [{"tool": {"type": "tool_reference", "name": "read"}}]}
+    with pytest.raises(BadRequest) as refusal:
+        offer(READ, messages=[{"role": "user", "content": [kept]}])
+    assert refusal.value.param == "messages.0.content.0.tool_changes.0.type"
+
+
 CHOICES = [
     # the tools, the choice, ours, whether it forces the search
     pytest.param([READ], None, Choice(), False, id="none given"),
