@@ -11,6 +11,7 @@ from kirogw.conversation import Thinking
 from kirogw.dialects.efforts import LEVELS, budget_of, level_of, nearest
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.dialects.provider import Model
+from kirogw.dialects.replied import list_of, object_of
 from kirogw.wire import Json
 
 USUAL: Final = 4096  # tokens of thinking, where the client names neither level nor budget
@@ -36,7 +37,7 @@ def native(model: Model) -> bool:
 def levels(fields: Json | None) -> tuple[tuple[str, ...], str]:
     """The levels that a model with this schema takes, the least first, and the one that it has by itself."""
     for name in ("output_config", "reasoning"):
-        schema = _members(_properties(fields).get(name)).get("effort") or {}
+        schema = object_of(_members(_properties(fields).get(name)).get("effort"))
         if known := [level for level in LEVELS if level in _enum(schema)]:
             usual = schema.get("default")
             return tuple(known), usual if usual in known else ""
@@ -84,7 +85,7 @@ def _mode(thinking: Thinking, schema: Any) -> Json:
 
 
 def _within(value: int, schema: Any) -> int:
-    low, high = schema.get("minimum"), schema.get("maximum")
+    low, high = object_of(schema).get("minimum"), object_of(schema).get("maximum")
     value = max(value, low) if isinstance(low, int) else value
     return min(value, high) if isinstance(high, int) else value
 
@@ -95,14 +96,13 @@ def _level(thinking: Thinking, levels: list[str]) -> str:
 
 
 def _properties(schema: Any) -> Json:
-    found = schema.get("properties") if isinstance(schema, dict) else None
-    return found if isinstance(found, dict) else {}
+    return object_of(object_of(schema).get("properties"))
 
 
 def _members(schema: Any) -> Json:
     """The properties of an object, those of its alternatives included."""
     members: Json = {}
-    branches = [branch for word in ("anyOf", "oneOf", "allOf") for branch in (schema or {}).get(word) or ()]
+    branches = [branch for word in ("anyOf", "oneOf", "allOf") for branch in list_of(object_of(schema).get(word))]
     for branch in (schema, *branches):
         for name, inner in _properties(branch).items():
             both = [*_enum(members.get(name)), *_enum(inner)]
@@ -115,9 +115,8 @@ def _options(schema: Any, name: str) -> list[str]:
 
 
 def _enum(schema: Any) -> list[str]:
-    if not isinstance(schema, dict):
-        return []
-    return [*(schema.get("enum") or ()), *([schema["const"]] if "const" in schema else ())]
+    known = object_of(schema)
+    return [*list_of(known.get("enum")), *([known["const"]] if "const" in known else ())]
 
 
 # Emulated

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kirogw.conversation import Thinking
 from kirogw.dialects.kiro import effort
@@ -45,12 +47,31 @@ ROWS = [
     pytest.param(EITHER, Thinking("on"), {"thinking": {"type": "adaptive"}}, id="alternatives: on"),
     pytest.param(EITHER, Thinking("off"), {"thinking": {"type": "disabled"}}, id="alternatives: off"),
     pytest.param(Model("odd", fields={"properties": {"thinking": {"properties": 3}}}), Thinking("on"), None, id="nonsense"),
+    pytest.param(Model("odd", fields={"properties": {"thinking": True, "reasoning": True}}), Thinking("on", "low"), None,
+                 id="schemas that are true"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("model", "thinking", "fields"), ROWS)
 def test_request_fields(model, thinking, fields):
     assert effort.request_fields(thinking, model) == fields
+
+
+WORDS = ["properties", "anyOf", "enum", "const", "minimum", "default", "type", "display", "effort", "budget_tokens"]
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["enabled", "adaptive", "low"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=3), max_leaves=12,
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from(["thinking", "output_config", "reasoning"]), ANY),
+       st.sampled_from([Thinking("on", "low"), Thinking("on", budget=2000), Thinking("off")]))  # fmt: skip
+def test_no_schema_of_a_model_breaks_the_reader(properties, thinking):
+    fields = {"properties": properties}
+    known, usual = effort.levels(fields)
+    assert usual in ("", *known)
+    assert effort.request_fields(thinking, Model("odd", fields=fields)) in (None, {}) or effort.native(Model("odd", fields=fields))
 
 
 @pytest.mark.parametrize(("model", "thinking", "emulated"), [
