@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from kirogw.dialects.efforts import LEVELS
 from kirogw.dialects.provider import Model, Target
-from kirogw.dialects.replied import parsed, text_of
+from kirogw.dialects.replied import list_of, parsed, text_of
 from kirogw.wire import Json, Reply
 
 WINDOW: Final = 272_000
@@ -38,9 +38,8 @@ def _id(row: Json) -> str:
 
 def _model(row: Json) -> Model:
     id_ = _id(row)
-    levels, kinds = row.get("supported_reasoning_levels"), row.get("input_modalities")
-    told = [level.get("effort") if isinstance(level, dict) else level for level in levels] \
-        if isinstance(levels, list) else []  # fmt: skip
+    levels, kinds = list_of(row.get("supported_reasoning_levels")), row.get("input_modalities")
+    told = [level.get("effort") if isinstance(level, dict) else level for level in levels]
     efforts = tuple(level for level in LEVELS if level in told)  # `ultra` is a wish that only Codex CLI itself grants
     default = text_of(row.get("default_reasoning_level"))
     return Model(

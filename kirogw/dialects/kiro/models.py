@@ -13,7 +13,7 @@ from typing import Any, Final
 from kirogw.dialects.kiro.effort import levels
 from kirogw.dialects.kiro.login import control_request
 from kirogw.dialects.provider import Login, Model, Target
-from kirogw.dialects.replied import object_of, parsed, text_of
+from kirogw.dialects.replied import list_of, object_of, parsed, text_of
 from kirogw.settings import Settings
 from kirogw.wire import Json, Reply, Request
 
@@ -46,8 +46,7 @@ def read_list(reply: Reply) -> tuple[list[Model], str]:
 
 def read_models(body: Json) -> list[Model]:
     """The models of one page. What is malformed is passed over, for a strange row must not cost all others."""
-    rows = body.get("models")
-    return [_model(row) for row in (rows if isinstance(rows, list) else []) if _is_model(row)]
+    return [_model(row) for row in list_of(body.get("models")) if _is_model(row)]
 
 
 def _is_model(row: Any) -> bool:

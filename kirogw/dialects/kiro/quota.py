@@ -15,7 +15,7 @@ from kirogw.dialects.kiro.credential import text
 from kirogw.dialects.kiro.login import control_request
 from kirogw.dialects.provider import Login, Verdict
 from kirogw.dialects.quota import Bucket, Quota
-from kirogw.dialects.replied import number_of, object_of, parsed
+from kirogw.dialects.replied import list_of, number_of, object_of, parsed
 from kirogw.settings import Settings
 from kirogw.wire import Json, Reply, Request
 
@@ -61,8 +61,7 @@ def _quota(body: Json, now: float) -> Quota:
 
 def _breakdown(body: Json) -> Json:
     """The row that counts credits: by its type, for the order of rows means nothing."""
-    listed = body.get("usageBreakdownList")
-    rows = [row for row in (listed if isinstance(listed, list) else []) if isinstance(row, dict)]
+    rows = [row for row in list_of(body.get("usageBreakdownList")) if isinstance(row, dict)]
     fit = (row for kind in KINDS for row in rows if text(row, "resourceType").upper() == kind)
     return next((row for row in fit if _figure(row, "usageLimit") is not None), {})
 
@@ -79,8 +78,7 @@ def _extras(row: Json) -> Iterator[Bucket | None]:
     trial = object_of(row.get("freeTrialInfo"))
     if text(trial, "freeTrialStatus") == "ACTIVE":
         yield _bucket("trial", trial, _when(trial.get("freeTrialExpiry")))
-    bonuses = row.get("bonuses")
-    for bonus in map(object_of, bonuses if isinstance(bonuses, list) else []):
+    for bonus in map(object_of, list_of(row.get("bonuses"))):
         if text(bonus, "status") == "ACTIVE":
             name = f"bonus {text(bonus, 'bonusCode')}".rstrip()
             yield _bucket(name, bonus, _when(bonus.get("expiresAt")))

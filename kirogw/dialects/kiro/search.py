@@ -12,7 +12,7 @@ from kirogw.dialects.kiro.login import bearer
 from kirogw.dialects.kiro.said import read as read_fault
 from kirogw.dialects.kiro.shape import Shape
 from kirogw.dialects.provider import Login
-from kirogw.dialects.replied import parsed
+from kirogw.dialects.replied import list_of, parsed
 from kirogw.wire import Json, Reply, Request
 
 SECONDS: Final = 60.0  # that a search may take, by Kiro's own client
@@ -71,8 +71,7 @@ def read(reply: Reply) -> Found:
 
 
 def _results(result: Json) -> Found:
-    content = result.get("content")
-    texts = [item["text"] for item in (content if isinstance(content, list) else [])
+    texts = [item["text"] for item in list_of(result.get("content"))
              if isinstance(item, dict) and isinstance(item.get("text"), str)]  # fmt: skip
     if result.get("isError"):
         return Found(error=_code(" ".join(texts)))
