@@ -161,9 +161,11 @@ class Pool:
         self._change(account, now, lambda one: self._schedule.renewed(one, now))
 
     def clear(self, account: str, model: str | None = None, now: float | None = None) -> None:
-        """Its owner says that it works again."""
+        """Its owner says that it works again, whatever was known of it before, here or in another process."""
         at = time.time() if now is None else now
         self._change(account, at, lambda one: self._schedule.clear(one, model, at))
+        if self._shared and (cleared := self._schedule.accounts.get(account)):
+            self._shared.put_health(cleared, model or "", at)
 
     def probe_due(self, now: float) -> list[str]:
         """Accounts that somebody should look at now, with a call that costs nothing: tell what it says by `quota` or

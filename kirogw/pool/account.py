@@ -14,6 +14,7 @@ from kirogw.pool.sessions import Bound
 ALONE: Final = frozenset({"siwc"})
 """Kinds of logins that are each for their owner: several are not used in turn, unless the owner wants it so."""
 PROBE_AGAIN: Final = 60.0  # seconds between two looks at an account that does not answer them
+MOST_MARKS: Final = 200  # models that are remembered per account
 LOOK_AGAIN: Final = 6 * 3600.0  # seconds after which a used-up plan is looked at again: credits can be bought
 
 
@@ -56,6 +57,8 @@ class Account:
 
     health: Health = READY
     marks: dict[str, Health] = field(default_factory=dict)  # by model
+    cured: dict[str, float] = field(default_factory=dict)  # by model: when nothing spoke against it any more
+    cleared: float = 0.0  # likewise for all models, because its owner said so
     quota: Quota | None = None
 
     in_flight: int = 0
@@ -88,6 +91,18 @@ class Account:
     def ready(self, now: float) -> bool:
         """Whether it can be asked; after a rest, that is found out by asking."""
         return self.enabled and not self.health.resting(now)
+
+    def held(self, model: str) -> Health:
+        """What is held against it for the model ("": whatever it is asked for), or since when nothing is."""
+        if not model:
+            return self.health
+        return self.marks.get(model) or Health(at=max(self.cleared, self.cured.get(model, 0.0)))
+
+    def cure(self, model: str, at: float) -> None:
+        """Words on the model of before then speak no more against it, although they may still come."""
+        self.cured[model] = max(at, self.cured.pop(model, 0.0))
+        if len(self.cured) > MOST_MARKS:
+            del self.cured[next(iter(self.cured))]
 
     def look_due(self, now: float) -> bool:
         """Whether a look at its quota would tell something: it is locked and should be tried, or used up and nobody has

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from kirogw.convert import Providers
 from kirogw.dialects.provider import Verdict
 from kirogw.dialects.quota import Quota
 from kirogw.pool import health
-from kirogw.pool.account import ALONE, Account, Full, Nobody, Place, Row, Want
+from kirogw.pool.account import ALONE, MOST_MARKS, Account, Full, Nobody, Place, Row, Want
 from kirogw.pool.sessions import Bound, Sessions
 from kirogw.pool.turns import Turns
 from kirogw.settings import Settings
@@ -20,7 +21,6 @@ FIRST_GAP: Final = 0.2  # seconds between two starts after a rate limit; doubled
 LONGEST_GAP: Final = 4.0
 QUIET: Final = 30.0  # seconds without a rate limit after which the gap is halved
 RECHECK: Final = 1.0  # seconds after which to look again for a place, if nobody says before that one is free
-MOST_MARKS: Final = 200  # models that are remembered per account
 FREE, GUESS, BARRED = range(3)  # may serve; may serve if nobody else can; may not
 
 
@@ -200,8 +200,7 @@ class Schedule:
         self.set_back(account, now, now if began is None else min(began, now))
         account.successes += 1
         if account.marks and model in account.marks:
-            del account.marks[model]
-            self._news(account, model)
+            self._cured(account, model, now)
         if account.health.kind and (began is None or began >= account.health.at):
             self.heal(account, health.served(now))
 
@@ -237,12 +236,18 @@ class Schedule:
     def clear(self, account: Account, model: str | None, now: float) -> None:
         """Forget what is held against an account, or only what is held against it for a model."""
         for name in list(account.marks) if model is None else [model]:
-            if account.marks.pop(name, None):
-                self._news(account, name)
+            self._cured(account, name, now)
         if model is None:
-            account.gap, account.next_start = 0.0, 0.0
+            account.gap, account.next_start, account.cleared = 0.0, 0.0, now
             if account.health.kind:
                 self.heal(account, health.served(now))
+            else:  # older news may still come
+                account.health = replace(account.health, at=now)
+
+    def _cured(self, account: Account, model: str, now: float) -> None:
+        account.cure(model, now)
+        if account.marks.pop(model, None):
+            self._news(account, model)
 
     def heal(self, account: Account, new: health.Health) -> None:
         """Its health is now another one."""
@@ -255,10 +260,20 @@ class Schedule:
         if not model:
             account.health = new
         elif new.state == "ready":
+            account.cure(model, new.at)
             account.marks.pop(model, None)
         else:
             account.marks[model] = new
         self._sort()
+
+    def hear_cleared(self, account: Account, at: float) -> bool:
+        """In another process its owner has said that it works. Whether that is news."""
+        if at <= account.cleared:
+            return False
+        account.cleared = at
+        account.marks = {model: mark for model, mark in account.marks.items() if mark.at >= at}
+        self._sort()
+        return True
 
     def set_back(self, account: Account, now: float, to: float | None = None) -> None:
         """What is known of it is not of the future, even if the clock was set back: else it would rest so much longer,
@@ -269,6 +284,9 @@ class Schedule:
             account.health = health.set_back(account.health, to)
         if account.marks and max(mark.at for mark in account.marks.values()) > now + health.JUMP:
             account.marks = {model: health.set_back(mark, to) for model, mark in account.marks.items()}
+        if max((account.cleared, *account.cured.values())) > now + health.JUMP:
+            account.cleared = min(account.cleared, to)
+            account.cured = {model: min(at, to) for model, at in account.cured.items()}
 
     def _news(self, account: Account, model: str) -> None:
         self._changed.append((account, model))

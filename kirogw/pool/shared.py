@@ -62,20 +62,20 @@ class Shared:
 
     def tell_health(self, account: Account, model: str, now: float) -> None:
         """To the other processes, and to those who want to know later what happened when."""
-        self._put_health(account, model, now)
+        self.put_health(account, model, now)
         state = account.health
         if not model:
             self._sync.append("events", {"at": now, "account": account.id, "state": state.state, "reason": state.reason,
                                          "until": state.until, "evidence": state.evidence})  # fmt: skip
 
-    def _put_health(self, account: Account, model: str, now: float) -> None:
+    def put_health(self, account: Account, model: str, now: float) -> None:
+        """To the other processes."""
+        held = health.written(account.held(model))
         if model:
-            mark = account.marks.get(model)
-            kept = health.written(mark) if mark else {"at": now}
-            self._sync.put("health", f"{account.id}|{model}", kept, ttl=max(A_MARK, mark.until - now if mark else 0.0))
+            self._sync.put("health", f"{account.id}|{model}", held, ttl=max(A_MARK, held.get("until", 0.0) - now))
             return
-        pace = {"gap": account.gap, "limited": account.limited} if account.gap else {}
-        self._sync.put("health", account.id, {**health.written(account.health), **pace})
+        more = {"cleared": account.cleared, "gap": account.gap, "limited": account.limited if account.gap else 0.0}
+        self._sync.put("health", account.id, held | {name: value for name, value in more.items() if value})
 
     def forget(self, account: str) -> None:
         """It is gone."""
@@ -93,20 +93,26 @@ class Shared:
                 continue  # it was heard: what it says of the future, because a clock is wrong, is as of then
             self._versions[id] = doc.version
             schedule.set_back(account, now)
-            new = health.read(doc.value, now)
-            held = account.marks.get(model, health.READY) if model else account.health
-            if new.kind and new.kind not in health.STEPS:
-                continue
-            if held.newer(new):
-                self._put_health(account, model, now)
-            if not new.newer(held) or (model and held is health.READY and not new.resting(now)):
-                continue
-            if not model:
-                account.gap, account.limited = _number(doc.value, "gap"), min(_number(doc.value, "limited"), now)
-            schedule.hear(account, model, new)
-            heard = True
+            heard |= self._hear(schedule, account, model, doc.value, now)
         self._versions = {id: version for id, version in self._versions.items() if id in docs}
         return heard
+
+    def _hear(self, schedule: Schedule, account: Account, model: str, kept: Json, now: float) -> bool:
+        new, held = health.read(kept, now), account.held(model)
+        if new.kind and new.kind not in health.STEPS:
+            return False
+        if model and model not in account.marks and not new.resting(now):
+            account.cure(model, new.at)
+            return False
+        heard = not model and schedule.hear_cleared(account, min(_number(kept, "cleared"), now))
+        if held.newer(new):
+            self.put_health(account, model, now)
+        if not new.newer(held):
+            return heard
+        if not model:
+            account.gap, account.limited = _number(kept, "gap"), min(_number(kept, "limited"), now)
+        schedule.hear(account, model, new)
+        return True
 
     def tell_session(self, session: str, bound: Bound, moved: bool, seconds: float) -> None:
         self._sync.put("session", session, {"account": bound.account, "since": bound.since}, ttl=seconds)

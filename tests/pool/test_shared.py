@@ -3,6 +3,7 @@
 import itertools
 import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,6 +66,60 @@ def test_a_model_that_an_account_lacks_is_known_to_all(process):
     until(lambda: turn(there) == "two")
     there.pool.clear("one", "m", now=now + 1)
     until(lambda: turn(here) == "one")
+
+
+ENDS = {
+    "cleared": lambda pool, now: pool.clear("one", now=now),
+    "cleared for the model": lambda pool, now: pool.clear("one", "m", now=now),
+    "served": lambda pool, now: pool.served("one", "m", now),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("verdict", [LACKING, LOCKED], ids=["lacks", "locked"])
+def test_what_has_ended_while_the_store_was_read_does_not_come_back(process, verdict, end):
+    """The words on it were read before that it has ended was written, and are heard after it has."""
+    here, now = process(), time.time()
+    here.sync.close()
+    here.pool.failed("one", verdict, "m", now)
+    assert here.sync.flush() and turn(here) == "two"
+    read = here.store.all
+
+    def slow(kind):
+        docs = read(kind)
+        ENDS[end](here.pool, now + 1)
+        return docs
+
+    here.store.all = slow
+    here.pool._hear_health()
+    assert turn(here) == ("two" if verdict is LOCKED and "model" in end else "one")
+
+
+@pytest.mark.parametrize("model", [None, "m"])
+@pytest.mark.parametrize("verdict", [LACKING, LOCKED], ids=["lacks", "locked"])
+def test_what_was_cleared_stays_so_although_nobody_there_knew_of_it(process, verdict, model):
+    here, there = process(), process()
+    now = time.time()
+    for one in (here, there):
+        one.sync.close()
+    here.pool.failed("one", verdict, "m", now)
+    there.pool.clear("one", model, now=now + 1)
+    for one in (there, here):  # what is older is written last
+        one.sync.flush()
+    for one in (there, here, here, there):
+        one.pool._hear_health()
+        one.sync.flush()
+    held = "two" if verdict is LOCKED and model else "one"
+    assert [turn(one) for one in (here, there, process())] == [held] * 3
+
+
+def test_what_comes_after_it_was_cleared_counts(process):
+    here, there = process(), process()
+    now = time.time()
+    there.pool.clear("one", now=now)
+    there.pool.clear("one", "m", now=now)
+    here.pool.failed("one", LACKING, "m", now + 1)
+    until(lambda: turn(there) == "two")
 
 
 def test_a_rate_limit_slows_all_down(process):
@@ -162,20 +217,23 @@ def test_in_the_end_all_know_the_same(process):
         one.sync.close()  # from here on news go when they are told to
 
     @settings(max_examples=40, deadline=None)
-    @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from((LOCKED, SLOW, None, "tell", "hear")), st.floats(0.0, 30.0)), max_size=20))
+    @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from((LOCKED, SLOW, LACKING, None, "clear", "tell", "hear")), st.floats(0.0, 20.0)), max_size=20))
     def law(steps):
-        name, now = f"account {next(numbers)}", time.time() - 1000
+        name, now, cleared = f"account {next(numbers)}", time.time() - 500, 0.0
         for one in three:
             one.pool.replace([Account(name)])
         for who, what, seconds in steps:
             now += seconds
+            cleared = now if what == "clear" else cleared
             tell(three[who], name, what, now)
         for one in three * 5:
             tell(one, name, "tell", now)
             tell(one, name, "hear", now)
         first, *others = [one.pool.status(now)[0] for one in three]
-        known = ("state", "reason", "since", "until", "failures")
+        known = ("state", "reason", "since", "until", "failures", "models")
         assert [[other[part] for part in known] for other in others] == [[first[part] for part in known]] * 2
+        account = three[0].pool.find(name)
+        assert all(held.at >= cleared for held in (account.health, *account.marks.values())), "it came back"
 
     law()
 
@@ -185,6 +243,8 @@ def tell(process, name, what, now):
         process.sync.flush()
     elif what == "hear":
         process.pool._hear_health()
+    elif what == "clear":
+        process.pool.clear(name, now=now)
     elif what is None:
         process.pool.served(name, "m", now)
     else:
