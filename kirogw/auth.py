@@ -91,7 +91,7 @@ class Logins:
         self._terms: dict[str, Terms] = {}
         self._spent: set[str] = set()
         self._made: dict[str, tuple[Credential, Record, Login]] = {}
-        self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._watched = 0.0
         self._marks: tuple[int, ...] = ()
         self._versions: dict[str, dict[str, int]] = {}
@@ -100,12 +100,12 @@ class Logins:
 
     def reload(self) -> None:
         """Look for accounts again: new ones appear, those that are gone disappear, the others stay as they are."""
-        found = sources.find(self._settings, self._user, machine=self._machine)
-        docs = {} if self._settings.demo else self._store.all(ACCOUNT)
-        terms = {id: stored.terms(doc.value) for id, doc in docs.items()}
-        oldest_first = sorted(docs, key=lambda id: (terms[id].created_at, id))
-        found += [Held(id, self._book) for id in oldest_first if "login" in docs[id].value]
-        with self._lock:
+        with self._reading:  # or what was read first could be written last, and an account that is new be gone again
+            found = sources.find(self._settings, self._user, machine=self._machine)
+            docs = {} if self._settings.demo else self._store.all(ACCOUNT)
+            terms = {id: stored.terms(doc.value) for id, doc in docs.items()}
+            oldest_first = sorted(docs, key=lambda id: (terms[id].created_at, id))
+            found += [Held(id, self._book) for id in oldest_first if "login" in docs[id].value]
             self._keepers = {source.id: self._kept(source) for source in found}
             self._terms = terms
             self._spent = stored.spent(docs)

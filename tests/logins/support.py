@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,17 +24,19 @@ PAST = "2020-01-01T00:00:00.000Z"
 
 
 class Network:
-    """Sends over real sockets. A new connection for each call, as after a fork."""
+    """Sends over real sockets, while it is `free`. A new connection for each call, as after a fork."""
 
-    def __init__(self, seconds: float = 10.0) -> None:
+    def __init__(self) -> None:
         self.sent: list[Request] = []
-        self._seconds = seconds
+        self.free = threading.Event()
+        self.free.set()
 
     def __call__(self, request: Request) -> Reply:
         self.sent.append(request)
+        assert self.free.wait(60)
         try:
             got = requests.request(request.method, request.url, headers=dict(request.headers), data=request.body,
-                                   timeout=self._seconds, allow_redirects=False)  # fmt: skip
+                                   timeout=60, allow_redirects=False)  # fmt: skip
         except requests.RequestException as error:
             raise UpstreamFailed(f"no answer ({type(error).__name__})") from None
         return Reply(got.status_code, {name.lower(): value for name, value in got.headers.items()}, got.content)
