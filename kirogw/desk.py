@@ -183,10 +183,10 @@ class Desk:
 
     def export(self, names: Sequence[str] | None = None) -> Json:
         """Logins with their secrets, in a form that `imports.read` takes, here or in another installation."""
+        ids = None if names is None else [self.find(name) for name in names]
         rows = {account.id: account for account in self.logins.accounts()}
-        ids = [id for id, account in rows.items() if account.kind]  # without one there is no login yet
-        if names is not None:
-            ids = [self.find(name) for name in names]
+        if ids is None:
+            ids = [id for id, account in rows.items() if account.kind]  # without one there is no login yet
         made = imports.export([self._exported(rows[id]) for id in ids], self.now())
         self.note("accounts exported", accounts=ids)
         return made

@@ -19,3 +19,14 @@ def test_an_account_that_another_process_has_just_brought_in_is_there(tmp_path, 
             assert other.account("first")["id"] == id
             with pytest.raises(NotFound):
                 other.find("nobody")
+
+
+def test_what_another_process_has_just_brought_in_can_be_exported(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Twin(accounts=["social", "api_key"]) as twin:
+        key = list(twin.accounts.all.values())[1].api_key
+        mine = load({}, {**twin.settings(), "KIRO_API_KEY": key, "KIROGW_HOME": str(tmp_path / ".kirogw")}, None)
+        with opened(mine) as one, opened(mine) as other:
+            one.add(imports.read(twin.account.refresh_token), "first")
+            (row,) = other.export(["first"])["accounts"]
+            assert (row["label"], row["credential"]["refresh"]) == ("first", twin.account.refresh_token)
