@@ -33,6 +33,7 @@ TAKEN: Final = frozenset({"main", "admin"})
 OVERLAP: Final = 86400.0  # seconds for which a key that was rotated still works, unless told otherwise
 LOOK: Final = 0.2  # seconds between two looks for a key that nobody knows
 FOR_EVER: Final = float("inf")
+LAST: Final = 1e11  # epoch seconds, in the year 5138: the last time that a key can expire
 
 
 class WrongTerms(Exception):
@@ -172,6 +173,8 @@ def check(terms: Terms) -> None:
         found = RULE.fullmatch(rule)
         if not found or (rule in terms.aliases and ">" in rule):
             raise WrongTerms(f"{rule!r} is no rule: an alias is written name=model, a chain model=next>next")
+    if terms.expires_at is not None and not 0 <= terms.expires_at <= LAST:
+        raise WrongTerms("a key can expire between the years 1970 and 5138; without a time it never does")
     for name, value in asdict(terms.limits).items():
         if not 0 <= value < 1e15:
             raise WrongTerms(f"the limit {name} is {value:g}, but must be a number from 0 (no limit) up")
@@ -312,7 +315,7 @@ class Keys:
             for name, doc in self._store.all(KIND).items():
                 try:
                     known.update((held.digest, held) for held in _held(_read(name, doc.value)))
-                except (KeyError, TypeError, ValueError):
+                except (KeyError, TypeError, ValueError, OverflowError, OSError):  # the last two: a time of no calendar
                     log.logger.error("the key %s in the store can not be read, and opens nothing", name)
             self._known, self._mark = {**known, **self._own}, mark
 

@@ -124,6 +124,7 @@ WRONG = [
     ("a", Terms(scopes=())), ("a", Terms(scopes=("api", "root"))), ("a", Terms(models=("[a-z]",))), ("a", Terms(models=("",))),
     ("a", Terms(limits=Limits(minute=-1))), ("a", Terms(limits=Limits(day_credits=float("nan")))),
     ("a", Terms(aliases=("a",))), ("a", Terms(aliases=("a=b>c",))), ("a", Terms(fallbacks=("a=",))), ("a", Terms(aliases=("a=b,c=d",))),
+    ("a", Terms(expires_at=-1.0)), ("a", Terms(expires_at=1e11 + 1)), ("a", Terms(expires_at=float("inf"))),
     ("a", Terms(limits=Limits(month_tokens=10**16))), ("a", Terms(limits=Limits(minute=100_001))),
 ]
 
@@ -218,7 +219,7 @@ def test_a_change_is_heard_within_two_seconds(register, keys, store, tmp_path):
     try:
         assert others.caller(key).name == "a"
         register.revoke("a")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while others.caller(key) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert others.caller(key) is None and others.why(key).startswith("was revoked")
@@ -261,7 +262,7 @@ class Slow(Counted):
         found = self.store.all(kind)
         if not self.asked.is_set():
             self.asked.set()
-            assert self.go_on.wait(30)
+            assert self.go_on.wait(60)
         return found
 
 
@@ -272,7 +273,7 @@ def test_what_was_read_first_is_not_written_last(store, sync, register):
     key, _ = register.add("a", Terms())
     first, second = threading.Thread(target=keys.reload), threading.Thread(target=keys.reload)
     first.start()
-    assert slow.asked.wait(30)
+    assert slow.asked.wait(60)
     register.revoke("a")
     second.start()
     slow.go_on.set()
@@ -296,6 +297,8 @@ def test_the_owner_comes_in_while_the_store_is_away(sync):
 def test_a_key_that_can_not_be_read_opens_nothing_and_the_others_do(register, keys, store):
     key, _ = register.add("good", Terms())
     store.put(KIND, "bad", {"hashes": "?"})
+    never = store.get(KIND, "good").value
+    store.put(KIND, "never", {**never, "id": "x", "terms": {**never["terms"], "expires_at": 1e18}})
     keys.reload()
     assert keys.caller(key).name == "good"
 
