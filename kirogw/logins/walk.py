@@ -22,6 +22,7 @@ from kirogw.dialects.credential import Credential
 from kirogw.dialects.quota import Quota
 from kirogw.dialects.signin import SLOWER, Callback, NotACallback, Unable, same
 from kirogw.errors import BadRequest, GatewayError, UpstreamFailed
+from kirogw.logins import files
 from kirogw.logins.redeem import Post
 from kirogw.logins.stored import packed, unpacked
 from kirogw.logins.way import PAUSE, Flow, Means, Outcome, Way, ended, failed, param
@@ -164,7 +165,7 @@ class Walk:
             credential = replace(credential, email=told.email)
         try:
             account = self._add(credential, label=flow.label, source="login", id=flow.into)
-        except (GatewayError, StoreFailed, OSError) as error:
+        except (GatewayError, StoreFailed, files.Unreadable, OSError) as error:
             reason = str(error) if not isinstance(error, OSError) else (error.strerror or type(error).__name__)
             return _later(flow, Unable("later", f"the login came, but can not be kept just now: {reason}"), self._now())
         return replace(flow, step="done", account=account, who=credential.who, credential={}, url="", code="",

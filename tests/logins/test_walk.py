@@ -6,6 +6,7 @@ import pytest
 import requests
 
 from kirogw.errors import BadRequest, UpstreamFailed
+from kirogw.logins.sealed import Unsealable
 from kirogw.logins.walk import Walk
 from kirogw.logins.way import Flow
 from kirogw.logins.ways.kiro import Kiro
@@ -47,7 +48,7 @@ class Stand:
 
     def visit(self, url):
         """Where the page sends the browser that clicks through it."""
-        got = requests.get(url, timeout=10, allow_redirects=False)
+        got = requests.get(url, timeout=60, allow_redirects=False)
         return got.headers.get("location") or got.text
 
 
@@ -292,13 +293,15 @@ def test_nobody_comes_back_from_the_page(stand):
 # the end
 
 
-def test_a_login_that_can_not_be_kept_is_offered_again(stand, monkeypatch):
+@pytest.mark.parametrize("why", [StoreFailed("the disk is full"), Unsealable("the key is not here"), PermissionError(13, "Permission denied")], ids=repr)
+def test_a_login_that_can_not_be_kept_is_offered_again(stand, why):
     stand.twin.auth.polls.append("approved")
     flow = stand.next(stand.start())
-    add, stand.walk._add = stand.walk._add, lambda *a, **m: (_ for _ in ()).throw(StoreFailed("the disk is full"))
+    add, stand.walk._add = stand.walk._add, lambda *a, **m: (_ for _ in ()).throw(why)
     for wait in (1, 2, 4):
         flow = stand.next(flow)
-        assert (flow.step, flow.next_at - stand.clock) == ("keep", wait) and flow.notice.endswith("the disk is full")
+        said = why.strerror if isinstance(why, OSError) else str(why)
+        assert (flow.step, flow.next_at - stand.clock) == ("keep", wait) and flow.notice.endswith(said)
     stand.walk._add = add
     flow = stand.next(flow)
     assert flow.step == "done" and stand.kept[0][0].access == next(iter(stand.twin.accounts.all.values())).access_token
