@@ -15,7 +15,7 @@ from kirogw.commands.left import UNKNOWN, credits, left, windows
 from kirogw.commands.opened import opened
 from kirogw.commands.tables import NO_ACCOUNT, complain, print_json, table, when
 from kirogw.desk import Desk
-from kirogw.errors import GatewayError
+from kirogw.errors import BadRequest, GatewayError
 from kirogw.logins import files, imports
 from kirogw.settings import load
 from kirogw.store import StoreFailed
@@ -130,13 +130,20 @@ def _ends(login: Json) -> str:
 
 
 def _add(desk: Desk, args: argparse.Namespace) -> int:
-    text = getpass.getpass("refresh token or API key: ") if sys.stdin.isatty() else sys.stdin.read()
+    text = getpass.getpass("refresh token or API key: ") if sys.stdin.isatty() else _given()
     return _brought_in(desk, imports.read(text), args)
 
 
 def _import(desk: Desk, args: argparse.Namespace) -> int:
-    rows = imports.read(sys.stdin.read()) if args.file == "-" else imports.read_file(Path(args.file).expanduser())
+    rows = imports.read(_given()) if args.file == "-" else imports.read_file(Path(args.file).expanduser())
     return _brought_in(desk, rows, args)
+
+
+def _given() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError:
+        raise BadRequest("the input is not text in UTF-8") from None
 
 
 def _brought_in(desk: Desk, rows: Sequence[imports.Row], args: argparse.Namespace) -> int:
@@ -160,7 +167,10 @@ def _export(desk: Desk, args: argparse.Namespace) -> int:
     if not args.output:
         print(data.decode())
         return 0
-    files.replace(Path(args.output).expanduser(), data)
+    try:
+        files.replace(Path(args.output).expanduser(), data)
+    except OSError as error:
+        raise BadRequest(f"{args.output} can not be written ({error.strerror}); is its folder there?") from None
     print(f"{args.output}: it holds secrets, whoever reads it has the accounts", file=sys.stderr)
     return 0
 

@@ -42,7 +42,8 @@ def run(here, capsys, monkeypatch):
     """Exit code, output and complaints of a command. `given` is its input, which is no terminal."""
 
     def run(*words, given=""):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
+        given = given.encode() if isinstance(given, str) else given
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), "utf-8"))
         capsys.readouterr()
         try:
             code = cli.main(list(words))
@@ -154,6 +155,13 @@ WRONG = [
 def test_what_is_wrong_is_told_in_a_line(run, social, words, code, said):
     found, out, complaint = run(*words)
     assert found == code and said in complaint and "Traceback" not in complaint and out == ""
+
+
+def test_files_that_can_not_be_read_or_written_are_told_in_a_line(run, social):
+    code, out, complaint = run("accounts", "export", "--output", "nowhere/out.json")
+    assert (code, out) == (1, "") and complaint == "kirogw: nowhere/out.json can not be written (No such file or directory); is its folder there?\n"
+    for words in (["accounts", "add"], ["accounts", "import", "-"]):
+        assert run(*words, given=b"\xff\xfe") == (1, "", "kirogw: the input is not text in UTF-8\n")
 
 
 def test_an_account_of_the_settings_is_not_removed_here(run, loaded):
