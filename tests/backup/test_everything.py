@@ -222,7 +222,7 @@ def test_a_gateway_that_runs_notices(twin, mine):
             other.logins.follow(other.sync, lambda: other.pool.replace(other.logins.accounts()))
             assert all(row["label"] != "first" for row in other.accounts())
             desk.restore(data)
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while other.pool.find("first") is None and time.monotonic() < end:
                 time.sleep(0.05)
             assert other.account("first")["label"] == "first"

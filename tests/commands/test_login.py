@@ -57,7 +57,7 @@ class Program:
 
     def ended(self, seconds=60):
         code = self.process.wait(seconds)
-        self._reading.join(10)
+        self._reading.join(60)
         return code
 
 
@@ -68,7 +68,7 @@ def running(twin, home, *words, **settings):
         yield program
     finally:
         program.process.kill()
-        program.process.wait(20)
+        program.process.wait(60)
         program.process.stdin.close()
         program.process.stdout.close()
 
@@ -188,7 +188,7 @@ def test_words_that_make_no_sense(twin, tmp_path, monkeypatch, capsys, words, co
 def clicked(url, choice):
     """Where the page sends the browser."""
     url = url.replace("/signin?", "/signin/continue?") + f"&choice={choice}"
-    return requests.get(url, timeout=10, allow_redirects=False).headers["location"]
+    return requests.get(url, timeout=60, allow_redirects=False).headers["location"]
 
 
 @pytest.mark.parametrize("how", ["--browser", "--link"])
@@ -202,7 +202,7 @@ def test_an_address_is_pasted(twin, tmp_path, how):
         program.until("the address has no `state`")
         program.type("http://localhost:3128/oauth/callback?code=stolen&state=0123456789abcdef")
         program.until("belongs to another login")
-        last = clicked(url, "google") if how == "--browser" else requests.get(url, timeout=10, allow_redirects=False).headers["location"]
+        last = clicked(url, "google") if how == "--browser" else requests.get(url, timeout=60, allow_redirects=False).headers["location"]
         program.type(last)
         assert program.ended() == 0 and "Signed in: Google" in program.said
     assert is_free(port)
@@ -219,7 +219,7 @@ def test_a_port_that_is_taken_is_told_and_the_paste_is_left(twin, tmp_path):
 def test_the_page_hands_over_to_a_code(twin, tmp_path):
     port = free_port()
     with running(twin, tmp_path, "--port", str(port), "--no-qr") as program:
-        got = requests.get(clicked(program.url(), "awsidc"), timeout=20)
+        got = requests.get(clicked(program.url(), "awsidc"), timeout=60)
         assert "One more step" in got.text
         assert program.until(r"\n    ([0-9A-F]{4}-[0-9A-F]{4})\n") in got.text
         assert program.ended() == 0 and "Signed in: Identity Center" in program.said

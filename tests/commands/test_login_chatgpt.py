@@ -57,7 +57,7 @@ def signed_in(twin, home, program, kind):
 
 def clicked(url):
     """Where the page sends the browser."""
-    return requests.get(url, timeout=10, allow_redirects=False).headers["location"]
+    return requests.get(url, timeout=60, allow_redirects=False).headers["location"]
 
 
 def test_a_code(twin, tmp_path):
@@ -123,7 +123,7 @@ def test_a_port_that_is_taken_leaves_the_other(twin, tmp_path, ports):
     with socket.create_server(("127.0.0.1", ports[0])), running(twin, tmp_path, provider="codex", **settings_of(ports)) as program:
         url = program.url()
         assert f"localhost%3A{ports[1]}%2F" in url and "taken" not in program.said
-        assert "Signed in" in requests.get(url, timeout=20).text
+        assert "Signed in" in requests.get(url, timeout=60).text
         signed_in(twin, tmp_path, program, "codex")
 
 
@@ -141,7 +141,7 @@ def test_signing_in_again_renews_the_account_in_its_place(twin, tmp_path):
     for words in ([], ["--account"]):
         with running(twin, tmp_path, *words, *ids, "--no-browser", provider="chatgpt") as program:
             url = program.url()
-            assert "Signed in" in requests.get(url, timeout=20).text and program.ended() == 0, program.said
+            assert "Signed in" in requests.get(url, timeout=60).text and program.ended() == 0, program.said
         ids.append(program.until(r"account (\S+)\)"))
     assert ids[0] == ids[1] and f"client_id={twin.account.client_id}" in url and "login_hint=ada%40localhost" in url
     with kept(twin, tmp_path) as logins:
@@ -151,7 +151,7 @@ def test_signing_in_again_renews_the_account_in_its_place(twin, tmp_path):
 def test_a_plan_that_is_not_shared(twin, tmp_path):
     twin.options.change({"plan_use": False})
     with running(twin, tmp_path, provider="chatgpt") as program:
-        assert "did not grant the use of the plan" in requests.get(program.url(), timeout=20).text
+        assert "did not grant the use of the plan" in requests.get(program.url(), timeout=60).text
         assert program.ended() == 1 and "did not grant the use of the plan" in program.said
 
 

@@ -536,7 +536,7 @@ def test_a_login_that_we_may_not_use(look, twin, folder, monkeypatch, denied, le
 def test_it_ends_in_time(patient, twin):
     """A host that takes the question and never answers."""
     until = threading.Event()
-    with server(lambda connection: (read_head(connection), until.wait(30))) as port:
+    with server(lambda connection: (read_head(connection), until.wait(60))) as port:
         away = f"http://127.0.0.1:{port}"
         began = time.monotonic()
         found = examine(patient({"KIRO_RUNTIME_URLS": away}), 1.5)

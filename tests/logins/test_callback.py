@@ -15,7 +15,7 @@ from kirogw.logins.walk import PATHS
 from tests.system.running import free_port
 
 
-def waited(what, seconds=20):
+def waited(what, seconds=60.0):
     until = time.monotonic() + seconds
     while not what() and time.monotonic() < until:
         time.sleep(0.02)
@@ -55,7 +55,7 @@ def test_what_came_is_handed_over(port, host):
     heard = []
     listener = listening(port, lambda url: heard.append(url) or Said("Signed in", "Well done"))
     try:
-        got = requests.get(f"http://{host}:{port}/oauth/callback?code=a&state=b", timeout=10)
+        got = requests.get(f"http://{host}:{port}/oauth/callback?code=a&state=b", timeout=60)
     finally:
         listener.close()
     assert (got.status_code, heard) == (200, ["/oauth/callback?code=a&state=b"])
@@ -67,7 +67,7 @@ def test_what_came_is_handed_over(port, host):
 def test_the_page_is_escaped(port):
     listener = listening(port, lambda url: Said("<b>", f"\"'&{url}", link="https://x/?a=1&b=\"<script>"))
     try:
-        got = requests.get(f"http://127.0.0.1:{port}/signin/callback?<script>alert(1)</script>", timeout=10).text
+        got = requests.get(f"http://127.0.0.1:{port}/signin/callback?<script>alert(1)</script>", timeout=60).text
     finally:
         listener.close()
     assert "<script" not in got and "&lt;b&gt;" in got and "&quot;&#x27;&amp;" in got
@@ -86,7 +86,7 @@ def test_nothing_else_is_there(port, method, path, status):
     heard = []
     listener = listening(port, heard.append)
     try:
-        got = requests.request(method, f"http://127.0.0.1:{port}{path}", timeout=10)
+        got = requests.request(method, f"http://127.0.0.1:{port}{path}", timeout=60)
     finally:
         listener.close()
     assert (got.status_code, heard) == (status, [])
@@ -104,7 +104,7 @@ def break_(url):
 def test_what_goes_wrong_is_a_page_too(port, arrived, status, says):
     listener = listening(port, arrived)
     try:
-        got = requests.get(f"http://127.0.0.1:{port}/oauth/callback?code=1", timeout=10)
+        got = requests.get(f"http://127.0.0.1:{port}/oauth/callback?code=1", timeout=60)
     finally:
         listener.close()
     assert got.status_code == status and says in got.text and "secret detail" not in got.text
@@ -158,15 +158,15 @@ def test_who_comes_at_the_last_moment_is_served(port):
     listener = None
 
     def patient():
-        assert ready.wait(20)
+        assert ready.wait(60)
         return wanted()
 
     listener = listening(port, wanted=patient)
     ready.set()
     try:
-        assert asked.wait(20)
+        assert asked.wait(60)
         time.sleep(2 * callback.TICK)
-        assert listener.hold() and requests.get(f"http://127.0.0.1:{port}/oauth/callback?a=1", timeout=10).ok
+        assert listener.hold() and requests.get(f"http://127.0.0.1:{port}/oauth/callback?a=1", timeout=60).ok
     finally:
         listener.close()
 
@@ -176,19 +176,19 @@ def test_who_is_being_answered_gets_the_answer(port):
 
     def slow(url):
         arrived.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return Said("Signed in", "")
 
     listener, got = listening(port, slow), []
-    asking = threading.Thread(target=lambda: got.append(requests.get(f"http://127.0.0.1:{port}/oauth/callback?a=1", timeout=20).text))
+    asking = threading.Thread(target=lambda: got.append(requests.get(f"http://127.0.0.1:{port}/oauth/callback?a=1", timeout=60).text))
     asking.start()
-    assert arrived.wait(20)
+    assert arrived.wait(60)
     closing = threading.Thread(target=listener.close)
     closing.start()
     assert waited(lambda: is_free(port))
     go_on.set()
-    closing.join(20)
-    asking.join(20)
+    closing.join(60)
+    asking.join(60)
     assert "Signed in" in got[0]
 
 
@@ -200,7 +200,7 @@ def test_connections_that_say_nothing_are_in_nobodys_way(port):
         idle[0].sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
         idle[1].sendall(b"GET /oauth/callback HTTP/9\r\n\r\n")
         assert idle[0].recv(10) == b"" and idle[1].recv(10) == b""
-        assert requests.get(f"http://127.0.0.1:{port}/oauth/callback?a=1", timeout=10).ok
+        assert requests.get(f"http://127.0.0.1:{port}/oauth/callback?a=1", timeout=60).ok
     finally:
         listener.close()
     for each in idle[2:]:
@@ -217,7 +217,7 @@ def test_so_many_connections_and_no_more(port):
             assert more.recv(10) == b""
         idle.pop().close()
         assert waited(lambda: len(listener._connections) < callback.AT_ONCE)
-        assert requests.get(f"http://127.0.0.1:{port}/oauth/callback?a=1", timeout=10).ok
+        assert requests.get(f"http://127.0.0.1:{port}/oauth/callback?a=1", timeout=60).ok
     finally:
         listener.close()
         for each in idle:

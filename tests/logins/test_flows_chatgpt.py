@@ -41,7 +41,7 @@ def back(shown):
 
 
 def clicked(shown):
-    return requests.get(shown["url"], timeout=10, allow_redirects=False).headers["location"]
+    return requests.get(shown["url"], timeout=60, allow_redirects=False).headers["location"]
 
 
 def test_any_worker_does_the_next_step_of_a_code(house):
@@ -61,7 +61,7 @@ def test_the_browser_comes_back_by_itself(house, kind, login):
     shown = worker.start(kind, {})
     assert shown["paste"] and shown["notice"] == "" and not is_free(back(shown).port)
     assert back(shown).hostname == ("127.0.0.1" if kind == "chatgpt" else "localhost") and back(shown).path == "/auth/callback"
-    got = requests.get(shown["url"], timeout=20)
+    got = requests.get(shown["url"], timeout=60)
     assert "<h1>Signed in</h1>" in got.text and worker.state(shown["id"])["state"] == "done"
     assert house.kept[0].kind == login and waited(lambda: is_free(back(shown).port)), "no port is held after the end"
 
@@ -84,7 +84,7 @@ def test_workers_share_the_ports_of_the_codex_client(house):
     first, second = one.start("codex", {}), other.start("codex", {})
     assert [back(shown).port for shown in (first, second)] == [house.ports[0]] * 2 and is_free(house.ports[1])
     for shown in (second, first):
-        assert "Signed in" in requests.get(shown["url"], timeout=20).text
+        assert "Signed in" in requests.get(shown["url"], timeout=60).text
         assert other.state(shown["id"])["state"] == "done"
 
 
@@ -94,7 +94,7 @@ def test_each_worker_has_a_port_for_sign_in_with_chatgpt(house):
     ports = [back(shown).port for shown in flows]
     assert ports[0] == ports[1] != ports[2]
     for shown in flows:
-        assert "Signed in" in requests.get(shown["url"], timeout=20).text
+        assert "Signed in" in requests.get(shown["url"], timeout=60).text
     assert [one.state(shown["id"])["state"] for shown in flows] == ["done"] * 3 and waited(lambda: all(map(is_free, ports)))
 
 
@@ -110,7 +110,7 @@ def test_ports_that_are_taken(house, taken):
             assert shown["notice"].startswith(f"port {house.ports[0]} of this machine is taken")
             shown = worker.paste(shown["id"], clicked(shown))
         else:
-            assert "Signed in" in requests.get(shown["url"], timeout=20).text
+            assert "Signed in" in requests.get(shown["url"], timeout=60).text
         assert worker.state(shown["id"])["state"] == "done"
     finally:
         for holder in holders:
@@ -128,11 +128,11 @@ def test_what_is_not_ours_is_turned_away(house):
     base = f"http://127.0.0.1:{back(shown).port}"
     for path in ("/auth/callback?code=stolen&client_id=x&state=" + "0" * 43, "/auth/callback?error=access_denied&state=0", "/auth/callback?code=x",
                  "/auth/callback?code=x&state=<script>"):  # fmt: skip
-        got = requests.get(base + path, timeout=10)
+        got = requests.get(base + path, timeout=60)
         assert got.status_code == 400 and "<script" not in got.text
-    assert requests.get(f"{base}/cancel", timeout=10).status_code == 404
+    assert requests.get(f"{base}/cancel", timeout=60).status_code == 404
     assert worker.state(shown["id"])["state"] == "pending" and house.twin.counts.get("siwc_token", 0) == 0
-    assert "Signed in" in requests.get(shown["url"], timeout=20).text
+    assert "Signed in" in requests.get(shown["url"], timeout=60).text
 
 
 def test_nothing_lies_in_the_store_in_the_clear(house):

@@ -228,14 +228,15 @@ def test_what_can_not_be_read_is_one_line_that_names_the_file(tmp_path, make, er
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_locked_database_is_waited_for(tmp_path):
+def test_a_locked_database_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "BUSY_TRIES", 1200)  # a busy machine may let it go late
     source = Database("a", support.write_database(tmp_path / "data.sqlite3", SOCIAL, wal=False))
     holder = sqlite3.connect(source.path, isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN EXCLUSIVE")
-    threading.Timer(0.2, holder.execute, ("COMMIT",)).start()
     begun = time.monotonic()
+    threading.Timer(0.2, holder.execute, ("COMMIT",)).start()
     assert source.read().refresh == "aor0"
-    assert 0.1 < time.monotonic() - begun < 2
+    assert time.monotonic() - begun > 0.1
     holder.close()
 
 

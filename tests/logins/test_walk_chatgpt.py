@@ -51,7 +51,7 @@ class Stand:
         """Where the page sends the browser."""
         url = urlsplit(flow.url)
         query = urlencode({**dict(parse_qsl(url.query)), **changed})
-        got = requests.get(f"{url.scheme}://{url.netloc}{url.path}?{query}", timeout=10, allow_redirects=False)
+        got = requests.get(f"{url.scheme}://{url.netloc}{url.path}?{query}", timeout=60, allow_redirects=False)
         assert got.status_code == 302, got.text
         return got.headers["location"]
 

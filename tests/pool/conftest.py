@@ -50,7 +50,7 @@ class _Process:
         self.sync.close()
 
 
-def until(true, seconds=20):
+def until(true, seconds=60.0):
     """Wait for a condition."""
     ends = time.monotonic() + seconds
     while not true():

@@ -40,7 +40,7 @@ class Redis:
     def stop(self, kill: bool = False) -> None:
         if self._process:
             (self._process.kill if kill else self._process.terminate)()
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def _answers(self) -> bool:

@@ -350,7 +350,7 @@ def fill(store):
     store.prune("l", keep=2)
 
 
-def wait_until(true, limit=20.0):
+def wait_until(true, limit=60.0):
     end = time.monotonic() + limit
     while not true():
         assert time.monotonic() < end

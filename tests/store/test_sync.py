@@ -222,7 +222,7 @@ def test_the_end_writes_the_rest(store):
     assert set(store.all("k")) == {"a"}
 
 
-def wait_until(true, limit=20.0):
+def wait_until(true, limit=60.0):
     end = time.monotonic() + limit
     while not true():
         assert time.monotonic() < end

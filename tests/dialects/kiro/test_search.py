@@ -57,7 +57,7 @@ def test_the_twin_takes_it(kind, wire):
         account = twin.account
         login = Login(KINDS[kind], account.access_token or account.api_key, account.profile_arn, machine="cd" * 32)
         made = search.request("zig", login, twin.url, SHAPES[wire], "1")
-        got = requests.request(made.method, made.url, headers=made.headers, data=made.body, timeout=5)
+        got = requests.request(made.method, made.url, headers=made.headers, data=made.body, timeout=60)
         assert (twin.denials, twin.refusals) == ([], [])
     found = search.read(Reply(got.status_code, {k.lower(): v for k, v in got.headers.items()}, got.content))
     assert found.error == ""
