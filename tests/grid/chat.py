@@ -7,7 +7,7 @@ from typing import Any
 
 import openai
 
-from tests.grid.words import Asked, Called, Json, Refused, Results, Said, User
+from tests.grid.words import Asked, Called, Json, Refused, Results, Said, User, agreeing
 
 
 def _messages(asked: Asked) -> list[Any]:
@@ -46,8 +46,7 @@ def _written(asked: Asked) -> Json:
     """The shape as a caller of `create` writes it out."""
     if asked.shape is None:
         return {}
-    schema = {**asked.shape.model_json_schema(), "additionalProperties": False}
-    return {"response_format": {"type": "json_schema", "json_schema": {"name": "shape", "strict": True, "schema": schema}}}
+    return {"response_format": {"type": "json_schema", "json_schema": {"name": "shape", "strict": True, "schema": asked.schema}}}
 
 
 def _named(asked: Asked) -> Json:
@@ -117,17 +116,10 @@ def _by_hand(call: Json) -> Called:
 
 def stream(client: openai.OpenAI, asked: Asked, model: str) -> Said:
     _only_functions(asked)
-    deltas, told = 0, ""
     more = {**_named(asked), "stream_options": {"include_usage": True}}
     with client.chat.completions.stream(**_body(asked, model), **more) as events:
-        for event in events:
-            if event.type == "content.delta":
-                deltas += 1
-                told += event.delta
-        final = events.get_final_completion()
-    said = _said(final, deltas)
-    assert told == said.text, f"the deltas say {told!r}, the whole {said.text!r}"
-    return said
+        told = [event.delta for event in events if event.type == "content.delta"]
+        return agreeing(_said(events.get_final_completion(), len(told)), told)
 
 
 def parse(client: openai.OpenAI, asked: Asked, model: str) -> Said:

@@ -7,7 +7,7 @@ from typing import Any
 
 import anthropic
 
-from tests.grid.words import Asked, Called, Json, Refused, Results, Said, User
+from tests.grid.words import Asked, Called, Json, Refused, Results, Said, User, agreeing
 
 STOPS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 
@@ -52,8 +52,7 @@ def _body(asked: Asked, model: str) -> Json:
 def _written(asked: Asked) -> Json:
     if asked.shape is None:
         return {}
-    schema = {**asked.shape.model_json_schema(), "additionalProperties": False}
-    return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+    return {"output_config": {"format": {"type": "json_schema", "schema": asked.schema}}}
 
 
 def _named(asked: Asked) -> Json:
@@ -120,15 +119,9 @@ def _grow(block: Json, delta: Any, partial: dict[int, str], index: int) -> None:
 
 
 def stream(client: anthropic.Anthropic, asked: Asked, model: str) -> Said:
-    deltas, told = 0, ""
     with client.messages.stream(**_body(asked, model), **_named(asked)) as events:
-        for text in events.text_stream:
-            deltas += 1
-            told += text
-        final = events.get_final_message()
-    said = _said(final, deltas)
-    assert told == said.text, f"the deltas say {told!r}, the whole {said.text!r}"
-    return said
+        told = list(events.text_stream)
+        return agreeing(_said(events.get_final_message(), len(told)), told)
 
 
 def parse(client: anthropic.Anthropic, asked: Asked, model: str) -> Said:

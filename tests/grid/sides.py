@@ -61,40 +61,10 @@ def strings(value: Any) -> Iterator[str]:
             yield from strings(member)
 
 
-class Kiro:
-    def __init__(self, twin: Twin) -> None:
-        self.twin, self.title, self.model = twin, "Kiro account", "claude-sonnet-4.6"
+class Service:
+    """What is the same before either simulator."""
 
-    def plays(self, answers: list[Any]) -> None:
-        self.twin.reset()
-        self.twin.script(answers)
-
-    def _payload(self) -> Json:
-        payload: Json = self.twin.seen()[-1].payload
-        return payload
-
-    def _ask(self) -> ask.Ask:
-        return ask.Ask(self._payload(), b"")
-
-    def got(self) -> str:
-        return "\n".join(strings(self._payload()))
-
-    def tools(self) -> dict[str, Any]:
-        return {tool["name"]: tool["inputSchema"]["json"] for tool in self._ask().tools}
-
-    def pictures(self) -> list[str]:
-        return [image["source"]["bytes"] for turn in self._ask().turns for image in turn.images]
-
-    def thought_came_back(self, thought: str) -> bool:
-        said = [entry.get("assistantResponseMessage", {}) for entry in self._payload()["conversationState"]["history"]]
-        return any(thought in json.dumps(one.get("reasoningContent"), ensure_ascii=False) for one in said)
-
-    def complaints(self) -> list[Any]:
-        return self.twin.refusals
-
-
-class OpenAI:
-    def __init__(self, twin: CodexTwin, title: str, model: str) -> None:
+    def __init__(self, twin: Twin | CodexTwin, title: str, model: str) -> None:
         self.twin, self.title, self.model = twin, title, model
 
     def plays(self, answers: list[Any]) -> None:
@@ -108,6 +78,26 @@ class OpenAI:
     def got(self) -> str:
         return "\n".join(strings(self._payload()))
 
+    def complaints(self) -> list[Any]:
+        return self.twin.refusals
+
+
+class Kiro(Service):
+    def _ask(self) -> ask.Ask:
+        return ask.Ask(self._payload(), b"")
+
+    def tools(self) -> dict[str, Any]:
+        return {tool["name"]: tool["inputSchema"]["json"] for tool in self._ask().tools}
+
+    def pictures(self) -> list[str]:
+        return [image["source"]["bytes"] for turn in self._ask().turns for image in turn.images]
+
+    def thought_came_back(self, thought: str) -> bool:
+        said = [entry.get("assistantResponseMessage", {}) for entry in self._payload()["conversationState"]["history"]]
+        return any(thought in json.dumps(one.get("reasoningContent"), ensure_ascii=False) for one in said)
+
+
+class OpenAI(Service):
     def tools(self) -> dict[str, Any]:
         return {tool["name"]: tool["inputSchema"]["json"] for tool in codex_ask.Ask(self._payload(), b"").tools}
 
@@ -119,9 +109,6 @@ class OpenAI:
     def thought_came_back(self, thought: str) -> bool:
         """Its text is nothing to the service; what it sealed is."""
         return any(item["type"] == "reasoning" and item.get("encrypted_content") for item in self._payload()["input"])
-
-    def complaints(self) -> list[Any]:
-        return self.twin.refusals
 
 
 @dataclass
@@ -144,7 +131,7 @@ WORKERS = [*GUNICORN, "-b", "127.0.0.1:{port}", "kirogw:create_app()"]
 @contextlib.contextmanager
 def kiro() -> Iterator[tuple[Side, Clients]]:
     with Twin(accounts=["api_key"]) as twin, running(twin, command=WORKERS) as gateway, clients(gateway) as sdks:
-        yield Kiro(twin), sdks
+        yield Kiro(twin, "Kiro account", "claude-sonnet-4.6"), sdks
 
 
 @contextlib.contextmanager

@@ -68,6 +68,18 @@ class Asked:
     thinking: bool = False
     shape: Any = None
 
+    @property
+    def schema(self) -> Json:
+        """The shape as a caller writes it out that does not let the SDK do so."""
+        return {**self.shape.model_json_schema(), "additionalProperties": False}
+
+
+def agreeing(said: Said, told: list[str]) -> Said:
+    """`said`, whose text is what the stream has told piece by piece."""
+    pieces = "".join(told)
+    assert pieces == said.text, f"the deltas say {pieces!r}, the whole {said.text!r}"
+    return said
+
 
 class Refused(Exception):
     """The SDK itself does not send such a request by this helper; its words."""

@@ -2,6 +2,7 @@ import pytest
 
 from kirogw import errors
 from kirogw.dialects.responses.errors import error, failure
+from tests.dialects.faults import below
 
 ROWS = [
     # the error, the code of a response that failed, what Codex does
@@ -37,11 +38,6 @@ def test_a_wait_is_in_the_words(wait, seconds):
 
 
 def test_every_class_has_a_code():
-    def below(cls):
-        yield cls
-        for inner in cls.__subclasses__():
-            yield from below(inner)
-
     for cls in below(errors.GatewayError):
         assert failure(cls("x"))["code"]
 
