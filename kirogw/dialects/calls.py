@@ -8,14 +8,22 @@ from typing import Final
 
 import orjson
 
-from kirogw.conversation import Call, Conversation, Part, Result
+from kirogw.conversation import Call, Conversation, Part, Result, Text
 from kirogw.dialects import names, touch
 
 UNPARSED: Final = "unparsed_arguments"
+NOT_RUN: Final = Text("The tool call did not run, or its result was lost.")
 
 
 def arguments(call: Call) -> str:
     return call.raw if call.raw is not None else orjson.dumps(call.input).decode()
+
+
+def stray(result: Result, again: bool) -> tuple[Part, ...]:
+    """A result that can be none where it stands, in words. `again`: its call is answered already."""
+    words = f"Another result of the tool call {result.call}:" if again else \
+        f"Result of the tool call {result.call}, which is not part of this conversation:"  # fmt: skip
+    return Text(words), *result.parts
 
 
 def arguments_are_objects(conversation: Conversation, terms: object) -> Conversation:

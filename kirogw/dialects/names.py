@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from kirogw.conversation import Call, Conversation
+from kirogw.conversation import Call, Choice, Conversation
 
 LONGEST: Final = 64
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}").fullmatch
@@ -42,6 +42,12 @@ def made(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
         table[name] = next(new for new in _candidates(name) if new not in used)
         used.add(table[name])
     return table
+
+
+def chosen(choice: Choice, table: Mapping[str, str]) -> Choice:
+    """The choice by the new names."""
+    return Choice(choice.mode, table.get(choice.name, choice.name), choice.parallel,
+                  tuple(table.get(name, name) for name in choice.allowed))  # fmt: skip
 
 
 def _used(conversation: Conversation) -> Iterator[str]:

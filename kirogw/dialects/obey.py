@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from kirogw.conversation import Conversation
+from kirogw.dialects import clean
 
 T = TypeVar("T")
 
@@ -26,3 +27,11 @@ def obey(rules: Sequence[Callable[[Conversation, T], Conversation]], conversatio
 def saying(conversation: Conversation, words: str, **changes: object) -> Conversation:
     """`words` behind the system text, and `changes`, for what has been said need not be said again."""
     return replace(conversation, system=(*conversation.system, words), **changes)  # type: ignore[arg-type]
+
+
+def missing_server_tools_are_told(conversation: Conversation, terms: object) -> Conversation:
+    """A server tool that the client asked for and nobody here has: a model that is not told makes its results up."""
+    if not conversation.left_out:
+        return conversation
+    names = ", ".join(map(clean.text, conversation.left_out))
+    return saying(conversation, f"These tools are not available in this session: {names}.", left_out=())

@@ -1,10 +1,12 @@
-"""Who says what: parts that stand in a turn of somebody who has no slot for them."""
+"""Who says what: parts that stand in a turn of somebody who has no slot for them, and turns of one after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import pairwise
 
-from kirogw.conversation import Call, Conversation, Part, Text, Thought, Turn
+from kirogw.conversation import Call, Conversation, Part, Role, Text, Thought, Turn
 from kirogw.dialects import clean, touch
 from kirogw.dialects.calls import arguments
 
@@ -33,3 +35,17 @@ def _in_words(part: Part) -> Part:
     if isinstance(part, Call):
         return Text(f"The tool {clean.text(part.name)} was called with {arguments(part)}")
     return Text(part.text) if isinstance(part, Thought) else part
+
+
+def joined(conversation: Conversation, *roles: Role) -> Conversation:
+    """With one turn where one of these roles had several in a row."""
+    turns = conversation.turns
+    if not any(one.role == other.role and one.role in roles for one, other in pairwise(turns)):
+        return conversation
+    joint: list[Turn] = []
+    for turn in turns:
+        if joint and turn.role == joint[-1].role and turn.role in roles:
+            joint[-1] = Turn(turn.role, joint[-1].parts + turn.parts)
+        else:
+            joint.append(turn)
+    return replace(conversation, turns=tuple(joint))

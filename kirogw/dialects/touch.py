@@ -7,9 +7,9 @@ from dataclasses import replace
 from operator import is_ as same
 from typing import TypeAlias, TypeVar
 
-from kirogw.conversation import Conversation, Part, Result, Turn
+from kirogw.conversation import Conversation, Part, Result, Tool, Turn
 
-__all__ = ["Change", "parts", "same", "turns", "with_parts", "with_turns", "within"]
+__all__ = ["Change", "parts", "same", "tools", "turns", "with_parts", "with_tools", "with_turns", "within"]
 
 T = TypeVar("T")
 Change: TypeAlias = Callable[[T], T]
@@ -39,3 +39,13 @@ def within(result: Result, change: Change[Part]) -> Result:
     """`change` for each part of the result."""
     fresh = [change(part) for part in result.parts]
     return result if all(map(same, fresh, result.parts)) else Result(result.call, tuple(fresh), result.failed)
+
+
+def tools(conversation: Conversation, change: Change[Tool]) -> Conversation:
+    return with_tools(conversation, [change(tool) for tool in conversation.tools])
+
+
+def with_tools(conversation: Conversation, fresh: Sequence[Tool]) -> Conversation:
+    if len(fresh) == len(conversation.tools) and all(map(same, fresh, conversation.tools)):
+        return conversation
+    return replace(conversation, tools=tuple(fresh))

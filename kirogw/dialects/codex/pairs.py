@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
-from kirogw.conversation import Call, Conversation, Part, Result, Text, Turn
+from kirogw.conversation import Call, Conversation, Part, Result, Turn
 from kirogw.dialects import touch
+from kirogw.dialects.calls import NOT_RUN, stray
 from kirogw.dialects.codex.shape import Terms
 from kirogw.dialects.responses.items import found_in
-
-NOT_RUN: Final = Text("The tool call did not run, or its result was lost.")
 
 
 def results_follow_their_calls(conversation: Conversation, terms: Terms) -> Conversation:
@@ -30,15 +28,9 @@ def results_follow_their_calls(conversation: Conversation, terms: Terms) -> Conv
                 answered.add(part.call)
                 parts.append(part)
             else:
-                parts += (_stray(part.call, part.call in answered), *part.parts)
+                parts += stray(part, part.call in answered)
         fresh.append(touch.with_parts(turn, parts))
     return touch.with_turns(conversation, fresh)
-
-
-def _stray(call: str, again: bool) -> Text:
-    if again:
-        return Text(f"Another result of the tool call {call}:")
-    return Text(f"Result of the tool call {call}, which is not part of this conversation:")
 
 
 def every_call_is_answered(conversation: Conversation, terms: Terms) -> Conversation:

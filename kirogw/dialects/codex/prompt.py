@@ -21,14 +21,6 @@ _NO_OBJECT: Final = frozenset({"type", "anyOf", "oneOf", "allOf", "not", "enum",
 """Words by which a schema may mean something else than an object."""
 
 
-def missing_server_tools_are_told(conversation: Conversation, terms: Terms) -> Conversation:
-    """A server tool that the client asked for and nobody here has: a model that is not told makes its results up."""
-    if not conversation.left_out:
-        return conversation
-    return saying(conversation, f"These tools are not available in this session: {', '.join(conversation.left_out)}.",
-                   left_out=())  # fmt: skip
-
-
 def the_choice_is_told(conversation: Conversation, terms: Terms) -> Conversation:
     """Responses Lite takes no other choice than `auto`, so the model is asked. (codex 6)"""
     choice = conversation.choice

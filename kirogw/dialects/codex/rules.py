@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from kirogw.conversation import Conversation
-from kirogw.dialects import calls, cleaned
+from kirogw.dialects import calls, cleaned, obey
 from kirogw.dialects.codex import pairs, prompt, tools, turns
 from kirogw.dialects.codex.shape import Terms
 
@@ -44,7 +44,7 @@ RULES: Final[tuple[Rule, ...]] = (
     tools.schemas_are_acceptable,
     # what the model is told
     prompt.the_choice_is_told,
-    prompt.missing_server_tools_are_told,
+    obey.missing_server_tools_are_told,
     prompt.blocked_pages_are_told,
     prompt.json_is_spoken_of,
     prompt.the_format_is_an_object,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -46,14 +46,14 @@ def only_allowed_tools_are_declared(conversation: Conversation, terms: Terms) ->
     """
     choice, tools = conversation.choice, conversation.tools
     if choice.mode == "none":
-        return _with(conversation, ()) if terms.form == "lite" else conversation
+        return touch.with_tools(conversation, ()) if terms.form == "lite" else conversation
     if choice.mode in ("any", "named") and not tools and not conversation.search:
         raise BadRequest("tool_choice asks for a tool call, but the request declares no tools", param="tool_choice")
     wanted = {choice.name} if choice.mode == "named" else set(choice.allowed)
     if conversation.search:
         wanted.discard(SEARCH)
         if choice.mode == "named" and not wanted:
-            return conversation if terms.form == "classic" else _with(conversation, ())
+            return conversation if terms.form == "classic" else touch.with_tools(conversation, ())
     if missing := wanted - {tool.name for tool in tools}:
         raise BadRequest(f"tool_choice names a tool that is not declared: {min(missing)!r}", param="tool_choice")
     if not wanted or (terms.form == "classic" and all(map(_has_a_choice, (t for t in tools if t.name in wanted)))):
@@ -68,8 +68,7 @@ def _has_a_choice(tool: Tool) -> bool:
 
 def tools_are_unique(conversation: Conversation, terms: Terms) -> Conversation:
     """Two tools of one name: the last one stands, as it was declared with what came before in view."""
-    known = {tool.name: tool for tool in conversation.tools}
-    return conversation if len(known) == len(conversation.tools) else _with(conversation, known.values())
+    return touch.with_tools(conversation, tuple({tool.name: tool for tool in conversation.tools}.values()))
 
 
 def tools_are_of_kinds_that_the_form_takes(conversation: Conversation, terms: Terms) -> Conversation:
@@ -85,7 +84,7 @@ def tools_are_of_kinds_that_the_form_takes(conversation: Conversation, terms: Te
 
     tools = [replace(tool, kind="function", native=None) if tool.kind in plain else tool for tool in conversation.tools]
     fresh = touch.turns(conversation, lambda turn: touch.parts(turn, change))
-    return fresh if all(map(touch.same, tools, conversation.tools)) else _with(fresh, tools)
+    return touch.with_tools(fresh, tools)
 
 
 def tool_names_fit(conversation: Conversation, terms: Terms) -> Conversation:
@@ -105,11 +104,8 @@ def tool_names_fit(conversation: Conversation, terms: Terms) -> Conversation:
         replace(tool, name=table[tool.name], namespace="", native=_renamed(tool, table[tool.name]))
         if tool.name in table else tool for tool in conversation.tools
     ]  # fmt: skip
-    choice = conversation.choice
-    new = Choice(choice.mode, table.get(choice.name, choice.name), choice.parallel,
-                 tuple(table.get(name, name) for name in choice.allowed))  # fmt: skip
     fresh = touch.turns(conversation, lambda turn: touch.parts(turn, change))
-    return replace(fresh, tools=tuple(tools), choice=new)
+    return replace(fresh, tools=tuple(tools), choice=names.chosen(conversation.choice, table))
 
 
 def renamed(conversation: Conversation) -> dict[str, str]:
@@ -138,8 +134,7 @@ def _renamed(tool: Tool, name: str) -> Json | None:
 
 def schemas_are_acceptable(conversation: Conversation, terms: Terms) -> Conversation:
     """Objects must name their properties and arrays their items; some words of clients are refused. (codex 5.4)"""
-    tools = [_acceptable(tool) for tool in conversation.tools]
-    return conversation if all(map(touch.same, tools, conversation.tools)) else _with(conversation, tools)
+    return touch.tools(conversation, _acceptable)
 
 
 def _rewritten(tool: Tool) -> Tool:
@@ -226,7 +221,3 @@ def declared(conversation: Conversation) -> tuple[Tool, ...]:
     """All tools but those that the results of searches carry."""
     found = items.found(conversation.turns)
     return tuple(tool for tool in conversation.tools if tool.name not in found) if found else conversation.tools
-
-
-def _with(conversation: Conversation, tools: Iterable[Tool]) -> Conversation:
-    return replace(conversation, tools=tuple(tools))

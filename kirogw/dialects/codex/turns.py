@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from typing import Final
 
 from kirogw.conversation import Call, Conversation, Document, Image, Native, Part, Result, Text, Thought, Turn
@@ -76,16 +75,7 @@ def parts_stand_with_who_may_say_them(conversation: Conversation, terms: Terms) 
 
 def the_models_turns_are_whole(conversation: Conversation, terms: Terms) -> Conversation:
     """Neighbours of the model's become one turn: a thought may stand in one and what it made in the next."""
-    turns = conversation.turns
-    if not any(one.role == other.role == "model" for one, other in pairwise(turns)):
-        return conversation
-    merged: list[Turn] = []
-    for turn in turns:
-        if merged and turn.role == merged[-1].role == "model":
-            merged[-1] = Turn("model", merged[-1].parts + turn.parts)
-        else:
-            merged.append(turn)
-    return replace(conversation, turns=tuple(merged))
+    return speakers.joined(conversation, "model")
 
 
 def thoughts_are_sealed_by_this_account(conversation: Conversation, terms: Terms) -> Conversation:

@@ -7,12 +7,11 @@ from typing import Final
 
 from kirogw.conversation import Call, Conversation, Part, Result, Text, Turn
 from kirogw.dialects import clean, touch
-from kirogw.dialects.calls import arguments
+from kirogw.dialects.calls import NOT_RUN, arguments, stray
 from kirogw.dialects.kiro.shape import Terms
 
 FAILED: Final = Text("The tool call failed.")
 SILENT: Final = Text("(no output)")
-NOT_RUN: Final = Text("The tool call did not run, or its result was lost.")
 
 
 def failed_results_say_so(conversation: Conversation, terms: Terms) -> Conversation:
@@ -84,9 +83,9 @@ def _arranged(n: int, turns: Sequence[Turn], chosen: dict[str, tuple[int, Result
         if type(part) is not Result:
             rest.append(part)
         elif part.call not in chosen:
-            rest += (Text(f"Result of the tool call {part.call}, which is not part of this conversation:"), *part.parts)
+            rest += stray(part, again=False)
         elif chosen[part.call][1] is not part:
-            rest += (Text(f"Another result of the tool call {part.call}:"), *part.parts)
+            rest += stray(part, again=True)
     return touch.with_parts(turn, (*own, *rest))
 
 

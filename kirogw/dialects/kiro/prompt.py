@@ -24,14 +24,6 @@ def the_system_text_is_stable(conversation: Conversation, terms: Terms) -> Conve
     return billing.without(conversation)
 
 
-def missing_server_tools_are_told(conversation: Conversation, terms: Terms) -> Conversation:
-    """A server tool that the client asked for and nobody here has: a model that is not told makes its results up."""
-    if not conversation.left_out:
-        return conversation
-    names = ", ".join(map(clean.text, conversation.left_out))
-    return saying(conversation, f"These tools are not available in this session: {names}.", left_out=())
-
-
 def the_choice_is_told(conversation: Conversation, terms: Terms) -> Conversation:
     """Kiro has neither tool choice nor a limit on parallel calls, so the model is asked. (kiro 3.1, 3.7)"""
     choice = conversation.choice

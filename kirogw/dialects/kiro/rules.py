@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from kirogw.conversation import Conversation
-from kirogw.dialects import calls, cleaned
+from kirogw.dialects import calls, cleaned, obey
 from kirogw.dialects.kiro import media, pairs, prompt, tools, turns
 from kirogw.dialects.kiro.shape import Terms
 
@@ -55,7 +55,7 @@ RULES: Final[tuple[Rule, ...]] = (
     # what the model is told
     prompt.the_choice_is_told,
     prompt.the_format_is_told,
-    prompt.missing_server_tools_are_told,
+    obey.missing_server_tools_are_told,
     prompt.thinking_is_asked_for,
     prompt.the_system_text_begins_the_first_turn,
     turns.no_turn_is_empty,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
 import orjson
 
-from kirogw.conversation import Call, Choice, Conversation, Part, Tool, Turn
+from kirogw.conversation import Call, Conversation, Part, Tool, Turn
 from kirogw.dialects import clean, names, touch
 from kirogw.dialects.kiro import schema
 from kirogw.dialects.kiro.shape import Terms
@@ -26,7 +25,7 @@ def only_allowed_tools_are_declared(conversation: Conversation, terms: Terms) ->
     """Kiro has no tool choice. What must not be called is not declared, which no model can overlook. (kiro 3.1)"""
     choice = conversation.choice
     if choice.mode == "none":
-        return replace(conversation, tools=()) if conversation.tools else conversation
+        return touch.with_tools(conversation, ())
     if choice.mode in ("any", "named") and not conversation.tools:
         raise BadRequest("tool_choice asks for a tool call, but the request declares no tools", param="tool_choice")
     allowed = {choice.name} if choice.mode == "named" else set(choice.allowed)
@@ -35,8 +34,7 @@ def only_allowed_tools_are_declared(conversation: Conversation, terms: Terms) ->
     declared = {tool.name for tool in conversation.tools}
     if missing := allowed - declared:
         raise BadRequest(f"tool_choice names a tool that is not declared: {min(missing)!r}", param="tool_choice")
-    return conversation if declared == allowed else _with_tools(
-        conversation, [tool for tool in conversation.tools if tool.name in allowed])  # fmt: skip
+    return touch.with_tools(conversation, [tool for tool in conversation.tools if tool.name in allowed])
 
 
 def tools_are_unique(conversation: Conversation, terms: Terms) -> Conversation:
@@ -50,7 +48,7 @@ def tools_are_unique(conversation: Conversation, terms: Terms) -> Conversation:
         if first != tool:
             also = f"Also declared as: {tool.description}\nInput: {orjson.dumps(clean.json(tool.schema)).decode()}"
             unique[tool.name] = Tool(tool.name, f"{first.description}\n\n{also}".lstrip(), first.schema)
-    return _with_tools(conversation, unique.values())
+    return touch.with_tools(conversation, tuple(unique.values()))
 
 
 def tools_of_the_history_are_declared(conversation: Conversation, terms: Terms) -> Conversation:
@@ -67,7 +65,8 @@ def tools_of_the_history_are_declared(conversation: Conversation, terms: Terms) 
             missing.setdefault(name.lower(), name)
     if not missing:
         return conversation
-    return _with_tools(conversation, [*conversation.tools, *(Tool(name, GONE, _EMPTY) for name in missing.values())])
+    stubs = (Tool(name, GONE, _EMPTY) for name in missing.values())
+    return touch.with_tools(conversation, (*conversation.tools, *stubs))
 
 
 def tool_names_fit(conversation: Conversation, terms: Terms) -> Conversation:
@@ -79,11 +78,8 @@ def tool_names_fit(conversation: Conversation, terms: Terms) -> Conversation:
     if not table:
         return conversation
     tools = tuple(replace(tool, name=table[tool.name]) if tool.name in table else tool for tool in conversation.tools)
-    choice = conversation.choice
-    new = Choice(choice.mode, table.get(choice.name, choice.name), choice.parallel,
-                 tuple(table.get(name, name) for name in choice.allowed))  # fmt: skip
     renamed = touch.turns(conversation, lambda turn: _renamed(turn, table))
-    return replace(renamed, tools=tools, choice=new)
+    return replace(renamed, tools=tools, choice=names.chosen(conversation.choice, table))
 
 
 def _renamed(turn: Turn, table: dict[str, str]) -> Turn:
@@ -97,12 +93,12 @@ def _renamed(turn: Turn, table: dict[str, str]) -> Turn:
 
 def schemas_are_acceptable(conversation: Conversation, terms: Terms) -> Conversation:
     """Kiro takes only a part of JSON Schema. The rest is told in descriptions. (kiro 3.7, 3.10; see schema)"""
-    return _each(conversation, _acceptable)
+    return touch.tools(conversation, _acceptable)
 
 
 def every_tool_is_described(conversation: Conversation, terms: Terms) -> Conversation:
     """A tool without a description is refused. (kiro 3.7)"""
-    return _each(conversation, lambda tool: tool if tool.description.strip() else
+    return touch.tools(conversation, lambda tool: tool if tool.description.strip() else
                  Tool(tool.name, f"The tool {tool.name}.", tool.schema))  # fmt: skip
 
 
@@ -112,7 +108,7 @@ def long_descriptions_are_system_text(conversation: Conversation, terms: Terms) 
     if not long:
         return conversation
     moved = tuple(f"# Tool: {tool.name}\n\n{tool.description}" for tool in long)
-    return replace(_each(conversation, _pointing), system=conversation.system + moved)
+    return replace(touch.tools(conversation, _pointing), system=conversation.system + moved)
 
 
 def _pointing(tool: Tool) -> Tool:
@@ -121,17 +117,6 @@ def _pointing(tool: Tool) -> Tool:
     glimpse = tool.description[:GLIMPSE].rsplit(None, 1)[0]
     words = f'{glimpse} [...]\n\nThe whole description stands in the system text, under "Tool: {tool.name}".'
     return Tool(tool.name, words, tool.schema)
-
-
-def _each(conversation: Conversation, change: touch.Change[Tool]) -> Conversation:
-    tools = [change(tool) for tool in conversation.tools]
-    if all(map(touch.same, tools, conversation.tools)):
-        return conversation
-    return _with_tools(conversation, tools)
-
-
-def _with_tools(conversation: Conversation, tools: Iterable[Tool]) -> Conversation:
-    return replace(conversation, tools=tuple(tools))
 
 
 def _rewritten(tool: Tool) -> Tool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import Final
 
 from kirogw.conversation import Call, Conversation, Document, Image, Native, Result, Text, Thought, Turn
@@ -60,16 +59,7 @@ def _spoken(turn: Turn) -> Turn:
 
 def turns_alternate(conversation: Conversation, terms: Terms) -> Conversation:
     """Two entries of the same role in a row are refused, so neighbours become one. (kiro 3.8, invariant 3)"""
-    turns = conversation.turns
-    if not any(one.role == other.role for one, other in pairwise(turns)):
-        return conversation
-    merged: list[Turn] = []
-    for turn in turns:
-        if merged and merged[-1].role == turn.role:
-            merged[-1] = Turn(turn.role, merged[-1].parts + turn.parts)
-        else:
-            merged.append(turn)
-    return replace(conversation, turns=tuple(merged))
+    return speakers.joined(conversation, "user", "model")
 
 
 def the_user_begins(conversation: Conversation, terms: Terms) -> Conversation:

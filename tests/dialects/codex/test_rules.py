@@ -7,11 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kirogw.conversation import Call, Choice, Document, Format, Image, Native, Result, Search, Text, Thought, Tool
-from kirogw.dialects import calls, cleaned, cuts
+from kirogw.dialects import calls, cleaned, cuts, obey
 from kirogw.dialects.codex import pairs, prompt, tools, turns
 from kirogw.dialects.codex.rules import RULES
 from kirogw.dialects.codex.shape import Terms
-from kirogw.dialects.obey import obey
 from kirogw.dialects.responses.items import NONE_FOUND
 from kirogw.dialects.seals import seal
 from kirogw.errors import BadRequest
@@ -24,7 +23,7 @@ SEALED = Thought("Hm.", seal("c", OLD.id, "gAAA"))
 MARKED = Thought("Hm.", seal("c", OLD.id, "gAAA", "here"))
 PIC, GIF_PIC = Image(PNG, "image/png"), Image(GIF, "image/gif")
 FILE = Document("report.pdf", "application/pdf", PDF)
-NOT_RUN = Result("a", (pairs.NOT_RUN,), True)
+NOT_RUN = Result("a", (calls.NOT_RUN,), True)
 COMPACTION = Native({"type": "compaction", "encrypted_content": "gAAA"})
 SEARCHED = Native({"type": "web_search_call", "action": {"type": "search", "query": "q"}})
 PATCH = {"type": "custom", "name": "apply_patch", "format": {"type": "text"}}
@@ -167,7 +166,7 @@ ROWS = [
     row(prompt.the_choice_is_told, talk(tools=(READ,), choice=Choice("any"), system=("s",)),
         talk(tools=(READ,), system=("s", "Your next answer must call at least one tool.")), "in Lite", LITE),
     row(prompt.the_choice_is_told, talk(choice=Choice("none")), talk(), "none, in Lite", LITE),
-    row(prompt.missing_server_tools_are_told, talk(left_out=("code_execution",)),
+    row(obey.missing_server_tools_are_told, talk(left_out=("code_execution",)),
         talk(system=("These tools are not available in this session: code_execution.",)), "one"),
     same(prompt.blocked_pages_are_told, talk(search=Search(None, ("a",))), "none"),
     row(prompt.blocked_pages_are_told, talk(search=Search(None, ("a",), ("b", "c"))),
@@ -208,7 +207,7 @@ def test_every_rule_has_a_row():
 ])  # fmt: skip
 def test_what_goes_in_no_form(sent, param):
     with pytest.raises(BadRequest) as caught:
-        obey(RULES, sent, TERMS)
+        obey.obey(RULES, sent, TERMS)
     assert caught.value.param == param
 
 
@@ -216,10 +215,10 @@ def test_what_goes_in_no_form(sent, param):
 @settings(max_examples=150, deadline=None)
 def test_twice_is_once(conversation, terms):
     try:
-        once, _ = obey(RULES, conversation, terms)
+        once, _ = obey.obey(RULES, conversation, terms)
     except BadRequest:
         return
-    assert obey(RULES, once, terms)[0] == once
+    assert obey.obey(RULES, once, terms)[0] == once
 
 
 @given(conversations())
@@ -231,7 +230,7 @@ def test_no_word_is_lost(conversation):
 
     clean = cleaned.all_text_is_clean(conversation, TERMS)
     try:
-        obeyed, _ = obey(RULES, conversation, TERMS)
+        obeyed, _ = obey.obey(RULES, conversation, TERMS)
     except BadRequest:
         return
     said = words(obeyed.turns)

@@ -20,11 +20,10 @@ from kirogw.conversation import (
     Tool,
     Turn,
 )
-from kirogw.dialects import calls, cleaned, cuts
+from kirogw.dialects import calls, cleaned, cuts, obey
 from kirogw.dialects.kiro import effort, media, pairs, prompt, tools, turns
 from kirogw.dialects.kiro.rules import RULES
 from kirogw.dialects.kiro.shape import Terms
-from kirogw.dialects.obey import obey
 from kirogw.dialects.seals import seal
 from kirogw.errors import BadRequest
 from tests.dialects.conversations import GIF, PDF, PNG, conversations, png
@@ -49,7 +48,7 @@ SEALED = Thought("Hm.", seal("s", "claude-opus-4.8", "Ev0B"))
 MARKED = Thought("Hm.", seal("s", "claude-opus-4.8", "Ev0B", "here"))
 SECRET = Thought("", seal("r", "claude-opus-4.8", "cmVk"), hidden=True)
 PIC, GIF_PIC = Image(PNG, "image/png"), Image(GIF, "image/gif")
-NOT_RUN = Result("a", (pairs.NOT_RUN,), True)
+NOT_RUN = Result("a", (calls.NOT_RUN,), True)
 LONG = "word " * 2_001
 FILE = Document("report", "application/pdf", PDF)
 
@@ -298,8 +297,8 @@ ROWS = [
         talk(system=('The text of your final answer must be JSON that fits the JSON schema {"type":"object"} and nothing else:'
                      " no words around it and no code fence.",)), "by a schema"),
 
-    same(prompt.missing_server_tools_are_told, talk(), "none"),
-    row(prompt.missing_server_tools_are_told, talk(left_out=("code_execution", "web_fetch")),
+    same(obey.missing_server_tools_are_told, talk(), "none"),
+    row(obey.missing_server_tools_are_told, talk(left_out=("code_execution", "web_fetch")),
         talk(system=("These tools are not available in this session: code_execution, web_fetch.",)), "two"),
 
     same(prompt.thinking_is_asked_for, talk(user("a")), "nobody asked", terms(HAIKU)),
@@ -336,7 +335,7 @@ def test_every_rule_has_rows_for_both():
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_every_rule_has_a_reason(rule):
-    assert "kiro " in rule.__doc__ or rule is prompt.missing_server_tools_are_told
+    assert "kiro " in rule.__doc__ or rule is obey.missing_server_tools_are_told
 
 
 HUGE = base64.b64encode(png() + b"\0" * 10_000_000).decode()
@@ -364,7 +363,7 @@ REFUSED = [
 @pytest.mark.parametrize(("sent", "param", "words"), REFUSED)
 def test_what_can_not_be_carried_is_an_error(sent, param, words):
     with pytest.raises(BadRequest) as caught:
-        obey(RULES, sent, TERMS)
+        obey.obey(RULES, sent, TERMS)
     assert (caught.value.param, str(caught.value)[: len(words)]) == (param, words)
 
 
@@ -374,19 +373,19 @@ def test_deep_arguments_are_an_error():
         value["a"] = {}
         value = value["a"]
     with pytest.raises(BadRequest, match="nested deeper"):
-        obey(RULES, talk(model(Call("a", "read", deep))), TERMS)
+        obey.obey(RULES, talk(model(Call("a", "read", deep))), TERMS)
 
 
 @settings(max_examples=150, deadline=None)
 @given(conversations())
 def test_obeying_twice_is_obeying_once(conversation):
     try:
-        once, _ = obey(RULES, conversation, TERMS)
+        once, _ = obey.obey(RULES, conversation, TERMS)
     except BadRequest:
         return
-    assert obey(RULES, once, TERMS) == (once, ())
+    assert obey.obey(RULES, once, TERMS) == (once, ())
 
 
 def test_the_names_of_the_rules_that_did_something_are_told():
     sent = Turn("user", (Text("a"),)), Turn("model", (Text("b"),))
-    assert obey(RULES, talk(*sent), TERMS)[1] == ("the_user_ends", "no_turn_is_empty")
+    assert obey.obey(RULES, talk(*sent), TERMS)[1] == ("the_user_ends", "no_turn_is_empty")
