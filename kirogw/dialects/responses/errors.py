@@ -16,6 +16,7 @@ from kirogw.errors import (
     Overloaded,
     QuotaUsed,
     ShuttingDown,
+    StoreAway,
     TooLong,
     UpstreamFailed,
 )
@@ -30,6 +31,7 @@ CODES: Final[dict[type[GatewayError], str]] = {
     Busy: "rate_limit_exceeded",  # waits as long as the words say, and asks again
     Overloaded: "slow_down",  # asks again
     UpstreamFailed: "server_error",  # asks again
+    StoreAway: "server_error",
     ShuttingDown: "server_error",
     FormatMissed: "invalid_prompt",  # it was asked twice already
 }

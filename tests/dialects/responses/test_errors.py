@@ -18,6 +18,7 @@ ROWS = [
     pytest.param(errors.UpstreamFailed("It failed."), "server_error", id="asks again"),
     pytest.param(errors.BrokenAnswer("It broke off."), "server_error", id="asks again when it broke off"),
     pytest.param(errors.TimedOut("It was silent."), "server_error", id="asks again after silence"),
+    pytest.param(errors.StoreAway("The store is away."), "server_error", id="asks again when the store is back"),
     pytest.param(errors.ShuttingDown("The gateway stops."), "server_error", id="asks the successor"),
     pytest.param(errors.GatewayError("A fault of ours."), "invalid_prompt", id="a fault of ours stops"),
 ]
