@@ -1,9 +1,8 @@
-"""An answer as the Responses API writes it: server-sent events, or the same collected into one response object.
+"""An answer as the Responses API streams it: server-sent events, the last of which has the whole response object.
 
 Order: response.created, response.in_progress; for each item response.output_item.added, its deltas, what they come to,
 response.output_item.done; response.completed, .incomplete or .failed, with all items. Several calls may be open at
-once.
-Every event has its `sequence_number`, every item its place in `output` and an id that is made of the answer's.
+once. Every event has its `sequence_number`, every item its place in `output` and an id that is made of the answer's.
 
 A delta costs one orjson call on its text; all else of its event is put together once for its item.
 """

@@ -20,8 +20,8 @@ from kirogw.wire import Json
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """`prefix` of the item's id; `item(name, namespace, text)` its own members; `delta` and `done` its events, if any,
-    the latter with the text in the member `member`.
+    """`prefix` of the item's id; `item(named, text)` its own members, where `named` says which call of which tool it is;
+    `delta` and `done` its events, if any, the latter with the text in the member `member`.
     """
 
     prefix: str
