@@ -20,8 +20,8 @@ from kirogw.wire import Json
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """`prefix` of the item's id; `item(named, text)` its own members, where `named` says which call of which tool it is;
-    `delta` and `done` its events, if any, the latter with the text in the member `member`.
+    """`prefix` of the item's id; `item(named, text)` its own members, where `named` is the call's id and the tool's
+    name and namespace; `delta` and `done` its events, if any, the latter with the text in the member `member`.
     """
 
     prefix: str
