@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from kirogw.twin import as_ide_file
 from kirogw.twin.kiro.mishaps import BUSY, NAMED
-from tests.system.stand import ENDLESS
+from tests.system.pauses import ENDLESS
 from tests.system.talk import MODEL
 
 TEXT = "one two three four five six seven eight nine ten"

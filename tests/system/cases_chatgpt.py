@@ -6,7 +6,8 @@ import json
 from kirogw.twin.codex.mishaps import BUSY, CAPACITY, NAMED, OVERLOADED, POLICY, TOO_LONG, UNVERIFIED
 from tests.system import cases
 from tests.system.cases import BEATING, EITHER, HALVES, IMPATIENT, LIMITED, PLAIN, REFUSING, STALLED, WHOLES, set_to
-from tests.system.stand import ENDLESS, brought_in
+from tests.system.pauses import ENDLESS
+from tests.system.stand import brought_in
 
 MODEL = "gpt-5.5"
 MIDDLE = 8  # the frame after the pause of HALVES: 0 to 4 open the answer, 5 to 7 are words that the client has by then

@@ -3,6 +3,7 @@
 import pytest
 
 from kirogw.twin import Twin
+from tests.system.pauses import Pauses
 from tests.system.running import running
 
 
@@ -24,3 +25,8 @@ def twin(pair):
 @pytest.fixture
 def gateway(pair):
     return pair[1]
+
+
+@pytest.fixture(scope="module")
+def pauses(pair):
+    return Pauses(pair[0])

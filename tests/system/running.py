@@ -30,16 +30,16 @@ class Running:
 
     def post(self, path, body, *, stream=False, headers=None, **more):
         return requests.post(self.url + path, json=body, stream=stream, headers={**self.headers, **(headers or {})},
-                             timeout=60, **more)  # fmt: skip
+                             timeout=100, **more)  # fmt: skip
 
     def get(self, path, headers=None):
-        return requests.get(self.url + path, headers={**self.headers, **(headers or {})}, timeout=30)
+        return requests.get(self.url + path, headers={**self.headers, **(headers or {})}, timeout=100)
 
     def lines(self):
         """The log's lines that are JSON, as objects."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
-    def stop(self, how=signal.SIGTERM, seconds=20):
+    def stop(self, how=signal.SIGTERM, seconds=100):
         self.process.send_signal(how)  # does nothing when it has ended
         return self.process.wait(seconds)
 
@@ -98,7 +98,7 @@ def running(twin=None, *, command=(), wait=True, home=None, cwd=None, **settings
                 process.kill()  # its workers leave by themselves then
 
 
-def until_ready(gateway, seconds=30):
+def until_ready(gateway, seconds=100):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert gateway.process.poll() is None, gateway.log.read_text()

@@ -4,7 +4,6 @@ So an account that rests in one case is fresh in the next, and hundreds of cases
 """
 
 import contextlib
-import functools
 import itertools
 import logging
 import tempfile
@@ -23,14 +22,13 @@ from kirogw.dialects.credential import Credential
 from kirogw.settings import load
 from kirogw.twin import Twin
 from kirogw.twin.codex import CodexTwin
-from kirogw.twin.server import Piece, Streamed
 from tests.system import heard
+from tests.system.pauses import Pauses
 from tests.system.running import KEY, environment
 from tests.system.talk import MODEL, PATHS
 
 PLACES = {**PATHS, "responses": "/v1/responses"}
 USUAL = {"RETRY_PACE": 0.001, "LOG_LEVEL": "debug", "HEARTBEAT": 60, "CONNECT_TIMEOUT": 60, "RETRY_BUDGET": 600}
-ENDLESS = 90.0  # seconds of a twin's silence that no gateway sits out; it ends when the gateway leaves
 MAKING = threading.Lock()  # werkzeug compiles its routes, and Python 3.11's ast module is not fit for two threads
 LIMIT = 120  # seconds without a byte: the client calls that a hang
 HALF = b"three"  # what the client has heard before a pause in the middle of the text
@@ -90,40 +88,6 @@ def credential(account):
 def brought_in(*_):
     """A login: all accounts of all twins lie in the gateway's store, in their order."""
     return {}
-
-
-class Pauses:
-    """Pauses of twins (a script's delay, a fault's slow or stall) that end when the client has heard what it is to hear
-    before, however slow the machine is. A pause of ENDLESS is none of them.
-    """
-
-    def __init__(self, *twins):
-        self._over = threading.Event()
-        self._over.set()
-        for twin in twins:
-            twin.service.answer = functools.partial(self._answer, twin.service.answer)
-
-    @contextlib.contextmanager
-    def until(self, heard):
-        """Gives what is to be told all data so far. While nobody is here, pauses are as long as they say."""
-        self._over.clear()
-        try:
-            yield lambda data: self._over.set() if heard(data) else None
-        finally:
-            self._over.set()
-
-    def _answer(self, answer, incoming, seen):
-        given, wait = answer(incoming, seen)
-        if isinstance(given, Streamed):
-            given = replace(given, pieces=(replace(piece, wait=self._left(piece.wait)) if isinstance(piece, Piece) else piece
-                                           for piece in given.pieces))  # fmt: skip
-        return given, self._left(wait)
-
-    def _left(self, seconds):
-        if not 0 < seconds < ENDLESS or self._over.is_set():
-            return seconds
-        self._over.wait(ENDLESS)
-        return 0.0
 
 
 class Stand:

@@ -10,8 +10,9 @@ from kirogw.twin.kiro import mishaps
 from tests.dialects.opencode import asks_again
 from tests.system import cases, cases_chatgpt
 from tests.system.faults import CLIENTS, ROWS, SIDES, SILENCE, TABLES, cell, differing, markdown, table
+from tests.system.pauses import ENDLESS, Pauses
 from tests.system.running import TOP, running
-from tests.system.stand import ENDLESS, USUAL, Pauses, Verdicts, asked, standing
+from tests.system.stand import USUAL, Verdicts, asked, standing
 
 pytestmark = pytest.mark.timeout(1800)  # the first test plays the whole table
 NEXT = ("The next question", "The next question to ChatGPT")
