@@ -21,7 +21,7 @@ from tests.system.running import running
 from tests.system.talk import FACES, PATHS, PING, ask, events, failure, finished, text, whole_text
 
 BEAT = 0.2
-SETTINGS = {"HEARTBEAT": BEAT}
+SETTINGS = {"HEARTBEAT": BEAT, "ACCOUNT_CONCURRENCY": 0}
 WORDS = [f"word{n} " for n in range(6)]
 SLOWLY = [{"steps": [{"text": "".join(WORDS), "pace": 1}], "repeat": True}]
 
