@@ -1,7 +1,7 @@
 import hashlib
 
 from kirogw.dialects import cuts
-from tests.dialects.kiro.talk import call, model, result, talk, user
+from tests.dialects.talk import call, model, result, talk, user
 
 
 def test_the_key_is_that_of_the_first_500_characters():

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 from kirogw.conversation import Text
 from kirogw.dialects import ids
-from tests.dialects.kiro.talk import call, model, result, talk, user
+from tests.dialects.talk import call, model, result, talk, user
 
 
 def test_a_session_keeps_its_session_id():

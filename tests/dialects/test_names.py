@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kirogw.conversation import Tool
 from kirogw.dialects.names import call_id, renamed, table
-from tests.dialects.kiro.talk import call, model, talk, user
+from tests.dialects.talk import call, model, talk, user
 
 LONG = "mcp__my-stub_server__create_or_update_a_very_long_tool_name_for_testing_limits"
 ROWS = [

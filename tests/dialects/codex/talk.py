@@ -1,45 +1,17 @@
-"""Short words for conversations, for ChatGPT's events, and for reading them, for the tests beside this file."""
+"""Models, ChatGPT's events, and reading them, for the tests beside this file."""
 
 import json
 
-import pytest
-
-from kirogw.conversation import Call, Conversation, Result, Text, Tool, Turn
 from kirogw.dialects.codex import answer
 from kirogw.dialects.codex.models import FALLBACK
 from kirogw.dialects.codex.shape import Terms
-from kirogw.dialects.provider import Model, Reading, Refused
+from kirogw.dialects.provider import Model, Reading
+from tests.dialects.talk import heard, refusal
 
 SOL = next(model for model in FALLBACK if model.id == "gpt-6.1-sol")
 OLD = Model("gpt-5.5", efforts=("low", "medium", "high", "xhigh"))  # no Lite
 BLIND = Model("gpt-5.3-codex-spark", images=False)
 TERMS = Terms(OLD, "classic")
-SCHEMA = {"type": "object", "properties": {}}
-READ = Tool("read", "Reads a file", {"type": "object", "properties": {"path": {"type": "string"}}})
-
-
-def user(*parts):
-    return Turn("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
-
-
-def model(*parts):
-    return Turn("model", tuple(Text(part) if isinstance(part, str) else part for part in parts))
-
-
-def system(text):
-    return Turn("system", (Text(text),))
-
-
-def call(id="a", name="read", input=None, raw=None, **members):
-    return Call(id, name, {"path": "x"} if input is None else input, raw, **members)
-
-
-def result(id="a", *parts, failed=False):
-    return Result(id, tuple(Text(part) if isinstance(part, str) else part for part in parts or ("done",)), failed)
-
-
-def talk(*turns, **members):
-    return Conversation("m", turns, **members)
 
 
 # ChatGPT's events
@@ -111,19 +83,8 @@ def new(names=None, model=SOL, mark=""):
 
 
 def read(frames, reader=None, step=None):
-    """All events, fed frame by frame, or by pieces of `step` bytes."""
-    reader = reader or new()
-    if step:
-        data = b"".join(frames)
-        frames = [data[n : n + step] for n in range(0, len(data), step)]
-    return [e for piece in frames for e in reader.receive(piece)] + reader.close()
+    return heard(reader or new(), frames, step)
 
 
 def refused(frames, reader=None):
-    """What came before the failure, and the verdict."""
-    reader, got = reader or new(), []
-    with pytest.raises(Refused) as caught:
-        for piece in frames:
-            got += reader.receive(piece)
-        got += reader.close()
-    return got, caught.value.verdict
+    return refusal(reader or new(), frames)

@@ -44,8 +44,9 @@ from kirogw.twin.codex.state import Options
 from kirogw.twin.state import Incoming
 from kirogw.wire import Reply
 from tests.dialects import conversations as anything
-from tests.dialects.codex.talk import OLD, READ, SOL, call, model, result, system, talk, user
+from tests.dialects.codex.talk import OLD, SOL
 from tests.dialects.conversations import PDF, PNG
+from tests.dialects.talk import READ, call, model, result, system, talk, user
 
 READERS = {"messages": read_messages, "chat": read_chat, "responses": read_responses}
 GOLDEN = sorted((Path(__file__).parents[2] / "golden" / "codex").glob("*.json"))

@@ -14,9 +14,10 @@ from kirogw.dialects.codex.shape import Terms
 from kirogw.dialects.responses.items import NONE_FOUND
 from kirogw.dialects.seals import seal
 from kirogw.errors import BadRequest
-from tests.dialects.codex.talk import BLIND, OLD, READ, SOL, TERMS, call, model, result, system, talk, user
+from tests.dialects.codex.talk import BLIND, OLD, SOL, TERMS
 from tests.dialects.codex.test_request import conversations
 from tests.dialects.conversations import GIF, PDF, PNG
+from tests.dialects.talk import READ, call, model, result, system, talk, user
 
 LITE, SHARED = Terms(SOL, "lite"), Terms(SOL, "shared")
 SEALED = Thought("Hm.", seal("c", OLD.id, "gAAA"))

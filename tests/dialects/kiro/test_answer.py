@@ -21,6 +21,7 @@ from kirogw.answer import (
 )
 from kirogw.dialects.kiro.answer import Reader
 from kirogw.dialects.provider import Model, Refused
+from tests.dialects.talk import heard, refusal
 from tests.frames import error, event, exception, frame, strings
 
 CLAUDE = Model("claude-sonnet-4.6", window=200_000)
@@ -53,26 +54,11 @@ TAIL = [metadata(), CONTEXT, METER]
 
 
 def read(frames, reader=None, step=None):
-    """All events, fed frame by frame, or by pieces of `step` bytes."""
-    reader = reader or new()
-    if step:
-        data = b"".join(frames)
-        frames = [data[n : n + step] for n in range(0, len(data), step)]
-    return [e for piece in frames for e in reader.receive(piece)] + reader.close()
+    return heard(reader or new(), frames, step)
 
 
 def refused(frames, reader=None):
-    """What came before the failure, and the verdict's row."""
-    reader, got = reader or new(), []
-    with pytest.raises(Refused) as caught:
-        for piece in frames:
-            got += reader.receive(piece)
-        got += reader.close()
-    for call in (reader.close, lambda: reader.receive(b"")):
-        if reader._failure:
-            with pytest.raises(Refused):
-                call()
-    return got, caught.value.verdict
+    return refusal(reader or new(), frames)
 
 
 def without_usage(events):

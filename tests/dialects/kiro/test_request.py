@@ -27,7 +27,8 @@ from kirogw.twin.ask import Ask
 from kirogw.twin.kiro import models as twin
 from kirogw.twin.kiro import play, refusals
 from tests.dialects.conversations import PNG, TEXTS, conversations
-from tests.dialects.kiro.talk import GPT, HAIKU, OPUS, READ, SHAPE, call, model, result, talk, target, user
+from tests.dialects.kiro.talk import GPT, HAIKU, OPUS, SHAPE, target
+from tests.dialects.talk import READ, call, model, result, talk, user
 
 READERS = {"messages": read_messages, "chat": read_chat, "responses": read_responses}
 GOLDEN = sorted((Path(__file__).parents[2] / "golden" / "kiro").glob("*.json"))

@@ -27,22 +27,8 @@ from kirogw.dialects.kiro.shape import Terms
 from kirogw.dialects.seals import seal
 from kirogw.errors import BadRequest
 from tests.dialects.conversations import GIF, PDF, PNG, conversations, png
-from tests.dialects.kiro.talk import (
-    AUTO,
-    BLIND,
-    HAIKU,
-    OPUS,
-    READ,
-    SCHEMA,
-    SHAPE,
-    TERMS,
-    call,
-    model,
-    result,
-    system,
-    talk,
-    user,
-)
+from tests.dialects.kiro.talk import AUTO, BLIND, HAIKU, OPUS, SHAPE, TERMS
+from tests.dialects.talk import READ, SCHEMA, call, model, result, system, talk, user
 
 SEALED = Thought("Hm.", seal("s", "claude-opus-4.8", "Ev0B"))
 MARKED = Thought("Hm.", seal("s", "claude-opus-4.8", "Ev0B", "here"))
