@@ -286,8 +286,9 @@ def played(mode, requests=REQUESTS):
 HEAD = """# Scheduling and health
 
 Whose turn it is, and what an account's failures do. Printed by `python -m tests.pool.fairness`; the figures come from
-simulated requests through the pool itself (`kirogw/pool/`), each decision of which is checked by somebody else's books. A request pays about 3 µs of CPU for it, 10 with a hundred
-accounts, and 20 when it begins a conversation (`python bench/pool.py`).
+simulated requests through the pool itself (`kirogw/pool/`), each decision of which is checked by somebody else's books.
+A request pays about 3 µs of CPU for it, 10 with a hundred accounts, and 20 when it begins a conversation
+(`python bench/pool.py`).
 
 ## Modes
 
