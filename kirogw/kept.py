@@ -206,15 +206,9 @@ class Kept:
         with self._writing:
             while piece := self._piece():
                 self._write(piece)
-                with self._lock:
-                    for id, waiting in piece.items():
-                        if self._waiting.get(id) is waiting:
-                            self._forget(id)
+                self._written(piece)
             while self._touched:
-                id, doc = self._touched.popitem()
-                again = Put(KIND, id, doc.value, doc.version, self._life)
-                with contextlib.suppress(Conflict):  # somebody else has touched or deleted it
-                    self._store.apply([again], durable=False, logs={LOG: [_entry(id, doc.value["sealed"])]})
+                self._keep_on(*self._touched.popitem())
 
     def close(self) -> None:
         """For the end of the process."""
@@ -249,6 +243,18 @@ class Kept:
         changes = [Put(KIND, id, doc, None, self._life) for id, doc in docs.items()]
         entries = [_entry(id, doc["sealed"]) for id, doc in docs.items()]
         self._store.apply(changes, durable=False, logs={LOG: entries})
+
+    def _written(self, piece: dict[str, _Waiting]) -> None:
+        with self._lock:
+            for id, waiting in piece.items():
+                if self._waiting.get(id) is waiting:
+                    self._forget(id)
+
+    def _keep_on(self, id: str, doc: Doc) -> None:
+        """It is read, so its time begins anew."""
+        again = Put(KIND, id, doc.value, doc.version, self._life)
+        with contextlib.suppress(Conflict):  # somebody else has touched or deleted it
+            self._store.apply([again], durable=False, logs={LOG: [_entry(id, doc.value["sealed"])]})
 
     def _sealed(self, waiting: _Waiting) -> Json:
         packed = len(waiting.data) <= PACKED
