@@ -11,16 +11,14 @@ from collections.abc import Callable, Generator, Set
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from kirogw import log, observed, search, tokens, truncation
+from kirogw import log
 from kirogw.answer import BEAT, Beat
 from kirogw.auth import Logins
 from kirogw.catalog import Catalog
 from kirogw.conversation import Conversation
 from kirogw.convert import Providers
-from kirogw.cuts import Cuts
-from kirogw.dialects import ids, seals
-from kirogw.dialects.efforts import wished
-from kirogw.dialects.provider import Login, Prepared, Provider, Reader, Reading, Refused, Target, Terms, Verdict
+from kirogw.dialects import ids
+from kirogw.dialects.provider import Login, Provider, Refused, Verdict
 from kirogw.dialects.quota import Quota
 from kirogw.errors import BrokenAnswer, GatewayError, NeedsLogin, UpstreamFailed
 from kirogw.nobody import crowded, no_token, nobody, not_offered, stopped
@@ -28,12 +26,12 @@ from kirogw.pins import shown
 from kirogw.pool import Account, Full, Nobody, Place, Pool
 from kirogw.router import Router
 from kirogw.routing import Route
+from kirogw.sending import Sending
 from kirogw.settings import Settings
-from kirogw.stream import Batch, Silence, Source, relayed
-from kirogw.transport import Exchange, Lost, Transport
+from kirogw.stream import Batch, Silence, Source
+from kirogw.transport import Lost, Transport
 from kirogw.tries import Tries
 
-SETTLING: Final = 0.2  # seconds that an upstream gets for the end of its bytes, when all has been said
 UNTOLD: Final = frozenset({"refresh", "profile", "unsealed", "plain"})
 """Ways to ask again that are likely to help: what comes of it says more of the account than that it was needed."""
 
@@ -58,12 +56,10 @@ class Asking:
     def __init__(self, settings: Settings, providers: Providers, transport: Transport, logins: Logins, pool: Pool,
                  catalog: Catalog, router: Router, secret: bytes, exhausted: Callable[[str], None],
                  told: Callable[[str, Quota], None]) -> None:  # fmt: skip
-        self._settings, self._transport, self._logins, self._secret = settings, transport, logins, secret
-        self._providers, self._pool, self._catalog, self._exhausted = providers, pool, catalog, exhausted
-        self._told = told
-        self._router, self._cuts = router, Cuts()
-        self._marks: dict[str, str] = {}
-        self.running: set[Exchange] = set()
+        self._settings, self._providers, self._logins, self._pool = settings, providers, logins, pool
+        self._router, self._secret, self._exhausted = router, secret, exhausted
+        self._sending = Sending(settings, providers, transport, pool, catalog, router, secret, told)
+        self.running = self._sending.running
         self.stopping = threading.Event()
 
     def answer(self, conversation: Conversation, errand: Errand) -> Source:
@@ -72,15 +68,14 @@ class Asking:
         try:
             while True:
                 place = tries.place or (yield from self.placed(tries))
-                login: Login | None = None
-                began, errand.entry.tries = time.time(), errand.entry.tries + 1
+                tries.begin(time.time())
                 try:
-                    login = self._login(place.account)
-                    yield from _shown(self._once(place, login, tries, errand.estimate, began), tries)
+                    tries.login = login = self._login(place.account)
+                    yield from _shown(self._sending.answer(place, login, tries), tries)
                     return
                 except (Refused, Lost, Silence) as failure:
                     verdict = self._verdict(failure, tries)
-                pause = self._after(verdict, login, tries, began)
+                pause = self._after(verdict, tries)
                 yield from self._beats(pause)
                 if self.stopping.is_set():
                     raise stopped()
@@ -92,7 +87,7 @@ class Asking:
         entry, settings = errand.entry, self._settings
         tries = Tries(
             entry, conversation, errand.routes if conversation else (), entry.began + settings.retry_budget,
-            settings.retry_pace, errand.hold, allowed=errand.only, only=errand.only,
+            settings.retry_pace, errand.hold, allowed=errand.only, only=errand.only, estimate=errand.estimate,
         )  # fmt: skip
         self._routed(tries)
         if conversation:
@@ -103,8 +98,7 @@ class Asking:
     def stop(self) -> None:
         """No more tries; whoever reads an answer finds its end."""
         self.stopping.set()
-        for exchange in list(self.running):
-            exchange.abort()
+        self._sending.abort()
 
     # whose turn it is
 
@@ -169,21 +163,21 @@ class Asking:
 
     # after a failure
 
-    def _after(self, verdict: Verdict, login: Login | None, tries: Tries, began: float) -> float:
+    def _after(self, verdict: Verdict, tries: Tries) -> float:
         """Note what a failure says of the account, and prepare the next try: seconds until then. Raises when there is
         none.
         """
         assert tries.place  # noqa: S101
-        place, account = tries.place, tries.place.account
+        place, login = tries.place, tries.login
         tries.entry.upstream = verdict.error.upstream_id or tries.entry.upstream
         log.logger.debug("a try failed", extra={"fields": {"request": tries.entry.id, "rule": verdict.rule}})
         if self.stopping.is_set():
             raise stopped()
-        if verdict.again == "profile" and login and not self.other_login("profile", account, login):
+        if verdict.again == "profile" and login and not self.other_login("profile", place.account, login):
             verdict = replace(verdict, again="")  # what was refused is all there is
         told = tries.shown or verdict.again not in UNTOLD
         if told:
-            self._tell(verdict, tries, began)
+            self._tell(verdict, tries)
         if tries.shown:
             raise self._broken_off(verdict, tries, place)
         if verdict.fate == "slow" and verdict.elsewhere and (other := self._other(tries, place)):
@@ -191,21 +185,26 @@ class Asking:
             self.leave(tries)
             self._taken(other, tries)
             return 0.0
+        return self._next(verdict, tries, told)
+
+    def _next(self, verdict: Verdict, tries: Tries, told: bool) -> float:
+        """`told`: the account's state says already what the verdict does."""
+        account = tries.entry.account_id
         pause, last = 0.0, None
         try:
             pause = tries.next(verdict, time.monotonic())
         except GatewayError as error:
             last = error
         if not told and (last or not tries.again):
-            self._tell(verdict, tries, began)
+            self._tell(verdict, tries)
         if last:
             if not last.passes or time.monotonic() >= tries.deadline:  # it is the request's own fault, or too late
                 raise tries.told(last)
             self._follow(last, tries)  # the model is short, or its provider is down: another one may serve
             self.leave(tries)
-        elif tries.again == "refresh" and login:
-            self._renew(account, login, tries, began)
-        if account.id in tries.failed:
+        elif tries.again == "refresh" and tries.login:
+            self._renew(tries.login, tries)
+        if account in tries.failed:
             self.leave(tries)
         return pause
 
@@ -218,9 +217,9 @@ class Asking:
         self._pool.leave(other, time.time())
         return BrokenAnswer(f"{str(verdict.error).rstrip('.')}. Another account can serve: try again.")
 
-    def _tell(self, verdict: Verdict, tries: Tries, began: float) -> None:
+    def _tell(self, verdict: Verdict, tries: Tries) -> None:
         account = tries.entry.account_id
-        self._pool.failed(account, verdict, tries.model, time.time(), began)
+        self._pool.failed(account, verdict, tries.model, time.time(), tries.began)
         if verdict.fate == "exhausted":
             self._exhausted(account)
 
@@ -262,13 +261,13 @@ class Asking:
         except (NeedsLogin, UpstreamFailed) as error:
             raise Refused(no_token(error, "refresh-failed")) from error
 
-    def _renew(self, account: Account, login: Login, tries: Tries, began: float) -> None:
+    def _renew(self, login: Login, tries: Tries) -> None:
         """Another token for the next try; another account where there is none."""
         try:
-            self._logins.renew(account.id, login.token)
+            self._logins.renew(tries.entry.account_id, login.token)
         except GatewayError as error:
             failed = no_token(error, "renew-failed")
-            self._tell(failed, tries, began)
+            self._tell(failed, tries)
             try:
                 tries.next(failed, time.monotonic())
             except GatewayError as last:
@@ -276,108 +275,6 @@ class Asking:
 
     def _provider(self, tries: Tries) -> Provider:
         return self._providers.of(tries.place.account.kind if tries.place else "")
-
-    # one try
-
-    def _once(self, place: Place, login: Login, tries: Tries, estimate: int, began: float) -> Source:
-        """Send, wait for the head, and give the events. Raises Refused, Lost or Silence."""
-        account, entry, provider = place.account, tries.entry, self._providers.of(login.kind)
-        models = self._catalog.models(account.id, lambda: login, account.kind)
-        assert tries.route  # noqa: S101
-        target = self._router.target(tries.route, account, models)
-        entry.model = target.model.id
-        mark = self._mark(account.id)
-        exchange, prepared = self._sent(provider, login, target, tries, mark)
-        self.running.add(exchange)
-        reader: Reader | None = None
-        try:
-            yield from self._head(provider, exchange, target.model.id, account, entry)
-            reading = Reading(target.model, tokens.count, estimate, account.learned, mark)
-            reader = provider.reader(prepared, reading)
-            del prepared  # its body may be large
-            source = relayed(
-                observed.taped(exchange, entry), exchange.ended, reader,
-                beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout,
-            )  # fmt: skip
-            for batch in source:
-                if reader.visible:  # that it answers is known now, however long the answer is
-                    self._pool.served(account.id, tries.model, time.time(), began)
-                yield batch
-                if reader.visible:
-                    break
-            yield from source
-            exchange.settle(SETTLING)
-            if not reader.visible:  # it ended without a word, and as it should
-                self._pool.served(account.id, tries.model, time.time(), began)
-            account.learned = account.learned or reader.learned
-            if self._settings.truncation_recovery and (reader.cut_calls or reader.cut_text):
-                self._cuts.remember(reader.cut_calls, reader.cut_text)
-        except GeneratorExit:  # whoever asked has had enough, or has left
-            if reader and reader.visible and not entry.usage:
-                observed.note_usage(entry, reader.usage())
-            raise
-        finally:
-            self.running.discard(exchange)
-            exchange.close()
-
-    def _mark(self, account: str) -> str:
-        if not (mark := self._marks.get(account)):
-            mark = self._marks[account] = seals.mark(self._secret, account)
-        return mark
-
-    def _sent(self, provider: Provider, login: Login, target: Target, tries: Tries,
-              mark: str) -> tuple[Exchange, Prepared]:  # fmt: skip
-        """The request on its way."""
-        prepared = self._prepared(provider, login, target, tries, mark)
-        tries.entry.rules, hosts = prepared.notes, provider.hosts(login)
-        tries.hosts = len(hosts)
-        outgoing = provider.request(
-            prepared, login, hosts[tries.host], session=tries.session, invocation=tries.invocation,
-            attempt=tries.entry.tries,
-        )  # fmt: skip
-        observed.record(tries.entry, outgoing)
-        return self._transport.open(outgoing, fresh=tries.fresh), prepared
-
-    def _head(self, provider: Provider, exchange: Exchange, model: str, account: Account, entry: log.Entry) -> Source:
-        """Beats until the answer's head is here. Raises Refused when it is no stream of the provider's."""
-        waited, beat = 0.0, self._settings.heartbeat
-        try:
-            while not exchange.head(min(beat, self._settings.first_token_timeout)):
-                waited += beat
-                if waited >= self._settings.first_token_timeout:
-                    raise Lost("first_token")
-                yield BEAT
-            observed.record_head(entry, exchange)
-            if quota := provider.told_quota(exchange.headers, time.time()):
-                self._told(account.id, quota)
-            if exchange.status != 200:
-                body = exchange.whole(self._settings.connect_timeout)
-                if entry.record:
-                    entry.record.add(f"upstream-{entry.tries}-answer.bin", body)
-                raise Refused(provider.judge(exchange.status, exchange.headers, body, model))
-        except Lost as lost:
-            if exchange.reused and not exchange.answered and lost.kind == "reset":
-                raise Lost("stale") from lost
-            raise
-        if not exchange.headers.get("content-type", "").startswith(provider.stream):
-            raise Lost("damaged", "the answer is no event stream")
-
-    def _prepared(self, provider: Provider, login: Login, target: Target, tries: Tries, mark: str) -> Prepared:
-        """The payload; made once for all tries that differ only in host."""
-        key = (tries.at, target.model.id, mark, tries.unsealed, tries.plain)
-        conversation = tries.conversation
-        if tries.prepared and (tries.prepared[0] == key or conversation is None):
-            return tries.prepared[1]
-        assert conversation  # noqa: S101
-        conversation = truncation.fitting(_suited(conversation, tries.route, provider), target.model.window)
-        terms = Terms(
-            login.kind, mark, tries.session, ids.turn_id(self._secret, conversation),
-            self._cuts.known(conversation) if self._settings.truncation_recovery else frozenset(),
-            tries.unsealed, tries.plain,
-        )  # fmt: skip
-        prepared = provider.prepare(conversation, target, terms)
-        tries.prepared = key, prepared
-        return prepared
 
 
 def _shown(source: Source, tries: Tries) -> Source:
@@ -394,10 +291,3 @@ def _shown(source: Source, tries: Tries) -> Source:
                 tries.show()
             yield batch
     yield from held
-
-
-def _suited(conversation: Conversation, route: Route | None, provider: Provider) -> Conversation:
-    """What the model's name asked for is in the conversation; a provider that can not search is not asked to."""
-    if route and (route.effort or route.thinking):
-        conversation = replace(conversation, thinking=wished(conversation.thinking, route.effort, route.thinking))
-    return search.without(conversation) if conversation.search and not provider.searches else conversation

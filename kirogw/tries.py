@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from kirogw import log
 from kirogw.conversation import Conversation
-from kirogw.dialects.provider import Again, Prepared, Verdict
+from kirogw.dialects.provider import Again, Login, Prepared, Verdict
 from kirogw.errors import GatewayError
 from kirogw.pool import Place, Want
 from kirogw.routing import Route
@@ -35,6 +35,7 @@ class Tries:
     deadline: float
     pace: float = 1.0
     hold: bool = False  # nothing is shown before the answer is whole
+    estimate: int = 0  # of the input's tokens
     session: str = ""
     begins: bool = False
     allowed: Set[str] | None = None
@@ -43,6 +44,8 @@ class Tries:
     links: list[tuple[Route, GatewayError]] = field(default_factory=list)  # routes that are given up, and why
     shown: bool = False
     place: Place | None = None  # at the account that is being tried
+    login: Login | None = None  # which it is tried with
+    began: float = 0.0  # the try that is on its way, epoch seconds
     error: GatewayError | None = None  # of the account that was tried last
     again: Again = ""  # how the next try asks the same account
     host: int = 0
@@ -73,6 +76,11 @@ class Tries:
 
     def want(self, waited: float) -> Want:
         return Want(self.model, self.home, self.only, self.failed.keys(), waited, self.begins)
+
+    def begin(self, now: float) -> None:
+        """One more try, with a login that is still to be had."""
+        self.login, self.began = None, now
+        self.entry.tries += 1
 
     def show(self) -> None:
         """The client gets something: from now on there is nothing to try."""

@@ -26,6 +26,7 @@ FLOORS = [
     {"transport", "fetch", "store", "pdf", "pdftext"},
     {"auth", "logins", "pool", "catalog", "quotas", "attachments", "search", "cuts", "truncation", "usage", "budgets", "metrics", "kept", "underway", "backup"},
     {"tries", "nobody", "pins", "observed", "router"},
+    {"sending"},
     {"asking"},
     {"gateway", "background", "desk"},
     {"web"},
