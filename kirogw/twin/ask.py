@@ -9,11 +9,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, Final, NoReturn
 
 from kirogw.wire import Json
 
-IMAGE_TOKENS = 1600
+IMAGE_TOKENS: Final = 1600
+UNREAD: Final = object()  # a body that is no JSON
+
+
+def parse(body: bytes) -> Any:
+    """The body as JSON, UNREAD when it is none. NaN and the infinities are none."""
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return UNREAD
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
 
 
 def obj(value: Any) -> Json:

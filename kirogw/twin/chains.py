@@ -25,7 +25,7 @@ class Access(Generic[A]):
     token: str
     account: A
     expires: float
-    beside: Refresh[A] | None  # the refresh token that came with it
+    beside: Refresh[A]  # the refresh token that came with it
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """The answer where no script has one: it says that it is the demo, and does what can be done without a model.
 
-It streams word by word, thinks where it is asked to, calls a tool when the user says "call the tool X", answers in JSON
-where the prompt shows a schema, and retells what a tool gave back.
+It calls a tool when the user says "call the tool X", answers in JSON where the prompt shows a schema, and retells what
+a tool gave back.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final
+from typing import Final
 
 from kirogw.twin import tools
 from kirogw.twin.ask import Ask, obj, text
@@ -27,18 +27,7 @@ CALL: Final = (
 MUST_CALL: Final = re.compile(rf"\bmust call (?:the (?:tool|function) {NAME}|(?:at least )?one tool)", re.I)
 MUST_BE_JSON: Final = re.compile(r"\bmust be (?:one |a |valid )*JSON\b", re.I)
 WANTS_JSON: Final = re.compile(r"\b(?:answer|respond|reply|return|output|valid|as|in|one)\b[^.\n]{0,60}\bJSON\b", re.I)
-EMULATED: Final = re.compile(r"<thinking_mode>(?:enabled|adaptive)</thinking_mode>")
 THOUGHT: Final = "The user gets an answer of the demo upstream, so there is little to think about."
-
-
-def steps(ask: Ask) -> list[Json]:
-    """The whole answer, as the steps of a script."""
-    thoughts = _thoughts(ask)
-    words = said(ask)
-    if EMULATED.search(ask.current.content) or EMULATED.search(ask.turns[0].content):
-        words = _tagged(words)
-    late = ask.model_id.startswith("gpt")  # these think aloud after they have spoken
-    return _limited(ask, words + thoughts if late else thoughts + words)
 
 
 def said(ask: Ask) -> list[Json]:
@@ -71,26 +60,6 @@ def last_words(content: str) -> str:
     while (end := LAST_TAG.search(rest)) and (start := rest.rfind(f"<{end[1]}>")) >= 0:
         rest = rest[:start].rstrip()
     return REMINDER.sub("", re.split(r"\n\s*\n", rest)[-1]).strip()
-
-
-def _thoughts(ask: Ask) -> list[Json]:
-    fields = obj(ask.fields)
-    effort = text(obj(fields.get("output_config")).get("effort")) or text(obj(fields.get("reasoning")).get("effort"))
-    kind = text(obj(fields.get("thinking")).get("type"))
-    if effort == "none" or kind == "disabled" or not (effort or kind):
-        return []
-    if ask.model_id.startswith("gpt"):
-        return [{"thinking": "...", "sealed": False}, {"signature": ".KTR~~" + ask.model_id}]
-    omitted = obj(fields.get("thinking")).get("display") == "omitted"
-    return [{"thinking": "" if omitted else THOUGHT}]
-
-
-def _tagged(said: list[Json]) -> list[Json]:
-    """Thinking where it is emulated: tags at the start of the text."""
-    thought = f"<thinking>{THOUGHT}</thinking>\n\n"
-    if "text" in said[0]:
-        return [{**said[0], "text": thought + said[0]["text"]}, *said[1:]]
-    return [{"text": thought}, *said]
 
 
 def _call(ask: Ask) -> list[Json]:
@@ -157,18 +126,3 @@ def _schema(value: Json) -> Json:
     inner = obj(value.get("schema")) or value
     known = any(word in inner for word in ("properties", "$ref", "anyOf", "$schema"))
     return inner if known or inner == {"type": "object"} else {}
-
-
-def _limited(ask: Ask, said: list[Json]) -> list[Json]:
-    """Cut at max_tokens, where the request sets it, at four characters a token."""
-    limit: Any = obj(ask.fields).get("max_tokens")
-    if not isinstance(limit, int):
-        return said
-    left = 4 * limit
-    for n, step in enumerate(said):
-        name = "text" if "text" in step else "thinking"
-        whole = text(step.get(name))
-        if len(whole) > left:
-            return [*said[:n], {**step, name: whole[:left], "stop": "MAX_TOKENS"}]
-        left -= len(whole)
-    return said

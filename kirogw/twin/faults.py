@@ -1,46 +1,46 @@
 """Faults on demand: what goes wrong, with which request, how often.
 
-A fault is added by name (a key of NAMED), by its members, or both: `add("html_403", operation="models")`,
-`add(status=429, reason="USER_REQUEST_RATE_EXCEEDED", count=2)`, `add(cut=40, end="reset")`. Over HTTP the same members
-stand in a JSON object, the name under `name`.
+A fault is added by name (a key of NAMED in `mishaps.py` of each twin), by its members, or both:
+`add("html_403", operation="models")`, `add(status=429, reason="USER_REQUEST_RATE_EXCEEDED", count=2)`,
+`add(cut=40, end="reset")`. Over HTTP the same members stand in a JSON object, the name under `name`.
 """
 
 from __future__ import annotations
 
 import secrets
-import struct
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Final
 
-from kirogw.twin import replies
 from kirogw.twin.ask import text
-from kirogw.twin.kiro import frames
-from kirogw.twin.kiro.mishaps import NAMED
 from kirogw.twin.server import Answer, End, Hangup, Piece, Streamed
 from kirogw.twin.state import Incoming
 from kirogw.wire import Json, Reply
 
 ENDS: Final = ("clean", "open", "reset")
-GROUPS: Final = {"auth": ("refresh", "token", "idp"), "control": ("models", "profiles", "profile", "usage")}
-
-TYPES: Final = {
-    400: "ValidationException", 401: "UnauthorizedException", 402: "ServiceQuotaExceededException",
-    403: "AccessDeniedException", 404: "ResourceNotFoundException", 409: "ConflictException",
-    429: "ThrottlingException", 500: "InternalServerException", 503: "ServiceUnavailableException",
-}  # fmt: skip
+# that happen on the way, whosever answer it is
+ON_THE_WAY: Final[dict[str, Json]] = {
+    "hangup": {"hangup": "open"},
+    "reset": {"hangup": "reset"},
+    "slow_headers": {"slow": 3.0},
+    "json_for_stream": {"body": '{"message":"hello"}', "content_type": "application/json"},
+    "empty": {"empty": True},
+    "stall": {"stall": 3.0},
+    "sliced": {"slice": 7},
+}
 
 
 @dataclass
-class Fault:
+class Fault(ABC):
     """The first six members choose the requests, the others say what happens to them.
 
     A frame is named by its number in the stream, from 0, or by its event type (the first of that type is meant).
     """
 
     name: str = ""
-    operation: str = "generate"  # generate, mcp, models, profiles, profile, usage, refresh, token, idp...; a group; *
+    operation: str = "generate"  # as the service calls it; a key of `groups`; * for all
     match: str = ""  # text in the request's body
     token: str = ""  # the bearer
     host: str = ""  # part of the host that was meant
@@ -66,7 +66,7 @@ class Fault:
     cut_frame: int | str | None = None  # before this frame
     end: str = "open"  # how a cut body ends: clean, open, reset
     stall: float = 0.0  # seconds before the frame `frame`; with a status, in the middle of the body
-    corrupt: str = ""  # a bit of the frame `frame` is wrong: prelude, length, header, payload, message
+    corrupt: str = ""  # a bit of the frame `frame` is wrong: one of `places`
     exception: Json | None = None  # a modelled failure in place of the frame `frame`; the stream ends with it
     error: Json | None = None  # an unmodelled one
     frame: int | str = 2
@@ -75,13 +75,14 @@ class Fault:
 
     played: int = 0
     passed: int = 0
-    groups: ClassVar[Mapping[str, tuple[str, ...]]] = GROUPS
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    places: ClassVar[Iterable[str]] = ()  # where a frame can be corrupt
 
     def __post_init__(self) -> None:
         if self.end not in ENDS or self.hangup not in ("", *ENDS[1:]):
             raise ValueError(f"end is one of {', '.join(ENDS)}; hangup open or reset")
-        if self.corrupt not in ("", *frames.PLACES):
-            raise ValueError(f"corrupt is one of {', '.join(frames.PLACES)}")
+        if self.corrupt not in ("", *self.places):
+            raise ValueError(f"corrupt is one of {', '.join(self.places)}")
 
     def meets(self, incoming: Incoming, operation: str, account: str) -> bool:
         return (
@@ -94,32 +95,33 @@ class Fault:
             and self.account in ("", account)
         )  # fmt: skip
 
-    def reply(self) -> Reply:
-        """The error that stands in for the operation, in the service's own shape."""
-        return replies.fault(self.status, self.type or TYPES.get(self.status, "InternalServerException"), self.message,
-                             self.reason, self.more, self.headers)  # fmt: skip
+    def instead(self) -> Reply:
+        """What stands in for the operation, where there is a status."""
+        if self.body is None:
+            return self.reply()
+        kind = {"content-type": self.content_type or "application/json", **self.headers}
+        return Reply(self.status, kind, self.body.encode())
 
+    @abstractmethod
+    def reply(self) -> Reply:
+        """The error in the service's own shape."""
+
+    @abstractmethod
     def failure(self) -> bytes:
         """The frame that ends the stream in place of another, b"" for none."""
-        if self.exception is not None:
-            body = {name: value for name, value in self.exception.items() if name != "type"}
-            return frames.exception(text(self.exception.get("type")) or "InternalServerException", body)
-        if self.error is not None:
-            return frames.error(text(self.error.get("code")) or "InternalError", text(self.error.get("message")))
-        return b""
 
+    @abstractmethod
     def spoilt(self, frame: bytes) -> bytes:
-        """The frame with a wrong bit."""
-        return frames.flip(frame, self.corrupt)
+        """The frame, corrupt."""
 
-    def is_kind(self, frame: bytes, kind: str) -> bool:
-        return b":event-type\x07" + struct.pack(">H", len(kind)) + kind.encode() in frame
+    @abstractmethod
+    def is_kind(self, frame: bytes, kind: str) -> bool: ...
 
 
 class Faults:
     """The faults that wait to be played, in order; the first that meets a request is played."""
 
-    def __init__(self, kind: type[Fault] = Fault, named: Mapping[str, Json] = NAMED) -> None:
+    def __init__(self, kind: type[Fault], named: Mapping[str, Json]) -> None:
         self.named = named
         self._kind = kind
         self._members = frozenset(member.name for member in fields(kind)) - {"played", "passed"}
@@ -168,15 +170,10 @@ class Faults:
 
 
 def before(fault: Fault) -> Answer | None:
-    """What is answered instead of doing the operation."""
+    """What is answered instead of doing the operation, None where that is done."""
     if fault.hangup and not fault.late:
         return Hangup(fault.hangup)
-    if not fault.status:
-        return None
-    if fault.body is not None:
-        kind = {"content-type": fault.content_type or "application/json", **fault.headers}
-        return _paused(Reply(fault.status, kind, fault.body.encode()), fault.stall)
-    return _paused(fault.reply(), fault.stall)
+    return _paused(fault.instead(), fault.stall) if fault.status else None
 
 
 def _paused(reply: Reply, seconds: float) -> Answer:

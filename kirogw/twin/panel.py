@@ -7,34 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from kirogw.twin import replies
-from kirogw.twin.faults import Faults
-from kirogw.twin.kiro import auth
-from kirogw.twin.script import Script
-from kirogw.twin.state import Common, Incoming, Journal
+from kirogw.twin.service import Service
+from kirogw.twin.state import Incoming
 from kirogw.wire import Reply
 
 PREFIX: Final = "/_twin/"
-
-
-class Service(Protocol):
-    """What both halves of the twin have. The accounts and the auth service of each are its own."""
-
-    @property
-    def options(self) -> Common: ...
-    @property
-    def journal(self) -> Journal: ...
-    @property
-    def faults(self) -> Faults: ...
-    @property
-    def accounts(self) -> Any: ...
-    @property
-    def auth(self) -> Any: ...
-    @property
-    def script(self) -> Script | None: ...
-    def play(self, source: Any) -> None: ...
 
 
 def answer(service: Service, incoming: Incoming) -> Reply:
@@ -73,11 +53,11 @@ def _config(service: Service, body: Any) -> Any:
 
 
 def _accounts(service: Service, body: Any) -> Any:
-    return [auth.described(account) for account in service.accounts.all.values()]
+    return [vars(account) for account in service.accounts.all.values()]
 
 
 def _add_account(service: Service, body: Any) -> Any:
-    return auth.described(service.accounts.add(**(body or {})))
+    return vars(service.accounts.add(**(body or {})))
 
 
 def _change_account(service: Service, body: Any) -> Any:
@@ -87,7 +67,7 @@ def _change_account(service: Service, body: Any) -> Any:
         if not hasattr(account, name):
             raise ValueError(f"an account has no {name}")
         setattr(account, name, value)
-    return auth.described(account)
+    return vars(account)
 
 
 def _expire(service: Service, body: Any) -> Any:
@@ -109,9 +89,7 @@ def _polls(service: Service, body: Any) -> Any:
 
 def _reset(service: Service, body: Any) -> Any:
     """Forget requests, refusals, ledger, faults and script; accounts and their tokens stay."""
-    service.journal.clear()
-    service.faults.clear()
-    service.play(None)
+    service.reset()
     return {}
 
 

@@ -1,4 +1,4 @@
-"""Either half of the twin as a program of its own."""
+"""Either twin as a program of its own."""
 
 from __future__ import annotations
 
@@ -16,27 +16,18 @@ from kirogw.twin.kiro.upstream import Twin
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until interrupted; prints one line with the URL and a token that works."""
     given = _parser().parse_args(argv)
-    kinds = (given.accounts or ("codex" if given.codex else "social")).split(",")
     make: type[Twin] | type[CodexTwin] = CodexTwin if given.codex else Twin
-    twin = make(host=given.host, port=given.port, accounts=kinds, script=given.script, rotation=given.rotation,
-                pace=given.pace, open=given.open, keep=given.keep)  # fmt: skip
+    twin = make(host=given.host, port=given.port, accounts=given.accounts and given.accounts.split(","),
+                script=given.script, rotation=given.rotation, pace=given.pace, open=given.open,
+                keep=given.keep)  # fmt: skip
     with twin:
-        print(_line(twin), flush=True)
+        print("twin", twin.url, twin.secrets(), flush=True)
         try:
             while not given.until_eof or sys.stdin.read(1):
                 time.sleep(0 if given.until_eof else 3600)
         except KeyboardInterrupt:
             pass
     return 0
-
-
-def _line(twin: Twin | CodexTwin) -> str:
-    account = twin.account
-    if isinstance(account, codex_accounts.Account):
-        return (f"twin {twin.url} token {account.access_token} refresh {account.refresh_token} "
-                f"workspace {account.workspace}")  # fmt: skip
-    return (f"twin {twin.url} token {account.api_key or account.access_token} "
-            f"refresh {account.refresh_token or '-'} profile {account.profile_arn or '-'}")  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:

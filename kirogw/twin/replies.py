@@ -1,15 +1,15 @@
-"""Whole replies in the service's own shapes."""
+"""Whole replies: JSON, text, and the pages and links of a sign-in."""
 
 from __future__ import annotations
 
+import html
 import json
-import secrets
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
-from kirogw.wire import Json, Reply
+from kirogw.wire import Reply
 
-NAMESPACE = "com.amazon.kiro.runtimeservice"
+HTML: Final = "text/html; charset=utf-8"
 
 
 def plain(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
@@ -18,19 +18,27 @@ def plain(status: int, value: Any, headers: Mapping[str, str] | None = None) -> 
     return Reply(status, {"content-type": "application/json", **(headers or {})}, body)
 
 
-def served(value: Json, target: bool) -> Reply:
-    """An answer of the API; `target`: the request came in the AWS-JSON form."""
-    kind = "application/x-amz-json-1.0" if target else "application/json"
-    return plain(200, value, {"content-type": kind, "x-amzn-requestid": secrets.token_hex(16)})
-
-
-def fault(status: int, kind: str, message: str, reason: str | None = None, more: Mapping[str, Any] | None = None,
-          headers: Mapping[str, str] | None = None) -> Reply:  # fmt: skip
-    """An error of the API: its type in the header and in `__type`, its reason in `reason` (null where it has none)."""
-    body = {"__type": f"{NAMESPACE}#{kind}", "message": message, "reason": reason, **(more or {})}
-    named = {"x-amzn-errortype": kind, "x-amzn-requestid": secrets.token_hex(16), **(headers or {})}
-    return plain(status, body, named)
-
-
 def text(status: int, body: str, kind: str = "text/plain; charset=utf-8") -> Reply:
     return Reply(status, {"content-type": kind}, body.encode())
+
+
+def oauth(error: str, description: str | None = None, status: int = 400) -> Reply:
+    """An error as RFC 6749 has it."""
+    return plain(status, {"error": error, "error_description": description})
+
+
+def to(url: str) -> Reply:
+    return Reply(302, {"location": url, "content-type": "text/plain"}, b"")
+
+
+def page(title: str, links: Iterable[tuple[str, str]]) -> Reply:
+    """`links` are addresses and words; the `id` of a link is its word."""
+    rows = "".join(f'<p><a id="{html.escape(word)}" href="{html.escape(href)}">{html.escape(word)}</a>'
+                   for href, word in links)  # fmt: skip
+    name = html.escape(title)
+    return text(200, f"<!doctype html><html><title>{name}</title><h1>{name}</h1>{rows}", HTML)
+
+
+def refused(why: str) -> Reply:
+    """A page that leads nowhere."""
+    return text(400, f"<!doctype html><title>Refused</title><p>{html.escape(why)}", HTML)

@@ -10,6 +10,7 @@ import json
 import re
 import threading
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -18,6 +19,7 @@ from kirogw.twin.ask import Ask, obj
 from kirogw.wire import Json
 
 Steps: TypeAlias = list[Json]
+WORDS: Final = re.compile(r"\S+\s*|\s+")
 BUILT_IN: Final = {"agent": Path(__file__).with_name("scripts") / "agent.json"}
 STEPS: Final = ("text", "thinking", "redacted", "signature", "tool", "use", "usage", "stop", "credits", "context",
                 "raw", "exception", "error", "end", "delay", "refusal", "search", "together")  # fmt: skip
@@ -112,3 +114,12 @@ def fill(value: Any, ask: Ask) -> Any:
         return value.get("else", "")
     last = found[-1]  # a folded system prompt stands before what the user says
     return value.get("format", "{}").replace("{}", last.group(1) if last.re.groups else last.group())
+
+
+def cut(whole: str, how: Any = None) -> list[str]:
+    """`how`: None by words, a number by that many characters, a list at those places; never an empty piece."""
+    if how is None:
+        return WORDS.findall(whole)
+    places = range(how, len(whole), max(1, how)) if isinstance(how, int) else sorted(how)
+    marks = [0, *(place for place in places if 0 < place < len(whole)), len(whole)]
+    return [whole[a:b] for a, b in pairwise(marks) if a < b]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import parse_qsl
 
 from kirogw.wire import Json
@@ -35,6 +35,12 @@ class Common:
     keep: int = 1000  # requests remembered whole
     control: bool = True  # serve /_twin/*
 
+    @classmethod
+    def of(cls, members: Mapping[str, Any]) -> Self:
+        made = cls()
+        made.change(members)
+        return made
+
     def change(self, members: Mapping[str, Any]) -> None:
         """Raises ValueError for an unknown member or a value that is none of the allowed."""
         known = {member.name for member in fields(self)}
@@ -44,16 +50,6 @@ class Common:
             raise ValueError(f"rotation is one of {', '.join(ROTATIONS)}")
         for name, value in members.items():
             setattr(self, name, value)
-
-
-@dataclass
-class Options(Common):
-    """What is Kiro's alone."""
-
-    check_agent: bool = True  # refuse user agents that no first-party client sends
-    builder: str = "placeholder"  # what a Builder ID must send as profileArn: placeholder, none, any
-    metadata: bool = True  # send metadataEvent; some accounts never get one
-    token_usage: bool = False  # tell exact token counts in metadataEvent; modelled, never seen live
 
 
 @dataclass(frozen=True)
@@ -80,6 +76,17 @@ class Incoming:
         except (ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
+
+    @property
+    def is_json(self) -> bool:
+        return self._is("application/json")
+
+    @property
+    def is_form(self) -> bool:
+        return self._is("application/x-www-form-urlencoded")
+
+    def _is(self, kind: str) -> bool:
+        return self.headers.get("content-type", "").startswith(kind)
 
     def form(self) -> dict[str, str]:
         return dict(parse_qsl(self.body.decode("utf-8", "replace")))
@@ -164,11 +171,11 @@ class Journal:
     denials: list[Refusal] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
     lock: Any = field(default_factory=threading.RLock)
-    _numbers: Iterator[int] = field(init=False)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _unsent: dict[int, Redemption] = field(default_factory=dict)  # by the number of the request
 
     def __post_init__(self) -> None:
         self.requests = deque(maxlen=self.keep)
-        self._numbers = count(1)
 
     def saw(self, incoming: Incoming) -> Seen:
         with self.lock:
@@ -182,6 +189,24 @@ class Journal:
             seen.operation = operation
             self.counts[operation] += 1
 
+    def refuse(self, book: list[Refusal], row: str, status: int, message: str, seen: Seen) -> None:
+        """`book`: refusals or denials."""
+        with self.lock:
+            book.append(Refusal(row, status, message, seen.number))
+
+    def redeemed(self, seen: Seen, account: str, generation: int, outcome: str) -> None:
+        with self.lock:
+            seen.account = account
+            entry = Redemption(time.time(), account, generation, outcome, seen.number)
+            self.ledger.append(entry)
+            self._unsent[seen.number] = entry
+
+    def sent(self, seen: Seen) -> None:
+        """The answer to a request has been written."""
+        with self.lock:
+            if entry := self._unsent.pop(seen.number, None):
+                entry.delivered = True
+
     def forget(self, seen: Seen) -> None:
         """A request to the twin itself is none of the service's."""
         with self.lock, contextlib.suppress(ValueError):
@@ -193,7 +218,7 @@ class Journal:
 
     def clear(self) -> None:
         with self.lock:
-            for part in (self.requests, self.counts, self.refusals, self.denials, self.ledger):
+            for part in (self.requests, self.counts, self.refusals, self.denials, self.ledger, self._unsent):
                 part.clear()
 
     def as_json(self) -> Json:

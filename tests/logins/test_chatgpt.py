@@ -145,7 +145,7 @@ def test_what_codex_cli_has_renewed_meanwhile_is_taken(house):
 
     def raced(request):
         house.logins._keepers["codex-cli"]._redeemer._post = post
-        grant = house.twin.accounts.redeem(house.twin.account.refresh_token, "codex", house.twin.account.client_id)
+        grant = house.twin.accounts.redeem(house.twin.account.refresh_token, ("codex",), house.twin.account.client_id)
         house.sign_in()
         assert grant.access
         return post(request)
@@ -163,7 +163,7 @@ def test_no_token_is_sent_that_codex_cli_has_redeemed_before(house, monkeypatch)
     def slow(view, fingerprint):
         hanging = mark(view, fingerprint)
         monkeypatch.undo()
-        assert house.twin.accounts.redeem(house.twin.account.refresh_token, "codex", house.twin.account.client_id).access
+        assert house.twin.accounts.redeem(house.twin.account.refresh_token, ("codex",), house.twin.account.client_id).access
         house.sign_in()
         return hanging
 
@@ -318,7 +318,7 @@ def test_what_passes_costs_no_login(house, fault, sent):
 @pytest.mark.parametrize("shape", ["nested", "string", "top"])
 def test_the_twins_own_refusals(house, shape):
     house.twin.options.change({"auth_errors": shape})
-    house.twin.accounts.redeem(house.twin.account.refresh_token, "codex", house.twin.account.client_id)
+    house.twin.accounts.redeem(house.twin.account.refresh_token, ("codex",), house.twin.account.client_id)
     house.clock += 11 * DAY
     with pytest.raises(NeedsLogin, match="refresh_token_reused: somebody else has used it already"):
         house.logins.fresh("codex-cli")

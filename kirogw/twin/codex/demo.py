@@ -1,4 +1,4 @@
-"""The answer where no script has one: like that of Kiro's twin, with what the Responses API can say by itself."""
+"""The demo as ChatGPT answers: with what the Responses API itself can ask for."""
 
 from __future__ import annotations
 

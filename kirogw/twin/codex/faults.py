@@ -1,34 +1,27 @@
-"""Faults on demand for the Codex half: Kiro's machinery with ChatGPT's error shapes and server-sent events.
-
-Beside the members of Kiro's `Fault`: `code` and `detail` say what the error's body is made of. `exception` is the error
-of a `response.failed`, `error` the members of an `error` event; both take the place of the frame `frame`.
-"""
+"""Faults in the shapes of ChatGPT: its errors, and server-sent events."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, Final
 
 from kirogw.twin import faults, replies
 from kirogw.twin.codex.play import sse
 from kirogw.wire import Json, Reply
 
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "auth": ("token", "siwc_token", "usercode", "device_token", "revoke"),
-    "control": ("models", "usage"),
-}
+GROUPS: Final = {"auth": ("token", "siwc_token", "usercode", "device_token", "revoke"), "control": ("models", "usage")}
 
 
 @dataclass
 class Fault(faults.Fault):
-    """`operation` is one of generate, models, usage, token, siwc_token, usercode, device_token, ...; a group; *."""
+    """`exception` is the error of a `response.failed`, `error` the members of an `error` event."""
 
     code: str | None = None  # error.code
     detail: Any = None  # the body is {"detail": this}
 
-    groups: ClassVar[Mapping[str, tuple[str, ...]]] = GROUPS
+    groups = GROUPS
+    places = ("payload",)
 
     def reply(self) -> Reply:
         if self.detail is not None:
@@ -49,7 +42,7 @@ class Fault(faults.Fault):
         return frame.startswith(f"event: {kind}\n".encode())
 
     def spoilt(self, frame: bytes) -> bytes:
-        """A frame with JSON that can not be read: the place `payload` of Kiro's, the only one that there is."""
+        """With JSON that can not be read."""
         return frame.replace(b'{"type"', b'{"type', 1)
 
 

@@ -71,11 +71,10 @@ DENIALS: Final = (
 )  # fmt: skip
 
 
-def identify(incoming: Incoming, door: str, accounts: Accounts) -> tuple[Account | None, Denial | None]:
-    """The account and the row that denies it, if one does; without such a row there is an account."""
-    known = accounts.bearer(incoming.bearer)
-    account, alive = known or (None, False)
+def identify(incoming: Incoming, door: str, accounts: Accounts) -> Account | Denial:
+    """The account that calls, or the row that holds against it."""
+    account, alive = accounts.bearer(incoming.bearer) or (None, False)
     if accounts.options.open:
-        return account or next(one for one in accounts.all.values() if one.kind == door), None
+        return account or next(one for one in accounts.all.values() if one.kind == door)
     caller = Caller(incoming, door, account, alive)
-    return account, next((row for row in DENIALS if row.holds(caller)), None)
+    return next((row for row in DENIALS if row.holds(caller)), None) or caller.own

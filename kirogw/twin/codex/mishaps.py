@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from typing import Any, Final
 
+from kirogw.twin.faults import ON_THE_WAY
 from kirogw.wire import Json
 
 CHALLENGE: Final = ("<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Enable JavaScript and "
@@ -123,12 +124,8 @@ NAMED: Final[dict[str, Json]] = {
     "late_error_event": {"error": {"code": "server_error", "message": "The stream broke.", "param": None},
                          "frame": "response.output_text.delta"},
     # on the way
-    "hangup": {"hangup": "open"},
-    "reset": {"hangup": "reset"},
-    "slow_headers": {"slow": 3.0},
-    "json_for_stream": {"body": '{"message":"hello"}', "content_type": "application/json"},
+    **ON_THE_WAY,
     "html_for_stream": {"body": CHALLENGE, "content_type": "text/html"},
-    "empty": {"empty": True},
     "no_end": {"drop": ("response.completed", "response.incomplete")},
     "only_handshake": {"cut_frame": "response.output_item.added", "end": "open"},
     "no_handshake": {"drop": ("codex.rate_limits", "response.created", "response.in_progress")},
@@ -137,9 +134,7 @@ NAMED: Final[dict[str, Json]] = {
     "cut_clean": {"cut_frame": "response.output_text.done", "end": "clean"},
     "cut_reset": {"cut_frame": "response.output_text.done", "end": "reset"},
     "cut_bytes": {"cut": 2500, "end": "open"},
-    "stall": {"stall": 3.0},
     "bad_payload": {"corrupt": "payload", "frame": "response.output_text.delta"},
-    "sliced": {"slice": 7},
     # at the sign-in
     "refresh_token_reused": {"operation": "auth",
                              **_error(401, "invalid_request_error", "refresh_token_reused", REUSED)},

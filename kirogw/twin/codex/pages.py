@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
-from kirogw.twin import replies
-from kirogw.twin.codex.accounts import CODEX_CLIENT, DIRECT, SCOPES, Account, Accounts
-from kirogw.twin.codex.auth import RESOURCE, Auth
-from kirogw.twin.kiro.pages import page, pkce_fault, refused, to
+from kirogw.twin import codes, replies
+from kirogw.twin.codex.accounts import CODEX_CLIENT, DIRECT, SCOPES, Account
+from kirogw.twin.codex.auth import RESOURCE, Auth, SignIn
+from kirogw.twin.replies import page, refused, to
 from kirogw.twin.state import Incoming, Seen
 from kirogw.wire import Reply
 
@@ -23,23 +22,28 @@ HOST_ID: Final = re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}
 CODEX_HOME: Final = ("localhost:1455", "localhost:1457")
 
 
-@dataclass
 class Pages:
-    accounts: Accounts
-    auth: Auth
+    def __init__(self, auth: Auth) -> None:
+        self.auth = auth
+        self.accounts = auth.accounts
+        self.options = auth.options
 
     def authorize(self, incoming: Incoming, seen: Seen) -> Reply:
         """The Codex door."""
         asked = incoming.query
         if fault := self._codex_fault(asked):
             return refused(fault)
-        return self._decided(incoming, lambda: {"code": self.auth.code(asked, "codex"), "scope": asked["scope"]})
+
+        def granted() -> dict[str, str]:
+            return {"code": self.auth.codes.new(asked, SignIn("codex")), "scope": asked["scope"]}
+
+        return self._decided(incoming, granted)
 
     def _codex_fault(self, asked: Mapping[str, str]) -> str:
         url = urlsplit(asked.get("redirect_uri", ""))
         if asked.get("client_id") != CODEX_CLIENT:
             return "unknown client_id"
-        home = url.hostname == "localhost" if self.accounts.options.any_port else url.netloc in CODEX_HOME
+        home = url.hostname == "localhost" if self.options.any_port else url.netloc in CODEX_HOME
         if url.scheme != "http" or not home or url.path != "/auth/callback" or url.query:
             return "redirect_uri is not registered"
         if "offline_access" not in asked.get("scope", "").split():
@@ -47,7 +51,7 @@ class Pages:
         for name in ("id_token_add_organizations", "codex_cli_simplified_flow"):
             if asked.get(name) != "true":
                 return f"{name} is missing"
-        return pkce_fault(asked) if asked.get("response_type") == "code" else "response_type must be code"
+        return codes.fault(asked) if asked.get("response_type") == "code" else "response_type must be code"
 
     def siwc_authorize(self, incoming: Incoming, seen: Seen) -> Reply:
         """Sign in with ChatGPT: the callback hears the client id that the tokens are for."""
@@ -57,14 +61,15 @@ class Pages:
 
         def granted() -> dict[str, str]:
             account = self._siwc_account(asked)
-            return {"code": self.auth.code(asked, "siwc", account), "client_id": account.client_id}
+            code = self.auth.codes.new(asked, SignIn("siwc", account, asked["nonce"]))
+            return {"code": code, "client_id": account.client_id}
 
         return self._decided(incoming, granted)
 
     def _siwc_account(self, asked: Mapping[str, str]) -> Account:
         known = self._registered(asked["client_id"])
-        scope = SCOPES["siwc"] if self.accounts.options.plan_use else SCOPES["siwc"].replace(f" {DIRECT}", "")
-        account = known or self.auth.signed_in("siwc", scope=scope)
+        scope = SCOPES["siwc"] if self.options.plan_use else SCOPES["siwc"].replace(f" {DIRECT}", "")
+        account = known or self.accounts.signed_in("siwc", scope=scope)
         account.scope = scope
         return account
 
@@ -89,12 +94,12 @@ class Pages:
             return f"scope lacks {', '.join(sorted(missing))}"
         if not asked.get("nonce"):
             return "nonce is missing"
-        return pkce_fault(asked) if asked.get("response_type") == "code" else "response_type must be code"
+        return codes.fault(asked) if asked.get("response_type") == "code" else "response_type must be code"
 
     def _decided(self, incoming: Incoming, granted: Callable[[], dict[str, str]]) -> Reply:
         """Back to the client, or first a page on which the user decides."""
         asked = incoming.query
-        choice = asked.get("choice") or {"page": "", "deny": "deny"}.get(self.accounts.options.consent, "allow")
+        choice = asked.get("choice") or {"page": "", "deny": "deny"}.get(self.options.consent, "allow")
         if not choice:
             links = [(f"?{urlencode({**asked, 'choice': word})}", word) for word in ("allow", "deny")]
             return page("Sign in to OpenAI", links)

@@ -13,7 +13,7 @@ from kirogw.twin.codex import limits, seals
 from kirogw.twin.codex.accounts import Account
 from kirogw.twin.codex.ask import Ask
 from kirogw.twin.codex.state import Options
-from kirogw.twin.kiro.play import cut
+from kirogw.twin.script import cut
 from kirogw.twin.server import Piece
 from kirogw.wire import Json
 

@@ -238,7 +238,7 @@ def _overflow(case: Case) -> bool:
 
 
 ROWS: Final = (
-    Row("content_type", lambda c: not c.incoming.headers.get("content-type", "").startswith("application/json"), "4.2",
+    Row("content_type", lambda c: not c.incoming.is_json, "4.2",
         detail("Unsupported content type")),
     Row("not_json", lambda c: not c.read or not c.body, "5.2", detail("Invalid JSON body")),
     Row("unsupported_parameter", _unsupported, "5.2, 3"),

@@ -1,36 +1,39 @@
-"""One request in, one answer out: which operation it is, whether it may, what is done, what goes wrong with it."""
+"""What ChatGPT's twin does: which operation a request is, whether the caller may, and what comes of it."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
-from kirogw.twin import faults, replies, script
-from kirogw.twin.ask import text
-from kirogw.twin.codex import auth, demo, limits, mishaps, models, pages, refusals
+from kirogw.twin import replies, service
+from kirogw.twin.ask import UNREAD, parse, text
+from kirogw.twin.codex import demo, limits, mishaps, models, refusals
 from kirogw.twin.codex.accounts import Account, Accounts
 from kirogw.twin.codex.ask import Ask
+from kirogw.twin.codex.auth import Auth
 from kirogw.twin.codex.case import Case
 from kirogw.twin.codex.faults import Fault
-from kirogw.twin.codex.identity import DENIALS, body_of, identify
+from kirogw.twin.codex.identity import Denial, body_of, identify
+from kirogw.twin.codex.pages import Pages
 from kirogw.twin.codex.play import Player
 from kirogw.twin.codex.state import Options
-from kirogw.twin.kiro.refusals import UNREAD, parse
+from kirogw.twin.faults import Faults
 from kirogw.twin.server import Answer, End, Piece, Streamed
-from kirogw.twin.state import Incoming, Journal, Refusal, Seen
+from kirogw.twin.state import Incoming, Refusal, Seen
 from kirogw.wire import Json, Reply
 
 EVENTS: Final = "text/event-stream; charset=utf-8"
 REMEMBERED: Final = 10_000  # items that followed reasoning, conversations with a cache
 BACKEND: Final = "/backend-api"
+SIWC: Final = "/v1/"  # where the door of Sign in with ChatGPT begins
 PATHS: Final = {
     ("POST", f"{BACKEND}/codex/responses"): "generate",
     ("GET", f"{BACKEND}/codex/models"): "models",
     ("GET", f"{BACKEND}/wham/usage"): "usage",
-    ("POST", "/v1/responses"): "siwc_generate",
-    ("GET", "/v1/models"): "siwc_models",
+    ("POST", f"{SIWC}responses"): "generate",
+    ("GET", f"{SIWC}models"): "models",
     ("GET", "/oauth/authorize"): "authorize",
     ("POST", "/oauth/token"): "token",
     ("POST", "/oauth/revoke"): "revoke",
@@ -43,78 +46,48 @@ PATHS: Final = {
     ("GET", "/.well-known/openid-configuration"): "discovery",
     ("GET", "/.well-known/jwks.json"): "keys",
 }
-DOORS: Final = {"generate": ("codex", "generate"), "models": ("codex", "models"), "usage": ("codex", "usage"),
-                "siwc_generate": ("siwc", "generate"), "siwc_models": ("siwc", "models")}  # fmt: skip
-ISSUERS: Final = ("token", "siwc_token", "revoke", "usercode", "device_token", "discovery", "keys")
-PAGES: Final = ("authorize", "siwc_authorize", "device_page")
 
 
-class Service:
-    """The state of one twin and the way of a request through it."""
+class Service(service.Service):
+    options: Options
+    accounts: Accounts
 
     def __init__(self, options: Options) -> None:
-        self.options = options
-        self.journal = Journal(options.keep)
+        super().__init__(options, Faults(Fault, mishaps.NAMED), models.catalogue())
         self.accounts = Accounts(options)
-        self.auth = auth.Auth(self.accounts, self.journal)
-        self.pages = pages.Pages(self.accounts, self.auth)
-        self.faults = faults.Faults(Fault, mishaps.NAMED)
-        self.catalogue = models.catalogue()
-        self.script: script.Script | None = None
+        self.auth = auth = Auth(self.accounts, self.journal)
+        pages = Pages(auth)
+        self.open = {
+            "token": auth.token, "siwc_token": auth.siwc_token, "revoke": auth.revoke, "usercode": auth.usercode,
+            "device_token": auth.device_token, "discovery": auth.discovery, "keys": auth.keys,
+            "authorize": pages.authorize, "siwc_authorize": pages.siwc_authorize, "device_page": pages.device_page,
+        }  # fmt: skip
         self._thoughts: dict[str, str] = {}
         self._cache: dict[tuple[str, str], int] = {}  # tokens of the last prompt, by account and prompt_cache_key
 
-    def play(self, source: Any) -> None:
-        """Play a script: JSON, the path of a file, or the name of a built-in one; None for the demo."""
-        self.script = None if source is None else script.load(source)
+    def operation_of(self, incoming: Incoming) -> str:
+        return PATHS.get((incoming.method, incoming.path.rstrip("/")), "")
 
-    def sent(self, seen: Seen) -> None:
-        """The answer to a request has been written."""
-        if seen.operation in ("token", "siwc_token"):
-            with self.journal.lock:
-                for entry in self.journal.ledger:
-                    entry.delivered = entry.delivered or entry.number == seen.number
-
-    def answer(self, incoming: Incoming, seen: Seen) -> tuple[Answer, float]:
-        """The answer and the seconds before its headers leave."""
-        path = PATHS.get((incoming.method, incoming.path.rstrip("/")), "")
-        door, operation = DOORS.get(path, ("", path))
-        self.journal.count(seen, operation or "unknown")
-        known = self.accounts.bearer(incoming.bearer) if door else None
-        seen.account = known[0].name if known else ""
-        fault = self.faults.take(incoming, operation, seen.account)
-        if fault is None:
-            return self._done(incoming, door, operation, seen), 0.0
-        seen.fault = fault.name or "fault"
-        answer = faults.before(fault) or faults.after(fault, self._done(incoming, door, operation, seen))
-        return answer, fault.slow
-
-    def _done(self, incoming: Incoming, door: str, operation: str, seen: Seen) -> Answer:
-        if operation in ISSUERS or operation in PAGES:
-            room = self.auth if operation in ISSUERS else self.pages
-            issue: Callable[[Incoming, Seen], Reply] = getattr(room, operation)
-            return issue(incoming, seen)
+    def serve(self, incoming: Incoming, operation: str, seen: Seen) -> Answer:
         if not operation:
             return self._nowhere(incoming, seen)
-        account, denial = identify(incoming, door, self.accounts)
-        if denial is not None or account is None:
-            row = denial or DENIALS[0]
-            return self._no(self.journal.denials, row.name, row.status, row.body, seen)
+        caller = identify(incoming, "siwc" if incoming.path.startswith(SIWC) else "codex", self.accounts)
+        if isinstance(caller, Denial):
+            return self._no(self.journal.denials, caller.name, caller.status, caller.body, seen)
         if operation == "generate":
-            return self._generate(incoming, account, seen)
+            return self._generate(incoming, caller, seen)
         if operation == "usage":
-            return replies.plain(200, limits.usage(account))
-        return self._models(incoming, account)
+            return replies.plain(200, limits.usage(caller))
+        return self._models(incoming, caller)
 
     def _nowhere(self, incoming: Incoming, seen: Seen) -> Reply:
         known = self.accounts.bearer(incoming.bearer)
-        if known is None or known[0].kind != "siwc" or not incoming.path.startswith("/v1/"):
+        if known is None or known[0].kind != "siwc" or not incoming.path.startswith(SIWC):
             return replies.plain(404, {"detail": "Not Found"})
         return self._no(self.journal.denials, "route", *body_of("route_not_supported"), seen)
 
     def _no(self, book: list[Refusal], row: str, status: int, body: Json, seen: Seen) -> Reply:
-        with self.journal.lock:
-            book.append(Refusal(row, status, refusals.message_of(body), seen.number))
+        self.journal.refuse(book, row, status, refusals.message_of(body), seen)
         return replies.plain(status, body, _ids())
 
     def _models(self, incoming: Incoming, account: Account) -> Reply:
@@ -137,7 +110,7 @@ class Service:
         if (limit := self.options.max_body) is not None and len(incoming.body) > limit:
             return self._no(self.journal.refusals, "body_too_large", 413, {"detail": "Request body is too large"}, seen)
         payload = parse(incoming.body)
-        ask = Ask(None if payload is UNREAD else payload, incoming.body)
+        ask = Ask(payload, incoming.body)
         ask.model = next((entry for entry in self.catalogue if entry["slug"] == ask.model_id), {})
         if verdict := refusals.refused(Case(ask, account, incoming, self.options, payload is not UNREAD,
                                                   self._thoughts)):  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the Codex half of the twin is told."""
+"""What ChatGPT's twin is told."""
 
 from __future__ import annotations
 

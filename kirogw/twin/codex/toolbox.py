@@ -7,7 +7,7 @@ from typing import Final
 from kirogw.twin.ask import obj, rows, text
 from kirogw.twin.codex.case import Case, Row, error, incapable, missing, shaped, wrong_value
 from kirogw.twin.codex.items import wrong_name
-from kirogw.twin.kiro.schemas import parts
+from kirogw.twin.schemas import parts
 from kirogw.wire import Json
 
 # type: the members that it needs and those that it may have

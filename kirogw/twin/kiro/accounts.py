@@ -1,20 +1,15 @@
-"""Who may call: accounts of every kind, their tokens, and what becomes of a refresh token once it is redeemed.
-
-strict: it is dead at once. grace: it is honoured until the access token made by its successor has been used, or the
-successor itself redeemed. none: it stays, and no new one is given.
-"""
+"""Who may call: accounts of every kind, their tokens, keys and registrations."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from kirogw.twin.chains import Access, Grant, Refresh, barred, confirm
-from kirogw.twin.state import Options
+from kirogw.twin import book
+from kirogw.twin.kiro.state import Options
 from kirogw.wire import Json
 
 SOCIAL_ARN: Final = "arn:aws:codewhisperer:us-east-1:699475941385:profile/EHGA3GRVQMUK"
@@ -25,23 +20,18 @@ CLIENT_LIFE: Final = 90 * 86400.0
 
 
 @dataclass
-class Account:
-    """One login. `access_token` and `refresh_token` are the newest that were issued, ready for a credential file."""
+class Account(book.Account):
+    """One login."""
 
-    name: str
     kind: str = "social"
     region: str = "us-east-1"  # of the API
     sso_region: str = "us-east-1"
     profile_arn: str = ""  # what it must send; "" for an API key
-    access_token: str = ""
-    refresh_token: str = ""
-    api_key: str = ""
-    client_id: str = ""
+    api_key: str = ""  # one that is `banned` was revoked
     client_secret: str = ""
     start_url: str = "https://view.awsapps.com/start"
     token_endpoint: str = ""  # of an external IdP
     provider: str = ""  # of a social login that came by a flow: google, github
-    models: tuple[str, ...] = ()  # modelIds it may use; empty: all
     used: float = 0.0  # credits
     limit: float = 1000.0
     overage: bool = False
@@ -50,7 +40,6 @@ class Account:
     bonuses: list[Json] = field(default_factory=list)  # the same, and code
     usage: Json = field(default_factory=dict)  # how GetUsageLimits tells it: members of credits.Telling
     suspended: bool = False
-    banned: bool = False  # an API key that was revoked, a login that was withdrawn
 
     @property
     def own_arn(self) -> str:
@@ -74,128 +63,52 @@ class Client:
     expires: float
 
 
-class Accounts:
-    """All accounts and tokens. Safe for many threads."""
+class Accounts(book.Book[Account]):
+    """Those of all services, and the clients that are registered at SSO OIDC."""
+
+    kinds = KINDS
+    options: Options
 
     def __init__(self, options: Options) -> None:
-        self.options = options
-        self.token_endpoint = ""  # of the external IdP, for accounts that name none
-        self.all: dict[str, Account] = {}
+        super().__init__(options)
         self.clients: dict[str, Client] = {}
-        self._access: dict[str, Access[Account]] = {}
-        self._refresh: dict[str, Refresh[Account]] = {}
-        self._lock = threading.RLock()
 
-    def add(self, kind: str = "social", name: str = "", **members: Any) -> Account:
-        """A new account with a first pair of tokens, or with a key."""
-        if kind not in KINDS:
-            raise ValueError(f"no such kind of account: {kind}; there are {', '.join(KINDS)}")
-        with self._lock:
-            account = Account(name or f"{kind}-{len(self.all) + 1}", kind, **members)
-            self.all[account.name] = account
-            if kind == "api_key":
-                account.api_key = account.api_key or f"ksk_{secrets.token_urlsafe(32)}"
-                return account
-            account.profile_arn = account.profile_arn or account.own_arn
-            if kind in ("idc", "builder"):
-                client = self.register(account.sso_region)
-                account.client_id, account.client_secret = client.id, client.secret
-            elif kind == "external":
-                account.client_id = account.client_id or secrets.token_hex(8)
-                account.token_endpoint = account.token_endpoint or self.token_endpoint
-            self.issue(account, None)
+    def opened(self, name: str, kind: str, members: Json) -> Account:
+        account = Account(name, kind=kind, **members)
+        if kind == "api_key":
+            account.api_key = account.api_key or f"ksk_{secrets.token_urlsafe(32)}"
             return account
+        account.profile_arn = account.profile_arn or account.own_arn
+        if kind in ("idc", "builder"):
+            client = self.register(account.sso_region)
+            account.client_id, account.client_secret = client.id, client.secret
+        elif kind == "external":
+            account.client_id = account.client_id or secrets.token_hex(8)
+            account.token_endpoint = account.token_endpoint or f"{self.url}/idp/token"
+        self.issue(account, None)
+        return account
+
+    def refresh_text(self) -> str:
+        return f"aor{secrets.token_urlsafe(120)}"
+
+    def access_text(self, account: Account) -> str:
+        return f"aoa{secrets.token_urlsafe(60)}"
 
     def register(self, region: str) -> Client:
-        with self._lock:
-            client = Client(secrets.token_urlsafe(16), secrets.token_urlsafe(64), region, time.time() + CLIENT_LIFE)
-            self.clients[client.id] = client
-            return client
-
-    def issue(self, account: Account, parent: Refresh[Account] | None) -> tuple[Access[Account], Refresh[Account]]:
-        """A new pair, `parent` being the refresh token that was redeemed for it."""
-        with self._lock:
-            generation = parent.generation + 1 if parent else 0
-            refresh = Refresh(f"aor{secrets.token_urlsafe(120)}", account, generation, parent)
-            if parent:
-                parent.children.append(refresh)
-            self._refresh[refresh.token] = refresh
-            access = self._new_access(account, refresh)
-            account.refresh_token = refresh.token
-            return access, refresh
-
-    def _new_access(self, account: Account, beside: Refresh[Account] | None) -> Access[Account]:
-        expires = time.time() + self.options.access_life
-        access = Access(f"aoa{secrets.token_urlsafe(60)}", account, expires, beside)
-        self._access[access.token] = access
-        account.access_token = access.token
-        return access
-
-    def redeem(self, token: str, kinds: tuple[str, ...], region: str = "") -> Grant[Account]:
-        """Redeem at a service that knows accounts of `kinds`, in `region` ("": any). Decides and issues in one step."""
-        with self._lock:
-            old = self._refresh.get(token)
-            if old is None or old.account.kind not in kinds:
-                return Grant("unknown", -1)
-            if region and region != old.account.sso_region:
-                return Grant("wrong region", old.generation, old.account)
-            if old.account.banned:
-                return Grant("revoked", old.generation, old.account)
-            if reason := barred(old, self.options.rotation):
-                return Grant(reason, old.generation, old.account)
-            return self._give(old)
-
-    def _give(self, old: Refresh[Account]) -> Grant[Account]:
-        if self.options.rotation == "none":
-            return Grant("ok", old.generation, old.account, self._new_access(old.account, old), old)
-        confirm(old)
-        outcome = "again" if old.children else "ok"
-        access, refresh = self.issue(old.account, old)
-        return Grant(outcome, old.generation, old.account, access, refresh)
-
-    def bearer(self, token: str) -> tuple[Account, bool] | None:
-        """Whose token or key it is and whether it still lives; None for one that was never issued. Counts as a use."""
-        with self._lock:
-            for account in self.all.values():
-                if token and account.api_key == token:
-                    return account, True
-            access = self._access.get(token)
-            if access is None:
-                return None
-            lives = access.expires > time.time()
-            if lives and access.beside is not None:
-                confirm(access.beside)
-            return access.account, lives
-
-    def owner(self, token: str) -> Account | None:
-        """Whose refresh token it is or was."""
-        refresh = self._refresh.get(token)
-        return refresh.account if refresh else None
+        client = Client(secrets.token_urlsafe(16), secrets.token_urlsafe(64), region, time.time() + CLIENT_LIFE)
+        self.clients[client.id] = client
+        return client
 
     def client(self, name: str, secret: str) -> Client | None:
         """The registration if the secret is right and it has not run out."""
         client = self.clients.get(name)
         return client if client and client.secret == secret and client.expires > time.time() else None
 
-    def expire(self, name: str = "") -> None:
-        """All access tokens of the account (of every account) run out now."""
+    def bearer(self, token: str) -> tuple[Account, bool] | None:
+        """An API key has no end."""
         with self._lock:
-            for access in self._access.values():
-                if name in ("", access.account.name):
-                    access.expires = 0.0
-
-    def revoke(self, name: str) -> None:
-        """The account's refresh tokens are withdrawn: it needs a login."""
-        with self._lock:
-            for refresh in self._refresh.values():
-                if refresh.account.name == name:
-                    refresh.dead = "revoked"
-
-    def living(self, name: str) -> list[str]:
-        """The refresh tokens of the account that would still be taken."""
-        with self._lock:
-            return [refresh.token for refresh in self._refresh.values()
-                    if refresh.account.name == name and not barred(refresh, self.options.rotation)]  # fmt: skip
+            keyed = next((account for account in self.all.values() if token and account.api_key == token), None)
+        return (keyed, True) if keyed else super().bearer(token)
 
 
 def own_arn(name: str, region: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from kirogw.twin import replies
 from kirogw.twin.ask import obj, text
-from kirogw.twin.kiro import credits
+from kirogw.twin.kiro import credits, replies
 from kirogw.twin.kiro.accounts import Account
 from kirogw.twin.state import Incoming
 from kirogw.wire import Json, Reply
@@ -33,18 +33,18 @@ def models(incoming: Incoming, account: Account, catalogue: list[Json]) -> Reply
     size = max(1, min(100, int(asked.get("maxResults") or 100)))
     more = str(start + size) if start + size < len(listed) else None
     page = {"models": listed[start : start + size], "defaultModel": {"modelId": "auto"}, "nextToken": more}
-    return replies.served(page, "x-amz-target" in incoming.headers)
+    return replies.served(page, incoming)
 
 
 def profiles(incoming: Incoming, account: Account) -> Reply:
     listed = [{**_profile(account), "status": "ACTIVE", "profileType": "KIRO"}] if account.kind != "social" else []
-    return replies.served({"profiles": listed, "nextToken": None}, "x-amz-target" in incoming.headers)
+    return replies.served({"profiles": listed, "nextToken": None}, incoming)
 
 
 def profile(incoming: Incoming, account: Account) -> Reply:
     if _asked(incoming).get("profileArn", account.own_arn) != account.own_arn:
         return replies.fault(403, "AccessDeniedException", "User is not authorized to make this call.")
-    return replies.served({"profile": _profile(account)}, "x-amz-target" in incoming.headers)
+    return replies.served({"profile": _profile(account)}, incoming)
 
 
 def _profile(account: Account) -> Json:
@@ -53,7 +53,7 @@ def _profile(account: Account) -> Json:
 
 
 def usage(incoming: Incoming, account: Account) -> Reply:
-    return replies.served(credits.usage(account, _mail(incoming, account)), "x-amz-target" in incoming.headers)
+    return replies.served(credits.usage(account, _mail(incoming, account)), incoming)
 
 
 def _mail(incoming: Incoming, account: Account) -> str | None:
@@ -66,8 +66,13 @@ def preference(incoming: Incoming, account: Account) -> Reply:
     if status not in ("ENABLED", "DISABLED"):
         return replies.fault(400, *INVALID)
     account.overage = status == "ENABLED"
-    return replies.served({}, "x-amz-target" in incoming.headers)
+    return replies.served({}, incoming)
 
 
 def user(incoming: Incoming, account: Account) -> Reply:
-    return replies.served({"email": f"{account.name}@localhost"}, "x-amz-target" in incoming.headers)
+    return replies.served({"email": f"{account.name}@localhost"}, incoming)
+
+
+ACTS: Final[Mapping[str, Callable[[Incoming, Account], Reply]]] = {
+    "profiles": profiles, "profile": profile, "usage": usage, "preference": preference, "user": user,
+}  # fmt: skip

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kirogw.twin.kiro.accounts import PLACEHOLDER_ARN, Account, Accounts
-from kirogw.twin.state import Incoming, Options
+from kirogw.twin.kiro.state import Options
+from kirogw.twin.state import Incoming
 
 ARN: Final = re.compile(r"arn:aws(-us-gov)?:codewhisperer:([a-z]+(?:-[a-z]+)+-\d+):\d{12}:profile/[A-Za-z0-9._-]+")
 REGION: Final = re.compile(r"\.([a-z]+(?:-[a-z]+)+-\d+)\.")
@@ -35,6 +36,13 @@ class Caller:
     @property
     def kind(self) -> str:
         return self.account.kind if self.account else ""
+
+    @property
+    def own(self) -> Account:
+        """The account, once the row that asks for one has passed."""
+        if self.account is None:
+            raise LookupError("nobody")
+        return self.account
 
     @property
     def region(self) -> str:
@@ -144,15 +152,14 @@ DENIALS: Final = (
 )  # fmt: skip
 
 
-def identify(incoming: Incoming, operation: str, accounts: Accounts) -> tuple[Account | None, Denial | None]:
-    """The account that calls, and the row that holds against it."""
-    known = accounts.bearer(incoming.bearer)
-    account, alive = known or (None, False)
+def identify(incoming: Incoming, operation: str, accounts: Accounts) -> Account | Denial:
+    """The account that calls, or the row that holds against it."""
+    account, alive = accounts.bearer(incoming.bearer) or (None, False)
     options = accounts.options
     if options.open:
-        return account or Account("anyone", profile_arn=""), None
+        return account or Account("anyone")
     caller = Caller(incoming, operation, options, account, alive, sent_arn(incoming))
-    return account, next((row for row in DENIALS if row.holds(caller)), None)
+    return next((row for row in DENIALS if row.holds(caller)), None) or caller.own
 
 
 def sent_arn(incoming: Incoming) -> Any:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote_plus
 
-from kirogw.twin import replies
 from kirogw.twin.ask import obj, text
+from kirogw.twin.kiro import replies
 from kirogw.twin.state import Incoming
 from kirogw.wire import Json, Reply
 
@@ -43,7 +43,7 @@ def invoke(incoming: Incoming, search: Search) -> Reply:
     if call["method"].startswith("notifications/"):
         return Reply(202, {}, b"")
     answer = METHODS.get(call["method"], _unknown)(obj(call.get("params")), search)
-    return replies.served({"id": call.get("id"), "jsonrpc": "2.0", **answer}, "x-amz-target" in incoming.headers)
+    return replies.served({"id": call.get("id"), "jsonrpc": "2.0", **answer}, incoming)
 
 
 def _call(params: Json, search: Search) -> Json:

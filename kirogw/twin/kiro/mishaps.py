@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from kirogw.twin.faults import ON_THE_WAY
 from kirogw.wire import Json
 
 BUSY: Final = "Too many requests, please wait before trying again."
@@ -90,19 +91,14 @@ NAMED: Final[dict[str, Json]] = {
     "html_403": _said(403, "", body=HTML, content_type="text/html"),
     "not_json": _said(400, "", body="Bad Request", content_type="text/plain"),
     # on the way (kiro 4.7)
-    "hangup": {"hangup": "open"},
-    "reset": {"hangup": "reset"},
-    "slow_headers": {"slow": 3.0},
-    "json_for_stream": {"body": '{"message":"hello"}', "content_type": "application/json"},
+    **ON_THE_WAY,
     "html_for_stream": {"body": HTML, "content_type": "text/html"},
-    "empty": {"empty": True},
     "no_metadata": {"drop": ("metadataEvent",)},
     "no_end": {"drop": ("metadataEvent", "contextUsageEvent", "meteringEvent")},
     "cut_open": {"cut": 300, "end": "open"},
     "cut_clean": {"cut": 300, "end": "clean"},
     "cut_reset": {"cut": 300, "end": "reset"},
     "ends_early": {"cut_frame": 2, "end": "clean"},
-    "stall": {"stall": 3.0},
     "bad_prelude": {"corrupt": "prelude"},
     "bad_length": {"corrupt": "length"},
     "bad_header": {"corrupt": "header"},
@@ -111,7 +107,6 @@ NAMED: Final[dict[str, Json]] = {
     "exception_frame": {"exception": {"type": "ThrottlingException", "message": BUSY}},
     "length_frame": {"exception": {"type": "ContentLengthExceededException", "message": "Output is too long."}},
     "error_frame": {"error": {"code": "InternalServerException", "message": "The stream broke."}},
-    "sliced": {"slice": 7},
     # at the services that issue tokens
     "invalid_grant": {"operation": "auth", **_said(400, "", body='{"error":"invalid_grant","message":"Invalid refresh '
                                                                  'token provided"}')},

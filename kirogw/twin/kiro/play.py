@@ -6,20 +6,18 @@ import base64
 import hashlib
 import hmac
 import json
-import re
 import secrets
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from typing import Any, Final
 
 from kirogw.twin.ask import Ask, estimate, obj, text
 from kirogw.twin.kiro import frames
+from kirogw.twin.kiro.state import Options
+from kirogw.twin.script import cut
 from kirogw.twin.server import Piece
-from kirogw.twin.state import Options
 from kirogw.wire import Json
 
 SEAL: Final = b"the twin's own seal"
-WORDS: Final = re.compile(r"\S+\s*|\s+")
 K_IN: Final = 1.6584e-5  # credits a token at rate 1, measured live
 K_OUT: Final = 6.66 * K_IN
 
@@ -143,15 +141,6 @@ MAKERS: Final[dict[str, Any]] = {
 def _usage(read: int, wrote: int) -> Json:
     return {"uncachedInputTokens": read, "outputTokens": wrote, "totalTokens": read + wrote,
             "cacheReadInputTokens": 0, "cacheWriteInputTokens": 0}  # fmt: skip
-
-
-def cut(whole: str, how: Any = None) -> list[str]:
-    """`how`: None by words, a number by that many characters, a list at those places; never an empty piece."""
-    if how is None:
-        return WORDS.findall(whole)
-    places = range(how, len(whole), max(1, how)) if isinstance(how, int) else sorted(how)
-    marks = [0, *(place for place in places if 0 < place < len(whole)), len(whole)]
-    return [whole[a:b] for a, b in pairwise(marks) if a < b]
 
 
 def seal(model: str, thought: str) -> str:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-from kirogw.twin.ask import Ask, Turn, dumped, obj, rows, text
+from kirogw.twin.ask import UNREAD, Ask, Turn, dumped, obj, parse, rows, text
 from kirogw.twin.kiro import media, schemas
 from kirogw.twin.kiro.control import ORIGINS
 from kirogw.twin.kiro.play import seal
@@ -36,7 +35,6 @@ RESULT_LIMIT: Final = 800_000
 HISTORY_LIMIT: Final = 10_000
 FOLDER_LIMIT: Final = 256
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
-UNREAD: Final = object()  # the body is no JSON
 
 
 @dataclass(frozen=True)
@@ -49,18 +47,6 @@ class Row:
 
 
 # the body
-
-
-def parse(body: bytes) -> Any:
-    """The body as JSON, UNREAD when it is none. NaN and the infinities are none."""
-    try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        return UNREAD
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not JSON")
 
 
 def _no_unicode(ask: Ask) -> bool:

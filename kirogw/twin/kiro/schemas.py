@@ -1,7 +1,4 @@
-"""JSON schemas: those of the tools, which may not hold everything, and that of a model's request fields.
-
-A schema is walked by its keywords, so that a property which happens to be called `strict` or `required` is no keyword.
-"""
+"""JSON schemas: those of the tools, which may not hold everything, and that of a model's request fields."""
 
 from __future__ import annotations
 
@@ -9,28 +6,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from kirogw.twin.ask import Ask, obj, rows
+from kirogw.twin.schemas import parts
 from kirogw.wire import Json
 
 REFUSED: Final = ("$schema", "$id", "$ref", "$defs", "definitions", "strict")
-NAMED: Final = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
-LISTED: Final = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
-SINGLE: Final = ("items", "not", "if", "then", "else", "contains", "propertyNames", "additionalItems",
-                 "additionalProperties", "unevaluatedProperties", "unevaluatedItems")  # fmt: skip
-
-
-def parts(schema: Any) -> Iterator[Json]:
-    """The schema and every schema in it."""
-    if not isinstance(schema, dict):
-        return
-    yield schema
-    for word in NAMED:
-        for inner in obj(schema.get(word)).values():
-            yield from parts(inner)
-    for word in LISTED:
-        for inner in rows(schema.get(word)):
-            yield from parts(inner)
-    for word in SINGLE:
-        yield from parts(schema.get(word))
 
 
 def _roots(ask: Ask) -> Iterator[Any]:

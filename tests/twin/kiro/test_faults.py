@@ -10,7 +10,8 @@ import requests
 from botocore.eventstream import ChecksumMismatch
 
 from kirogw.twin import Twin
-from kirogw.twin.faults import ENDS, TYPES
+from kirogw.twin.faults import ENDS
+from kirogw.twin.kiro.faults import TYPES
 from kirogw.twin.kiro.mishaps import NAMED
 from tests.twin.kiro import payloads as p
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kirogw.twin import Twin
-from kirogw.twin.kiro.play import cut, seal
+from kirogw.twin.kiro.play import seal
+from kirogw.twin.script import cut
 from tests.twin.kiro import payloads as p
 
 TAIL = ["metadataEvent", "contextUsageEvent", "meteringEvent"]
