@@ -83,26 +83,41 @@ def cut(draw, text):
     return [piece for piece in pieces if piece]
 
 
+def a_text(draw, part):
+    events = [TextPhase(part, draw(st.sampled_from(("commentary", "final_answer"))))] if draw(st.booleans()) else []
+    text = draw(texts) or "x"
+    events += [TextDelta(part, piece) for piece in cut(draw, text)]
+    return events + ([Citation(part, "https://example.com", draw(texts), 0, len(text))] if draw(st.booleans()) else [])
+
+
+def a_thought(draw, part):
+    return [*(ThoughtDelta(part, piece) for piece in cut(draw, draw(texts))), ThoughtSeal(part, draw(texts) or "seal")]
+
+
+def a_call(draw, part):
+    text = orjson.dumps(draw(jsons)).decode() if draw(st.booleans()) else ""
+    return [CallStart(part, f"toolu_{part}", "tool"), *(CallDelta(part, piece) for piece in cut(draw, text))]
+
+
+def a_search(draw, part):
+    found = [{"title": draw(texts), "url": draw(texts), "snippet": draw(texts)}] if draw(st.booleans()) else []
+    call, error = SearchCall(part, f"srvtoolu_{part}", draw(texts)), "" if found else "unavailable"
+    return [call, SearchResult(part + 1, call.id, found, error)] if draw(st.booleans()) else [call]
+
+
+KINDS = (
+    a_text, a_thought, a_call, a_search, lambda draw, part: [HiddenThought(part, draw(texts))],
+    lambda draw, part: [NativeItem(part, {"type": "compaction", "encrypted_content": draw(texts)})],
+)  # fmt: skip
+ENDS = (Stop("end"), Stop("max_tokens"), Stop("stop_sequence", "X"), Stop("refusal", detail="No."), Stop("pause"))
+
+
 @st.composite
 def answers(draw):
     """Any answer that a provider may give: parts of all kinds, in any cut, and an end."""
-    events, call = [], False
-    for part in range(draw(st.integers(0, 5))):
-        kind = draw(st.sampled_from(("text", "thought", "hidden", "call", "search")))
-        if kind == "text":
-            events += [TextDelta(part, piece) for piece in cut(draw, draw(texts) or "x")]
-        elif kind == "thought":
-            events += [ThoughtDelta(part, piece) for piece in cut(draw, draw(texts))]
-            events.append(ThoughtSeal(part, draw(texts) or "seal"))
-        elif kind == "hidden":
-            events.append(HiddenThought(part, draw(texts)))
-        elif kind == "call":
-            call = True
-            text = orjson.dumps(draw(jsons)).decode() if draw(st.booleans()) else ""
-            events += [CallStart(part, f"toolu_{part}", "tool"), *(CallDelta(part, piece) for piece in cut(draw, text))]
-        else:
-            events.append(SearchCall(part, f"srvtoolu_{part}", draw(texts)))
-    stop = Stop("calls") if call else draw(st.sampled_from((Stop("end"), Stop("max_tokens"), Stop("stop_sequence", "X"))))
+    events = [event for n in range(draw(st.integers(0, 5))) for event in draw(st.sampled_from(KINDS))(draw, 2 * n)]
+    call = any(type(event) is CallStart for event in events)
+    stop = Stop("calls") if call else draw(st.sampled_from(ENDS))
     numbers = st.integers(0, 10**6)
     read, write = draw(numbers), draw(numbers)
     usage = Usage(read + write + draw(numbers), draw(numbers), read, write, draw(numbers), searches=draw(st.integers(0, 3)))

@@ -8,11 +8,11 @@ import openai
 import orjson
 import pydantic
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from openai.types.responses import ResponseStreamEvent
 
-from kirogw.answer import CallDelta, CallStart, SearchCall, SearchResult, Stop, TextDelta, Usage, collect
+from kirogw.answer import CallDelta, CallStart, Citation, SearchCall, SearchResult, Stop, TextDelta, Usage, collect
 from kirogw.convert import FACES
 from kirogw.errors import BrokenAnswer
 from tests.dialects.answers import ANSWERS, HEADING, answers
@@ -148,6 +148,10 @@ def test_openai_reads_any_response(stage, events):
     by_responses(stage, events)
 
 
+def words(part):
+    return part["refusal"] if part["type"] == "refusal" else part["text"]
+
+
 @QUICK
 @given(answers())
 def test_items_begin_and_end_in_order(events):
@@ -174,7 +178,7 @@ def test_items_begin_and_end_in_order(events):
     assert [item for item in output if output.index(item) not in cut] == [done[place] for place in sorted(done)]
     for place, item in done.items():
         assert (item["type"], item["id"]) == (added[place]["type"], added[place]["id"])
-        said = item.get("arguments") or "".join(part["text"] for part in item.get("content") or item.get("summary") or ())
+        said = item.get("arguments") or "".join(map(words, item.get("content") or item.get("summary") or ()))
         assert texts.get(place, "{}" if item["type"] == "function_call" else "") == said
 
 
@@ -235,8 +239,15 @@ def test_anthropic_reads_the_set(stage, name):
     assert collected == whole
 
 
+CITED = [
+    TextDelta(0, "It is so."), Citation(0, "https://example.com/a", "A", 0, 5), SearchCall(1, "s1", "b"),
+    SearchResult(2, "s1", [{"title": "B", "url": "https://example.com/b"}]), Stop("end"), Usage(1, 1),
+]  # fmt: skip
+
+
 @QUICK
 @given(answers())
+@example(CITED)
 def test_openai_reads_any_answer(stage, events):
     collected, whole = by_openai(stage, events)
     assert collected == whole

@@ -198,10 +198,9 @@ def whole(answer: Answer, heading: Heading, ask: Ask) -> Json:
 
 
 def _message(answer: Answer, ask: Ask, legacy: bool) -> Json:
-    text, cited = _text([block for block in answer.blocks if block.kind == "text"])
+    text, sources = _content(answer.blocks)
     thought = "".join(block.text for block in answer.blocks if block.kind == "thought")
     calls = [block for block in answer.blocks if block.kind == "call"]
-    sources = [source for block in answer.blocks for source in _annotations(block.results)] + cited
     refusal = answer.stop.detail if answer.stop.reason == "refusal" else ""
     message: Json = {"role": "assistant", "content": text if text or not calls else None, "refusal": refusal or None}
     if thought:
@@ -230,15 +229,16 @@ def _finish(stop: Stop, legacy: bool) -> str:
     return "function_call" if legacy and stop.reason == "calls" else STOPS[stop.reason]
 
 
-def _text(blocks: list[Block]) -> tuple[str, list[Json]]:
-    """One message of them all, as it is streamed, with a blank line between two; and what it cites."""
-    text, cited = "", []
+def _content(blocks: list[Block]) -> tuple[str, list[Json]]:
+    """One text of them all, as it is streamed, with a blank line between two; and its sources, in the same order."""
+    text, sources = "", []
     for block in blocks:
-        text += "\n\n" if text and block.text else ""
-        since = len(text)
-        text += block.text
-        cited += [_citation(one, since) for one in block.citations]
-    return text, cited
+        if block.kind == "text":
+            text += "\n\n" if text and block.text else ""
+            sources += [_citation(cited, len(text)) for cited in block.citations]
+            text += block.text
+        sources += _annotations(block.results)
+    return text, sources
 
 
 def _citation(cited: Citation, since: int) -> Json:
