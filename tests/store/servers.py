@@ -18,19 +18,29 @@ class Redis:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder, self.options = folder, options
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.port = 0
         self._process: subprocess.Popen | None = None
 
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
     def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
-                   "--save", "", "--daemonize", "no", *self.options]  # fmt: skip
         assert shutil.which("redis-server"), "there is no redis-server: `make test` sees to that"
+        ports = iter([self.port]) if self.port else (free_port() for _ in range(20))  # one may be taken meanwhile
+        assert any(map(self._started, ports)), "redis-server does not start"
+
+    def _started(self, port: int) -> bool:
+        self.port = port
+        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.folder),
+                   "--save", "", "--daemonize", "no", *self.options]  # fmt: skip
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         end = time.monotonic() + 60
-        while not self._answers():
-            assert time.monotonic() < end and self._process.poll() is None, "redis-server does not start"
+        while self._process.poll() is None and time.monotonic() < end:
+            if self._answers():
+                return True
             time.sleep(0.02)
+        return False
 
     @property
     def pid(self) -> int:
@@ -44,14 +54,15 @@ class Redis:
             self._process = None
 
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as sock:
-            sock.sendall(b"PING\r\n")
-            return sock.recv(100).startswith((b"+PONG", b"-NOAUTH"))
+        """And not somebody else's server at the same port."""
+        password = dict(zip(self.options[::2], self.options[1::2], strict=True)).get("--requirepass", "")
+        with contextlib.suppress(OSError):
+            return f"process_id:{self.pid}\r\n" in (self.command("INFO", "server", password=password) or "")
         return False
 
     def command(self, *words: str, user: str = "default", password: str = "") -> str | None:
         """The answer of one command, as text. By a connection of our own: what is tested must not test itself."""
-        with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
+        with socket.create_connection(("127.0.0.1", self.port), 60) as sock:
             for line in ([["AUTH", user, password]] if password else []) + [list(words)]:
                 parts = [word.encode() for word in line]
                 sock.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts))
@@ -61,6 +72,8 @@ class Redis:
 
 def _answer(file) -> str | None:
     line = file.readline().decode().rstrip()
+    if not line:
+        raise ConnectionError("the server has closed the connection")
     if line[0] == "$":
         return None if line == "$-1" else file.read(int(line[1:]) + 2)[:-2].decode()
     return line[1:]
