@@ -178,12 +178,13 @@ def test_a_failure_never_loses_what_was_known(twin, process, fault):
         with pytest.raises(GatewayError):
             one.quotas.refresh(name)
     assert one.quotas.of(name) == known
-    shown = one.quotas.view(name, time.time())
+    now = time.time()
+    shown = one.quotas.view(name, now)
     assert (shown["left"], shown["known"], bool(shown["error"])) == (993.0, True, True)
     one.sync.flush()
     two = process()
     two.quotas.look()
-    assert two.quotas.view(name, time.time()) == shown | {"age_seconds": two.quotas.view(name, time.time())["age_seconds"]}
+    assert two.quotas.view(name, now) == shown
     twin.account.usage = {}
     twin.faults.clear()
     assert one.quotas.refresh(name).left == 993.0
@@ -230,13 +231,18 @@ def test_another_host_is_asked_when_one_does_not_know_the_call(twin, process):
 
 def test_threads_that_ask_together_share_an_answer(twin, process):
     name, one = twin.account.name, process()
-    twin.faults.add(operation="usage", slow=0.3, count=1)
-    threads = [threading.Thread(target=one.quotas.refresh, args=(name,)) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(twin.seen("usage")) <= 2
+    for seconds in (0.3, 3.0, 12.0):  # a busy machine may have begun some of them too late for the first
+        before = len(twin.seen("usage"))
+        twin.faults.add(operation="usage", slow=seconds, count=1)
+        threads = [threading.Thread(target=one.quotas.refresh, args=(name,)) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        asked = len(twin.seen("usage")) - before
+        if asked <= 2:
+            break
+    assert 1 <= asked <= 2
 
 
 # When

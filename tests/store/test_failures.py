@@ -254,8 +254,8 @@ def test_a_server_that_does_not_answer(server, tmp_path, monkeypatch):
         assert told(lambda: store.get("k", "a")) == words
     assert len(asked) < 20  # nobody waits for what has just let somebody wait
     os.kill(server.pid, signal.SIGCONT)
-    assert patiently(lambda: store.put("k", "a", {})) == 1
-    assert store.get("k", "a").value == {}
+    assert patiently(lambda: store.put("k", "a", {})) >= 1
+    assert patiently(lambda: store.get("k", "a")).value == {}
     store.close()
 
 

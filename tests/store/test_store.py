@@ -318,7 +318,7 @@ def test_a_lease_is_never_two_peoples(store, settings):
 
     children = {in_child(work) for _ in range(3)}
     killed = 0
-    while store.totals("turns").get("turns", 0) < 60 and time.monotonic() < begin + 60:
+    while store.totals("turns").get("turns", 0) < 60 and time.monotonic() < begin + 100:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid in children:
             assert status == signal.SIGKILL
