@@ -308,8 +308,7 @@ class Keeper(Viewer):
             log.logger.warning("account %s: its record can not be written: %s", self.id, error)
         if not (self.source.private and self._settings.state_url):
             self._redeemer.forget()  # else it stays until the next one: a Redis that crashes may lose its last second
-        self._turns += 1
-        self._view = View(view.raw, after, new)  # without a stamp: the next look reads what was written
+        self._show(View(view.raw, after, new), next(self._tickets))  # no stamp: the next look reads it
         if new.access != view.held.access:
             until = "an unknown time" if new.expires_at is None else f"{new.expires_at - self._now():.0f} s"
             log.logger.info("account %s: renewed for %s", self.id, until)
@@ -328,7 +327,7 @@ class Keeper(Viewer):
                            refused_by=self._way(view.held), sent="", sent_at=0.0)  # fmt: skip
 
         new = change(self._settled(view.raw, view.record))
-        self._view = replace(view, record=new, stamp=None)
+        self._show(replace(view, record=new, stamp=None), next(self._tickets))
         with self._warned("a renewal that failed can not be noted"):
             new = self._change(view, change)
         error = self._failing(new, tokens.pause(new.failures, living, new.hint)) if new.failures else self._dead(new)

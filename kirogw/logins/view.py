@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -40,12 +41,14 @@ class Viewer:
         self.source = source
         self._memory, self._now, self._marks, self._patient = memory, now, marks, patient
         self._lock = threading.Lock()  # whoever changes the account's login or record has it
+        self._swap = threading.Lock()  # for the moment in which `_view` or `_notes` is replaced
         self._view: View | None = None  # replaced whole
+        self._tickets = itertools.count(1)
+        self._shown = 0  # the ticket that `_view` was learned with
         self._fault: files.Unreadable | None = None
         self._missed: float | None = None  # since when nobody is signed in, where somebody was
         self._looked = 0.0
         self._wrote = 0.0
-        self._turns = 0  # renewals that worked
         self._notes: dict[str, Any] = {}  # not written yet
 
     @property
@@ -75,7 +78,8 @@ class Viewer:
     @property
     def memory(self) -> Record:
         """What is remembered of the account, as last read, and what was learned since."""
-        return self._noticed(self._view.record if self._view else Record())
+        notes, view = self._notes, self._view  # in this order: what is written leaves the notes when the view has it
+        return _noticed(view.record if view else Record(), notes)
 
     @property
     def mark(self) -> str:
@@ -113,7 +117,8 @@ class Viewer:
 
     def note(self, **members: Any) -> None:
         """Remember something of the account: in the store, soon; until then, and if it fails, in this process only."""
-        self._notes = {**self._notes, **members}  # replaced whole, since others may be reading it
+        with self._swap:
+            self._notes = {**self._notes, **members}  # replaced whole, since others may be reading it
         if not self._patient():
             with self._lock:
                 self._write_notes()
@@ -135,20 +140,17 @@ class Viewer:
         """Change the record in the store and here. Raises NotKept or files.Unreadable."""
         notes = dict(self._notes)
         new = self._memory.change(view.raw, lambda known: change(self._settled(view.raw, known)))
-        self._notes = {name: value for name, value in self._notes.items() if notes.get(name) != value}
-        self._view = replace(view, record=new, stamp=None)
         self._wrote = self._now()
+        with self._swap:
+            if self._view and self._view.raw == view.raw:  # else somebody has signed in or out meanwhile
+                self._shown, self._view = next(self._tickets), replace(self._view, record=new, stamp=None)
+            self._notes = {name: value for name, value in self._notes.items() if notes.get(name) != value}
         return new
 
     def _settled(self, raw: Credential, known: Record) -> Record:
         """The record with its machine id, and with what is not written yet."""
-        known = self._noticed(known)
+        known = _noticed(known, self._notes)
         return known if known.machine else replace(known, machine=machine_id(raw))
-
-    def _noticed(self, known: Record) -> Record:
-        """A machine id that somebody else has written is the account's."""
-        notes = {name: value for name, value in self._notes.items() if name != "machine" or not known.machine}
-        return replace(known, **notes) if notes else known
 
     # reading
 
@@ -157,33 +159,43 @@ class Viewer:
 
     def _read(self) -> View:
         """Raises files.Unreadable."""
-        stamp, turns = self._stamps(), self._turns
+        ticket, stamp = next(self._tickets), self._stamps()
         try:
             raw = self.source.read()
             known = self._memory.read(raw)
         except files.Unreadable as error:
             self._fault = error
-            if turns == self._turns:
-                self._drop_if_gone(error)
+            self._drop_if_gone(error, ticket)
             raise
         self._missed = None
-        known = self._noticed(known)
+        known = _noticed(known, self._notes)
         view = View(raw, known, known.over(raw), stamp)
-        if turns == self._turns:  # else it has been renewed while this was reading
-            self._fault, self._view = None, view
+        if self._show(view, ticket):
+            self._fault = None
         return view
 
-    def _drop_if_gone(self, fault: files.Unreadable) -> None:
+    def _show(self, view: View | None, ticket: int) -> bool:
+        """Whether that is what is known from now on: not if it has been renewed, or read anew, since the ticket was
+        drawn.
+        """
+        with self._swap:
+            newest = ticket > self._shown
+            if newest:
+                self._shown, self._view = ticket, view
+        return newest
+
+    def _drop_if_gone(self, fault: files.Unreadable, ticket: int) -> None:
         """Whoever signs out is to find that nothing is done in his name any more. It must stay so for a while: some
         programs take their file away for a moment, to write it anew.
         """
         now = self._now()
-        if not isinstance(fault, files.Missing) or self._view is None:
+        if not isinstance(fault, files.Missing):
             self._missed = None
+        elif self._view is None:
+            self._missed, self._notes = None, {}
         elif self._missed is None:
             self._missed = now
-        elif not 0 <= now - self._missed < LOOK:
-            self._view, self._notes = None, {}
+        elif not 0 <= now - self._missed < LOOK and self._show(None, ticket):
             log.logger.warning("account %s serves no more: %s%s", self.id, fault, self.mend)
 
     @contextlib.contextmanager
@@ -194,3 +206,9 @@ class Viewer:
         except (OSError, files.Unreadable, NotKept) as error:
             why = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
             log.logger.warning("account %s: %s (%s)", self.id, what, why)
+
+
+def _noticed(known: Record, notes: Mapping[str, Any]) -> Record:
+    """A machine id that somebody else has written is the account's."""
+    new = {name: value for name, value in notes.items() if name != "machine" or not known.machine}
+    return replace(known, **new) if new else known

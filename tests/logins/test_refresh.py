@@ -1,5 +1,6 @@
 import json
 import sqlite3
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -672,6 +673,69 @@ def test_a_damaged_record_of_before_is_put_aside(house):
     path.write_text("{")
     assert len(house.keeper().machine()) == 64
     assert path.with_suffix(".damaged").read_text() == "{" and house.record()["machine"]
+
+
+# what is learned, by several threads
+
+
+class Late:
+    """A store in which one look at the record is slow: what it brings is old by then."""
+
+    def __init__(self, store):
+        self._store, self.asked, self.go_on = store, threading.Event(), threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def get(self, kind, id):
+        found = self._store.get(kind, id)
+        if kind == LOGIN and not self.asked.is_set():
+            self.asked.set()
+            assert self.go_on.wait(60)
+        return found
+
+
+def test_what_was_read_before_does_not_hide_what_was_learned_since(house):
+    keeper = house.keeper()
+    keeper.held()
+    late = Late(house.store)
+    keeper._memory = replace(keeper._memory, store=late)
+    looking = threading.Thread(target=keeper.look)
+    looking.start()
+    assert late.asked.wait(60)
+    keeper.note(profile="arn:of:it")
+    late.go_on.set()
+    looking.join()
+    assert keeper.memory.profile == house.record()["profile"] == "arn:of:it"
+
+
+def test_what_a_thread_has_noted_it_finds_again(house, monkeypatch):
+    """However often somebody else writes it down meanwhile."""
+    keeper, ends, lost = house.keeper(), threading.Event(), []
+    monkeypatch.setattr(keeper, "_patient", lambda: True)
+    keeper.held()
+
+    def learn(name):
+        n = 0
+        while not ends.is_set():
+            n += 1
+            keeper.note(**{name: str(n)})
+            lost.extend((name, n, found) for _ in range(20) if (found := getattr(keeper.memory, name)) != str(n))
+
+    learners = [threading.Thread(target=learn, args=(name,)) for name in ("profile", "identity", "passed_over")]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in learners:
+            thread.start()
+        for _ in range(60):
+            keeper.write_notes()
+    finally:
+        ends.set()
+        for thread in learners:
+            thread.join()
+        sys.setswitchinterval(before)
+    assert lost == []
 
 
 # a source that goes away
