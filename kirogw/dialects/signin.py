@@ -71,6 +71,8 @@ class NotACallback(Exception):
 
 def parameters(query: str) -> dict[str, str]:
     """Those of an address that the browser ended at. Raises NotACallback."""
+    if not query.isprintable():  # half a surrogate pair, say: it could not be sent on
+        raise NotACallback(NO_ADDRESS)
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=30)
     except ValueError:

@@ -195,6 +195,7 @@ def test_callbacks(url, back):
 
 
 NO_CALLBACKS = [
+    pytest.param(f"/oauth/callback?code=c&state={STATE}&login_option=\ud800", "that is no address", id="half a surrogate pair"),
     ("", "no `state`"), ("hello", "no `state`"), ("http://[x", "no address"), ("/oauth/callback?code=C", "no `state`"),
     ("/oauth/callback?state=S", "no `code`"), (f"/oauth/callback?state=S&code={'c' * 5000}", "no `code`"),
     ("/oauth/callback?state=S&state=T&code=C", "twice"), ("/oauth/callback?" + "&".join(f"a{n}=1" for n in range(40)), "no address"),
