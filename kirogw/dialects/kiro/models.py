@@ -13,7 +13,7 @@ from typing import Any, Final
 from kirogw.dialects.kiro.effort import levels
 from kirogw.dialects.kiro.login import control_request
 from kirogw.dialects.provider import Login, Model, Target
-from kirogw.dialects.replied import list_of, object_of, parsed, text_of
+from kirogw.dialects.replied import list_of, number_of, object_of, parsed, text_of
 from kirogw.settings import Settings
 from kirogw.wire import Json, Reply, Request
 
@@ -55,11 +55,11 @@ def _is_model(row: Any) -> bool:
 
 def _model(row: Json) -> Model:
     limits, kinds = object_of(row.get("tokenLimits")), row.get("supportedInputTypes")
-    rate, fields = row.get("rateMultiplier"), _fields(row.get("additionalModelRequestFieldsSchema"))
     return _leveled(Model(
         row["modelId"], text_of(row.get("modelName")), _count(limits.get("maxInputTokens")) or 200_000,
         _count(limits.get("maxOutputTokens")), not isinstance(kinds, list) or "IMAGE" in kinds,
-        fields, float(rate) if isinstance(rate, int | float) else None, text_of(row.get("description")),
+        _fields(row.get("additionalModelRequestFieldsSchema")), number_of(row.get("rateMultiplier")),
+        text_of(row.get("description")),
     ))  # fmt: skip
 
 
