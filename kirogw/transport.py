@@ -296,6 +296,8 @@ class Transport:
         verify = self._settings.ca_bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH
         prepared = requests.Request("GET", origin).prepare()
         with self._lock:
+            if route := self._routes.get((scheme, netloc)):  # another thread was faster
+                return route
             adapter: Any = self._adapter
             pool = adapter.get_connection_with_tls_context(prepared, verify, proxies=proxies)
             adapter.cert_verify(pool, origin, verify, None)

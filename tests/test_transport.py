@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from loopback import pump, read_head, read_request, server
@@ -200,6 +201,23 @@ def test_connections_that_nobody_needs_are_closed(monkeypatch):
         exchanges[2].close()
         assert closed.wait(60)
         assert transport.open(post(port)).reused
+
+
+def test_all_threads_that_come_first_share_what_they_keep():
+    """None of their connections is lost to the next request."""
+    begun, many = threading.Barrier(8), ThreadPoolExecutor(8)
+
+    def call(_):
+        begun.wait(60)
+        exchange = transport.open(post(port))
+        exchange.whole(60)
+        begun.wait(60)
+        exchange.close()
+
+    with server(answering(OK)) as port, many:
+        transport = Transport(Settings())
+        list(many.map(call, range(8)))
+        assert len(next(iter(transport._routes.values())).idle) == 8
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://no-such-host.invalid/"])
