@@ -107,11 +107,11 @@ class Sync:
     def put(self, kind: str, id: str, value: Json, ttl: float | None = None) -> None:
         """The last one wins."""
         with self._lock:
-            self._docs()[kind, id] = (value, ttl)
+            self._change(kind, id, (value, ttl))
 
     def delete(self, kind: str, id: str) -> None:
         with self._lock:
-            self._docs()[kind, id] = None
+            self._change(kind, id, None)
 
     def add(self, amounts: Mapping[str, float]) -> None:
         with self._lock:
@@ -130,13 +130,12 @@ class Sync:
             else:
                 self._dropped += 1
 
-    def _docs(self) -> dict[tuple[str, str], Value]:
-        """With room for one more."""
+    def _change(self, kind: str, id: str, value: Value) -> None:
         docs = self._queue.docs
-        if len(docs) >= MOST:
+        if len(docs) >= MOST and (kind, id) not in docs:
             del docs[next(iter(docs))]
             self._dropped += 1
-        return docs
+        docs[kind, id] = value
 
     def watch(self, kind: str, callback: Callable[[], None]) -> None:
         """`callback` is called in the thread of this, once at its start and then after each change of `kind`, those

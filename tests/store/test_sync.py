@@ -188,6 +188,15 @@ def test_what_waits_is_bounded(store, caplog, monkeypatch):
     assert "31 changes were lost" in caplog.text
 
 
+def test_another_word_on_the_same_takes_nobodys_room(store, monkeypatch):
+    monkeypatch.setattr(sync_module, "MOST", 2)
+    sync = Sync(store)
+    for id, n in (("a", 1), ("b", 1), ("b", 2), ("b", 3)):
+        sync.put("k", id, {"n": n})
+    assert sync.flush()
+    assert {id: doc.value for id, doc in store.all("k").items()} == {"a": {"n": 1}, "b": {"n": 3}}
+
+
 def test_what_can_not_be_written_is_dropped(store, sync, caplog):
     sync.put("k", "a", {"x": object()})
     assert sync.flush()
