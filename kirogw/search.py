@@ -34,6 +34,7 @@ from kirogw.answer import (
     Usage,
 )
 from kirogw.conversation import Call, Choice, Conversation, Part, Result, Search, Text, Thought, Tool, Turn
+from kirogw.dialects import clean
 from kirogw.errors import Busy, GatewayError
 from kirogw.stream import Source
 from kirogw.wire import Json
@@ -138,7 +139,7 @@ class _Searcher:
 
     def run(self, query: str, part: int) -> Generator[Batch, None, SearchResult]:
         """One search: its two events, as the parts `part` and the next, and beats while it takes its time."""
-        id_ = f"srvtoolu_{uuid4().hex[:24]}"
+        id_, query = f"srvtoolu_{uuid4().hex[:24]}", clean.text(query)
         yield [SearchCall(part, id_, query)]
         error = self._objection(query)
         results: list[Json] = []

@@ -138,6 +138,14 @@ def test_a_side_request_needs_no_model():
     assert web.queries == ["zig"]
 
 
+def test_a_query_holds_no_half_of_a_surrogate_pair():
+    """Nothing could be sent of it."""
+    web = Web()
+    run(asked(text="half \ud83d", terms=Search(forced=True)), Model(), web)
+    run(asked(), Model([calls(0, "c", "web_search", '{"query": "\\udc00 half"}'), end("calls")], [[TextDelta(0, "Done.")], end()]), web)
+    assert web.queries == ["half \ufffd", "\ufffd half"]
+
+
 @pytest.mark.parametrize(
     ("found", "error", "text"),
     [
