@@ -53,8 +53,8 @@ def add_routes(app: Flask) -> None:
         ("/v1/responses", functools.partial(generate, here, FACES["responses"]), ["POST"]),
         ("/v1/completions", functools.partial(generate, here, FACES["completions"]), ["POST"]),
     ):
-        behind = _public(view) if path in PUBLIC else behind_key(view)
-        app.add_url_rule(path, path, behind, methods=methods, provide_automatic_options=False)
+        view = view if path in PUBLIC else behind_key(view)
+        app.add_url_rule(path, path, view, methods=methods, provide_automatic_options=False)
 
 
 PUBLIC: Final = {"/", "/health", "/ready"}
@@ -107,10 +107,6 @@ def _record(settings: Settings, data: bytes) -> Record | None:
 def identifier() -> str:
     """24 letters and digits, as both APIs have in their ids."""
     return secrets.token_bytes(24).translate(LETTERS).decode()
-
-
-def _public(view: Callable[..., Response]) -> Callable[..., Response]:
-    return view
 
 
 def _used(entry: log.Entry, now: float) -> UsageRecord:

@@ -6,7 +6,6 @@ import contextlib
 import time
 from typing import Final
 
-import orjson
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
@@ -17,6 +16,7 @@ from kirogw.dialects.face import Face
 from kirogw.errors import BadRequest, BodyTooLarge, GatewayError, NotFound, WrongMethod
 from kirogw.web import guard
 from kirogw.web.admin import fault
+from kirogw.web.views import as_json
 from kirogw.wire import Json
 
 
@@ -56,7 +56,7 @@ def gateway_error(error: GatewayError) -> Response:
 def _in_the_words_of_a_face(error: GatewayError) -> Response:
     reply = face_of_request().error(error, client_of(request.headers.get("User-Agent", "")), g.request_id)
     _date(reply.body["error"])
-    response = Response(orjson.dumps(reply.body), reply.status, mimetype="application/json")
+    response = as_json(reply.body, reply.status)
     response.headers.update(reply.headers)
     return response
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import orjson
@@ -35,4 +36,8 @@ def client_headers() -> dict[str, str]:
 
 
 def as_json(body: Json, status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status, mimetype="application/json")
+    try:
+        data = orjson.dumps(body)
+    except TypeError:  # halves of surrogate pairs, which a client's tool may have in its name
+        data = json.dumps(body).encode()
+    return Response(data, status, mimetype="application/json")

@@ -1,5 +1,6 @@
 """Whatever goes wrong inside: the caller's words, a status, and no traceback."""
 
+import json
 import logging
 import time
 
@@ -10,6 +11,7 @@ from kirogw import observed
 from kirogw.errors import GatewayError, QuotaUsed
 from kirogw.web import failures
 from kirogw.web.state import State
+from kirogw.web.views import as_json
 from tests.system.talk import FACES, PATHS, ask, failure, finished
 
 
@@ -20,6 +22,12 @@ def broken(app):
     whole, state.gateway._asking = state.gateway._asking, None
     yield
     state.gateway._asking = whole
+
+
+def test_halves_of_surrogate_pairs_leave_as_they_came(app):
+    """In the name of a client's own tool: by that the client knows it."""
+    body = {"name": "n\ud83d", "text": "\u2028é"}
+    assert json.loads(as_json(body).data) == body
 
 
 @pytest.mark.parametrize("stream", [True, False])
