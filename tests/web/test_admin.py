@@ -149,6 +149,7 @@ def walk(client, twin):
     yield step("POST", "/api/accounts/{id}/clear", 200, {"model": "auto"}, id="third")
     yield step("PATCH", "/api/accounts/{id}", 200, {"label": "3rd", "enabled": False, "weight": 2, "limit": 1}, id=id)
     yield step("PATCH", "/api/accounts/{id}", 200, {"limit": None, "enabled": True}, id="3rd")
+    yield step("PATCH", "/api/accounts/{id}", 200, {"label": "called another"}, id="3rd")
     client.post("/v1/chat/completions", json=ask(), headers=CLIENT)
     yield step("POST", "/api/quotas/refresh", 200, {"force": True})
     for path in ("/api/accounts", "/api/quotas", "/api/state", "/api/settings", "/api/events", "/api/requests", "/api/keys",
@@ -200,7 +201,7 @@ def test_a_pasted_address_ends_a_sign_in(client, twin, document):
 
 def twin_redirect(url):
     """Where the twin's sign-in page leads, as the browser's address line would show it."""
-    page = requests.get(url, allow_redirects=False, timeout=10)
+    page = requests.get(url, allow_redirects=False, timeout=60)
     if page.is_redirect:
         return page.headers["location"]
     link = re.search(r'href="(kiro://[^"]+)"', page.text)

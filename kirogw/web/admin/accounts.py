@@ -47,8 +47,9 @@ def added(asked: Asked) -> Json:
 
 
 def changed(asked: Asked) -> Json:
-    desk().change(asked.place["id"], asked.body)
-    return desk().account(asked.place["id"])
+    id = desk().find(asked.place["id"])  # a label may be what changes
+    desk().change(id, asked.body)
+    return desk().account(id)
 
 
 def removed(asked: Asked) -> Json:
