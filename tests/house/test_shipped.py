@@ -8,10 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from kirogw import cli
 from kirogw.settings import FIELDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,6 +93,13 @@ def _there(page: Path, path: str, anchor: str) -> bool:
 def test_make_targets_in_pages_exist(page: Path):
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.M)) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_pages_exist(page: Path):
+    text = page.read_text(encoding="utf-8")
+    assert set(re.findall(r"kirogw\.py ([a-z][a-z-]+)", text)) <= {*cli.COMMANDS, *cli.OWN}
+    assert [name for name in set(re.findall(r"python -m ([\w.]+)", text)) if find_spec(name) is None] == []
 
 
 WRITTEN = [page for page in PAGES if page.name != "settings.md"]  # that one is made from the settings
