@@ -40,8 +40,8 @@ The first answer that fits is given; where none does, the demo answers. A step i
 Any text in a step may be `{"find": REGEX, "in": "asked" | "results" | "current", "format": "-{}-", "else": "..."}`:
 the last match (its first group) in the user's text, in the loop's tool results, or in the current message.
 
-**Credits**: what an account has, and in which form it is told, see `kiro/credits.py`. **Faults**: see `faults.py`; **over
-HTTP**: `panel.py`; **what is refused**: `kiro/refusals.py` and `kiro/identity.py`.
+**Credits**: what an account has, and in which form it is told, see `kiro/credits.py`. **Faults**: see `faults.py`, by
+name in `kiro/mishaps.py`; **over HTTP**: `panel.py`; **what is refused**: `kiro/refusals.py`, `kiro/identity.py`.
 """
 
 from kirogw.twin.kiro import Account, Twin, as_ide_file

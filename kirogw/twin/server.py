@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
@@ -75,11 +75,11 @@ class Server:
     saw: Callable[[Incoming], Seen]
     handle: Handler
     sent: Callable[[Seen], None]
-    now: Callable[[], float] = time.time  # what its clock says
-    _open: set[socket.socket] = field(default_factory=set)
-    _closing: bool = False
+    now: Callable[[], float]  # what its clock says
 
     def __post_init__(self) -> None:
+        self._open: set[socket.socket] = set()
+        self._closing = False
         self._socket = socket.create_server((self.host, self.port), backlog=2048)
         self.host, self.port = self._socket.getsockname()[:2]
         self._name = f"twin {self.port}"  # of all its threads

@@ -34,7 +34,7 @@ class Player:
         self.ask = ask
         self.options = options
         self.account = account
-        self.wrote = 0  # characters of text, thinking and arguments
+        self._wrote = 0  # characters of text, thinking and arguments
         self._thought = 0  # of thinking alone
         self._cached = cached
         self._number = 0
@@ -109,7 +109,7 @@ class Player:
         yield from self._message(step, {"type": "output_text", "text": "", "annotations": [], "logprobs": []})
         part, at = self._open_part()
         for piece in cut(step["text"], step.get("pieces")):
-            self.wrote += len(piece)
+            self._wrote += len(piece)
             part["text"] += piece
             yield self._event("response.output_text.delta", **at, delta=piece, logprobs=[])
         for note in rows(step.get("annotations")):
@@ -121,7 +121,7 @@ class Player:
         yield from self._message(step, {"type": "refusal", "refusal": ""})
         part, at = self._open_part()
         for piece in cut(step["refusal"], step.get("pieces")):
-            self.wrote += len(piece)
+            self._wrote += len(piece)
             part["refusal"] += piece
             yield self._event("response.refusal.delta", **at, delta=piece)
 
@@ -183,7 +183,7 @@ class Player:
         yield from self._closed()
         parts = [step["thinking"]] if isinstance(step["thinking"], str) else list(step["thinking"])
         whole = "\n\n".join(parts)
-        self.wrote += len(whole)
+        self._wrote += len(whole)
         self._thought += len(whole)
         item: Json = {"id": _name("rs"), "type": "reasoning", "summary": []}
         yield self._added(item)
@@ -238,29 +238,25 @@ class Player:
     def _function(self, step: Json, tool: Json) -> Iterator[bytes]:
         given = step.get("input", {})
         written = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-        item = {"id": _name("fc"), "type": "function_call", "status": "in_progress", "arguments": "",
-                "call_id": step.get("id") or _name("call"), "name": tool["name"], **_spaced(tool)}  # fmt: skip
-        yield self._added(item)
-        yield from self._pieces("response.function_call_arguments", item, written, step)
-        if step.get("finished", True):
-            yield self._event("response.function_call_arguments.done", **self._at_item(item), arguments=written)
-            yield self._done(item, arguments=written)
+        yield from self._written({"id": _name("fc"), "type": "function_call"}, written, step, tool)
 
     def _custom(self, step: Json, tool: Json) -> Iterator[bytes]:
         given = step.get("input", "")
         written = given if isinstance(given, str) else text(given.get("input"))
-        item = {"id": _name("ctc"), "type": "custom_tool_call", "status": "in_progress", "input": "",
-                "call_id": step.get("id") or _name("call"), "name": tool["name"], **_spaced(tool)}  # fmt: skip
-        yield self._added(item)
-        yield from self._pieces("response.custom_tool_call_input", item, written, step)
-        if step.get("finished", True):
-            yield self._event("response.custom_tool_call_input.done", **self._at_item(item), input=written)
-            yield self._done(item, input=written)
+        yield from self._written({"id": _name("ctc"), "type": "custom_tool_call"}, written, step, tool)
 
-    def _pieces(self, kind: str, item: Json, written: str, step: Json) -> Iterator[bytes]:
-        self.wrote += len(written)
+    def _written(self, head: Json, written: str, step: Json, tool: Json) -> Iterator[bytes]:
+        """A call whose arguments, or whose input, come in pieces."""
+        member, kind = WRITTEN[head["type"]]
+        item = {**head, "status": "in_progress", member: "", "call_id": step.get("id") or _name("call"),
+                "name": tool["name"], **_spaced(tool)}  # fmt: skip
+        self._wrote += len(written)
+        yield self._added(item)
         for piece in cut(written, step.get("pieces", 16)) if self.options.argument_deltas else ():
             yield self._event(f"{kind}.delta", **self._at_item(item), delta=piece)
+        if step.get("finished", True):
+            yield self._event(f"{kind}.done", **self._at_item(item), **{member: written})
+            yield self._done(item, **{member: written})
 
     def _at_item(self, item: Json) -> Json:
         return {"item_id": item["id"], "output_index": self._output.index(item)}
@@ -276,7 +272,7 @@ class Player:
 
     def _at_once(self, item: Json, step: Json) -> Iterator[bytes]:
         whole = {**item, "status": "in_progress", "call_id": step.get("id") or _name("call")}
-        self.wrote += len(json.dumps(item))
+        self._wrote += len(json.dumps(item))
         yield self._added(whole)
         yield self._done(whole)
 
@@ -315,7 +311,7 @@ class Player:
         yield self._event(f"response.{status}", response=self._response(status, **members))
 
     def _usage(self) -> Json:
-        read, wrote, thought = self.ask.tokens, estimate(self.wrote), estimate(self._thought)
+        read, wrote, thought = self.ask.tokens, estimate(self._wrote), estimate(self._thought)
         return {
             "input_tokens": read,
             "input_tokens_details": {"cached_tokens": min(self._cached, read), "cache_write_tokens": 0},
@@ -336,6 +332,11 @@ MAKERS: Final[dict[str, Any]] = {
     "raw": Player._raw,
     "exception": Player._failure,
     "error": Player._failure,
+}
+# type of an item: the member that comes in pieces, and the events in which it does
+WRITTEN: Final = {
+    "function_call": ("arguments", "response.function_call_arguments"),
+    "custom_tool_call": ("input", "response.custom_tool_call_input"),
 }
 CALLS: Final[dict[str, Any]] = {
     "function": Player._function,
