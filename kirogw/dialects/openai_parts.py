@@ -6,52 +6,24 @@ Each API names its own kinds of parts, and puts some of their members elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
-from kirogw.conversation import Document, Format, Image, Part, Text
-from kirogw.dialects.fields import data_url, flag, may, need, objects, pick, stop_strings
+from kirogw.conversation import Document, Format, Part, Text
+from kirogw.dialects.fields import data_url, flag, may, need, stop_strings
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
-
-Readers: TypeAlias = dict[str, Callable[[Json, str], Part | None]]
-"""By the kind of a part; None is for one that says nothing."""
 
 MODES: Final[dict[str, Literal["none", "auto", "any"]]] = {"none": "none", "auto": "auto", "required": "any"}
 """The words of a choice of tools, in ours."""
 
 
-def content(box: Json, name: str, at: str, known: Readers) -> tuple[Part, ...]:
-    """The parts of a member that is a string, null, or a list of content parts."""
-    value = box.get(name)
-    if value.__class__ is str:
-        return (Text(value),) if value else ()
-    found = []
-    for n, part in enumerate(objects(box, name, at)):
-        inside = f"{at}{name}.{n}."
-        if (read := pick(part, "type", known, inside)(part, inside)) is not None:
-            found.append(read)
-    return tuple(found)
+def refusal_part(part: Json, at: str) -> tuple[Part, ...]:
+    words = need(part, "refusal", str, at)
+    return (Text(words),) if words else ()
 
 
-def text_part(part: Json, at: str) -> Part | None:
-    said = need(part, "text", str, at)
-    return Text(said) if said else None
-
-
-def refusal_part(part: Json, at: str) -> Part | None:
-    said = need(part, "refusal", str, at)
-    return Text(said) if said else None
-
-
-def audio_part(part: Json, at: str) -> Part | None:
+def audio_part(part: Json, at: str) -> tuple[Part, ...]:
     raise BadRequest("is audio, which no model here can hear; send text", param=at + "input_audio")
-
-
-def picture(url: str, detail: str, at: str) -> Image:
-    if (inline := data_url(url)) is not None:
-        return Image(inline[1], inline[0], detail=detail, at=at[:-1])
-    return Image(url=url, detail=detail, at=at[:-1])
 
 
 def document(name: str, data: str, at: str) -> Document:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from kirogw.conversation import Call, Document, Part, Result, Text, Thought, Turn
+from kirogw.dialects.contents import Readers, content, picture, text_part
 from kirogw.dialects.fields import arguments, may, need, objects, pick
-from kirogw.dialects.openai_parts import Readers, audio_part, content, document, picture, refusal_part, text_part
+from kirogw.dialects.openai_parts import audio_part, document, refusal_part
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
@@ -110,17 +111,17 @@ ROLES: Final[dict[str, Callable[[Json, str, dict[str, str]], Turn]]] = {
 }  # fmt: skip
 
 
-def _image(part: Json, at: str) -> Part | None:
+def _image(part: Json, at: str) -> tuple[Part, ...]:
     """`image_url` is an object with `url`; some clients send the bare string."""
     if part.get("image_url").__class__ is str:
         url, detail = part["image_url"], ""
     else:
         box, inside = need(part, "image_url", dict, at), at + "image_url."
         url, detail = need(box, "url", str, inside), may(box, "detail", str, "", inside)
-    return picture(url, detail, at)
+    return (picture(url, at, detail),)
 
 
-def _file(part: Json, at: str) -> Part | None:
+def _file(part: Json, at: str) -> tuple[Part, ...]:
     """Some clients put the address of a file where its content belongs."""
     file, inside = need(part, "file", dict, at), at + "file."
     if file.get("file_data") is None and file.get("file_id") is not None:
@@ -128,8 +129,8 @@ def _file(part: Json, at: str) -> Part | None:
                          param=inside + "file_id")  # fmt: skip
     data, name = need(file, "file_data", str, inside), may(file, "filename", str, "", inside) or "document"
     if data[:6].lower().startswith(("http:", "https:")):
-        return Document(name, url=data, at=at[:-1])
-    return document(name, data, at)
+        return (Document(name, url=data, at=at[:-1]),)
+    return (document(name, data, at),)
 
 
 TEXTS: Final[Readers] = {"text": text_part, "refusal": refusal_part}

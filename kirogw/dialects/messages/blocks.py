@@ -7,13 +7,12 @@ import base64
 import binascii
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final
 
 from kirogw.conversation import Call, Document, Image, Part, Result, Text, Thought
-from kirogw.dialects.fields import arguments, choice, compact, data_url, may, need, no_files, objects, pick
+from kirogw.dialects.contents import Readers, content, picture, text_part
+from kirogw.dialects.fields import arguments, choice, compact, may, need, no_files, objects, pick
 from kirogw.wire import Json
-
-Blocks: TypeAlias = dict[str, Callable[[Json, str], tuple[Part, ...]]]
 
 STUMP: Final = "__unparsedToolInput"
 """Claude Code's own way to send a call back whose arguments broke off: {STUMP: {"raw": text, "len": its length}}."""
@@ -24,7 +23,7 @@ SNIPPET: Final = "kgw1."
 
 def parts(box: Json, at: str) -> tuple[Part, ...]:
     """The parts of a message's `content`: a string, or a list of blocks."""
-    return _content(box, at, BLOCKS)
+    return content(box, "content", at, BLOCKS)
 
 
 def texts(box: Json, name: str, at: str) -> tuple[str, ...]:
@@ -34,22 +33,6 @@ def texts(box: Json, name: str, at: str) -> tuple[str, ...]:
     return tuple(need(block, "text", str, f"{at}{name}.{n}.") for n, block in enumerate(objects(box, name, at)))
 
 
-def _content(box: Json, at: str, known: Blocks) -> tuple[Part, ...]:
-    content = box.get("content")
-    if content.__class__ is str:
-        return (Text(content),) if content else ()
-    found: list[Part] = []
-    for n, block in enumerate(objects(box, "content", at)):
-        inside = f"{at}content.{n}."
-        found += pick(block, "type", known, inside)(block, inside)
-    return tuple(found)
-
-
-def _text(block: Json, at: str) -> tuple[Part, ...]:
-    text = need(block, "text", str, at)
-    return (Text(text),) if text else ()
-
-
 def _image(block: Json, at: str) -> tuple[Part, ...]:
     source, inside = need(block, "source", dict, at), at + "source."
     kind = choice(source, "type", ("base64", "url", "file"), inside)
@@ -57,10 +40,7 @@ def _image(block: Json, at: str) -> tuple[Part, ...]:
         raise no_files(inside)
     if kind == "base64":
         return (Image(need(source, "data", str, inside), may(source, "media_type", str, "", inside), at=at[:-1]),)
-    url = need(source, "url", str, inside)
-    if (inline := data_url(url)) is not None:
-        return (Image(inline[1], inline[0], at=at[:-1]),)
-    return (Image(url=url, at=at[:-1]),)
+    return (picture(need(source, "url", str, inside), at),)
 
 
 def _document(block: Json, at: str) -> tuple[Part, ...]:
@@ -88,7 +68,7 @@ def _url_source(source: Json, at: str, title: str) -> tuple[Part, ...]:
 
 def _content_source(source: Json, at: str, title: str) -> tuple[Part, ...]:
     """A document made of chunks for citing: they keep their order, pictures included, so no Document."""
-    chunks = _content(source, at, {"text": _text, "image": _image})
+    chunks = content(source, "content", at, {"text": text_part, "image": _image})
     return (Text(f"Document: {title}"), *chunks) if title else chunks
 
 
@@ -119,7 +99,7 @@ def _call(block: Json, at: str) -> tuple[Part, ...]:
 
 def _result(block: Json, at: str) -> tuple[Part, ...]:
     failed = may(block, "is_error", bool, False, at)
-    return (Result(need(block, "tool_use_id", str, at), _content(block, at, RESULTS), failed),)
+    return (Result(need(block, "tool_use_id", str, at), content(block, "content", at, RESULTS), failed),)
 
 
 def _tool_reference(block: Json, at: str) -> tuple[Part, ...]:
@@ -203,13 +183,13 @@ def sealed_snippet(snippet: str) -> str:
     return SNIPPET + base64.b64encode(snippet.encode(errors="replace")).decode()
 
 
-RESULTS: Final[Blocks] = {
-    "text": _text, "image": _image, "document": _document, "search_result": _search_result,
+RESULTS: Final[Readers] = {
+    "text": text_part, "image": _image, "document": _document, "search_result": _search_result,
     "tool_reference": _tool_reference, "browser_state": _as_json,
 }  # fmt: skip
 
-BLOCKS: Final[Blocks] = {
-    "text": _text, "tool_use": _call, "tool_result": _result, "thinking": _thought, "image": _image,
+BLOCKS: Final[Readers] = {
+    "text": text_part, "tool_use": _call, "tool_result": _result, "thinking": _thought, "image": _image,
     "document": _document, "redacted_thinking": _hidden_thought, "search_result": _search_result,
     "server_tool_use": _server_call, "mcp_tool_use": _server_call, "web_search_tool_result": _web_results,
     "web_fetch_tool_result": _server_result, "code_execution_tool_result": _server_result,

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from kirogw.conversation import Call, Document, Image, Kind, Native, Part, Result, Role, Text, Thought, Tool, Turn
 from kirogw.dialects import seals
+from kirogw.dialects.contents import content
 from kirogw.dialects.fields import arguments, compact, may, need, objects, pick
-from kirogw.dialects.openai_parts import content
 from kirogw.dialects.responses import tools
 from kirogw.dialects.responses.parts import CONTENT, TEXTS, written_part
 from kirogw.errors import BadRequest

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kirogw.conversation import Document, Image, Part, Text
+from kirogw.dialects.contents import Readers, picture, text_part
 from kirogw.dialects.fields import may, need, no_files
-from kirogw.dialects.openai_parts import Readers, audio_part, document, picture, refusal_part, text_part
+from kirogw.dialects.openai_parts import audio_part, document, refusal_part
 from kirogw.wire import Json
 
 
-def _image(part: Json, at: str) -> Part | None:
+def _image(part: Json, at: str) -> tuple[Part, ...]:
     """`image_url` is a string; some clients send an object as in Chat Completions."""
     if part.get("image_url") is None and part.get("file_id") is not None:
         raise no_files(at)
@@ -21,17 +22,17 @@ def _image(part: Json, at: str) -> Part | None:
         url = need(part["image_url"], "url", str, at + "image_url.")
     else:
         url = need(part, "image_url", str, at)
-    return picture(url, may(part, "detail", str, "", at), at)
+    return (picture(url, at, may(part, "detail", str, "", at)),)
 
 
-def _file(part: Json, at: str) -> Part | None:
+def _file(part: Json, at: str) -> tuple[Part, ...]:
     name = may(part, "filename", str, "", at) or "document"
     if part.get("file_data") is None:
         if url := may(part, "file_url", str, "", at):
-            return Document(name, url=url, at=at[:-1])
+            return (Document(name, url=url, at=at[:-1]),)
         if part.get("file_id") is not None:
             raise no_files(at)
-    return document(name, need(part, "file_data", str, at), at)
+    return (document(name, need(part, "file_data", str, at), at),)
 
 
 TEXTS: Final[Readers] = {
