@@ -1,7 +1,8 @@
-"""Our own Kiro: the upstream's runtime, control plane and auth services over real HTTP, on one port of the loopback.
+"""Our own upstreams: Kiro (`kiro/`, the class Twin) and ChatGPT (`codex/`, CodexTwin), each with all its services over
+real HTTP, on one port of the loopback.
 
-For tests, and as the demo that a newcomer gets before any login. It refuses what the real service is known to refuse,
-rotates refresh tokens, plays scripts, injects faults, and remembers all it saw. Nothing of `dialects` is used here: a
+For tests, and as the demo that a newcomer gets before any login. They refuse what the real ones are known to refuse,
+rotate refresh tokens, play scripts, inject faults, and remember all they saw. Nothing of `dialects` is used here: a
 mistake shared by both sides would stay unseen.
 
     with Twin(accounts=["social", "idc"], rotation="grace") as twin:
@@ -10,7 +11,10 @@ mistake shared by both sides would stay unseen.
         twin.faults.add("USER_REQUEST_RATE_EXCEEDED", count=2)
         twin.requests, twin.refusals, twin.denials, twin.ledger
 
-**Which host was meant.** All services answer at the bare URL. `http://127.0.0.1:PORT/@runtime.eu-central-1.kiro.dev`
+What the two share lies in this folder: `simulator` is the object that a test holds, `service` the way of a request,
+`server` the sockets; `book` has the accounts and their tokens.
+
+**Which host was meant**, of Kiro's. All services answer at the bare URL. `http://127.0.0.1:PORT/@runtime.eu-central-1.kiro.dev`
 as a base address tells host and region, and then both are minded; so does using the twin as an HTTP proxy.
 
 **A script** is a list of answers (or `{"answers": [...]}`). An answer is a list of steps, or an object:

@@ -1,6 +1,8 @@
 """Which answer a request gets, how its placeholders are filled, and the built-in agent's loop."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kirogw.twin import Twin, script
 from kirogw.twin.ask import Ask
@@ -167,3 +169,11 @@ def test_a_loop_without_tools_that_serve():
     with Twin(script="agent") as twin:
         found = p.events(p.ask(twin, p.payload(p.user("go", **p.context(tools=[p.tool("add")])))).content)
         assert (p.calls(found), p.said(found)) == ([], "First I read the file.(There is no tool here to read with.)")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=60), st.none() | st.integers(0, 70) | st.lists(st.integers(-5, 70), max_size=6))
+def test_pieces_join_to_the_whole(whole, how):
+    pieces = script.cut(whole, how)
+    assert "".join(pieces) == whole
+    assert all(pieces)

@@ -19,7 +19,6 @@ REGION: Final = re.compile(r"\.([a-z]+(?:-[a-z]+)+-\d+)\.")
 OLD_IDE: Final = re.compile(r"KiroIDE-0\.(\d|10|11)\.")
 FIRST_PARTY: Final = ("KiroIDE-", "KiroCLI/", "AmazonQ-For-CLI")
 TOKEN_TYPES: Final = ("API_KEY", "EXTERNAL_IDP", "SSO_OIDC", "KIRO_MACHINE_TOKEN")
-GENERATION: Final = ("generate",)
 
 
 @dataclass(frozen=True)
@@ -87,14 +86,13 @@ def arn_region(arn: Any) -> str:
 
 def _wrong_token_type(caller: Caller) -> bool:
     """An API key and an external login must name their type; nobody may name another's."""
-    own = caller.account.token_type if caller.account else ""
     if caller.kind in ("api_key", "external"):
-        return caller.token_type != own
-    return caller.token_type not in ("", own)
+        return caller.token_type != caller.own.token_type
+    return caller.token_type not in ("", caller.own.token_type)
 
 
 def _foreign_region(caller: Caller) -> bool:
-    return bool(caller.account and caller.region and caller.region != caller.account.region)
+    return caller.region not in ("", caller.own.region)
 
 
 def _no_profile(caller: Caller) -> bool:
@@ -104,13 +102,13 @@ def _no_profile(caller: Caller) -> bool:
 
 
 def _foreign_profile(caller: Caller) -> bool:
-    if not caller.sends_profile or caller.arn is None or not caller.account:
+    if not caller.sends_profile or caller.arn is None:
         return False
     if caller.kind == "api_key":
-        return caller.operation in GENERATION or caller.arn != caller.account.own_arn
+        return caller.operation == "generate" or caller.arn != caller.own.own_arn
     if caller.kind == "builder" and caller.options.builder == "none":
         return True
-    return bool(caller.arn != caller.account.profile_arn)
+    return bool(caller.arn != caller.own.profile_arn)
 
 
 BEARER: Final = "The bearer token included in the request is invalid."
@@ -123,14 +121,14 @@ DENIALS: Final = (
            403, ACCESS, "Your subscription does not support this application. Please contact your administrator."),
     Denial("old_agent", lambda c: c.options.check_agent and bool(OLD_IDE.search(c.agent)),
            403, ACCESS, "User is not authorized to make this call."),
-    Denial("revoked_key", lambda c: c.kind == "api_key" and bool(c.account and c.account.banned),
+    Denial("revoked_key", lambda c: c.kind == "api_key" and c.own.banned,
            401, "UnauthorizedException", "The API key is not valid."),
     Denial("unknown_bearer", lambda c: c.account is None, 403, ACCESS, BEARER),
     Denial("expired_control", lambda c: not c.alive and not c.sends_profile, 403, ACCESS, "Token expired"),
     Denial("expired", lambda c: not c.alive, 403, ACCESS, BEARER),
     Denial("token_type_of_key", lambda c: c.kind == "api_key" and _wrong_token_type(c), 403, ACCESS, BEARER),
     Denial("token_type", _wrong_token_type, 403, ACCESS, "Invalid token"),
-    Denial("suspended", lambda c: bool(c.account and c.account.suspended), 403, ACCESS, SUSPENDED,
+    Denial("suspended", lambda c: c.own.suspended, 403, ACCESS, SUSPENDED,
            "TEMPORARILY_SUSPENDED"),
     Denial("region", _foreign_region, 403, ACCESS, BEARER),
     Denial("key_lists_profiles", lambda c: c.kind == "api_key" and c.operation == "profiles",

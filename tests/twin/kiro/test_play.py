@@ -4,12 +4,9 @@ import base64
 import json
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from kirogw.twin import Twin
 from kirogw.twin.kiro.play import seal
-from kirogw.twin.script import cut
 from tests.twin.kiro import payloads as p
 
 TAIL = ["metadataEvent", "contextUsageEvent", "meteringEvent"]
@@ -132,14 +129,6 @@ def test_a_sealed_thought_may_be_sent_back_and_no_other(twin):
     assert p.ask(twin, p.payload(history=history)).status_code == 200
     block["reasoningText"]["text"] = "Hm?"
     assert p.ask(twin, p.payload(history=history)).json()["reason"] == "THINKING_SIGNATURE_INVALID"
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.text(max_size=60), st.none() | st.integers(0, 70) | st.lists(st.integers(-5, 70), max_size=6))
-def test_pieces_join_to_the_whole(whole, how):
-    pieces = cut(whole, how)
-    assert "".join(pieces) == whole
-    assert all(pieces)
 
 
 def test_delays_keep_the_bytes(twin):
