@@ -168,7 +168,7 @@ class Schedule:
         account.requests += 1
         account.last_used = now
         if account.gap:
-            account.next_start = now + gap(account, now) * self._pace
+            account.next_start = now + _distance(account, now, self._pace)
         place = Place(account, want.model, want.session, now)
         if account.health.state != "ready":
             place.probe = True
@@ -350,7 +350,11 @@ def slow_down(account: Account, now: float, pace: float) -> None:
     if not 0.0 <= now - account.limited < health.BURST or not account.gap:
         account.gap = min(LONGEST_GAP, max(FIRST_GAP, gap(account, now) * 2))
         account.limited = now
-    account.next_start = max(min(account.next_start, now + LONGEST_GAP), now + account.gap)
+    account.next_start = max(min(account.next_start, now + LONGEST_GAP), now + _distance(account, now, pace))
+
+
+def _distance(account: Account, now: float, pace: float) -> float:
+    return min(LONGEST_GAP, gap(account, now) * pace)
 
 
 def gap(account: Account, now: float) -> float:

@@ -210,6 +210,16 @@ def test_starts_keep_a_distance_after_a_rate_limit():
     assert [one.status(20.0 + 30 * n)[0]["pace"] for n in range(6)] == [4.0, 2.0, 1.0, 0.5, 0.25, 0.0]
 
 
+@pytest.mark.parametrize(("pace", "wait"), [(0.0, 0.0), (0.5, 2.0), (1.0, 4.0), (10.0, 4.0)])
+def test_the_distance_has_a_factor_and_is_never_longer_than_the_longest(pace, wait):
+    one = pool("one", retry_pace=pace)
+    for n in range(6):
+        one.failed("one", SLOW, "m", 2.0 * n)
+    assert one.find("one").next_start - 10.0 == wait
+    one.served("one", "m", 14.0)
+    assert (turn(one, 15.0), one.find("one").next_start - 15.0) == ("one", wait)
+
+
 def test_an_account_has_so_many_places():
     two = pool(accounts=[Account("one", limit=2), Account("two")], account_concurrency=3)
     places = [two.take(Want("m"), float(n)) for n in range(5)]
