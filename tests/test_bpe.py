@@ -180,7 +180,7 @@ def refuse(*args, **kwargs):
     raise AssertionError("network")
 socket.socket = socket.create_connection = socket.getaddrinfo = refuse
 from kirogw import tokens
-tokens.warm()
+tokens.count("")
 print(tokens.count("hello world"))
 """
 

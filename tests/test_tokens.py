@@ -165,7 +165,7 @@ def test_a_growing_conversation_costs_only_its_new_part(monkeypatch):
 COSTS = """
 import time
 from tests.test_tokens import long_one, tokens
-tokens.warm()
+tokens.count("")
 def cost(conversation):
     began = time.perf_counter()
     tokens.count_conversation(conversation)

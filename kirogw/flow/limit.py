@@ -44,8 +44,6 @@ class Limit:
                 self.done = True
         return given
 
-    finish = feed
-
     def _kept(self, event: Event) -> Event | None:
         """What the limit leaves of the event: all of it, as the same object; a part; or nothing."""
         if type(event) is TextDelta or type(event) is ThoughtDelta:
@@ -120,8 +118,6 @@ class OneCall:
                 given += self._tally.ending("calls")
                 self.done = True
         return given
-
-    finish = feed
 
     def _is_of_another(self, event: Event) -> bool:
         if type(event) is CallStart:

@@ -35,13 +35,6 @@ class Stops:
                 self._give(event, given)
         return given
 
-    def finish(self, events: list[Event]) -> list[Event]:
-        """`feed` for the last events: nothing is held back after it."""
-        given = self.feed(events)
-        if not self.done:
-            self._release(given)
-        return given
-
     def _text(self, event: TextDelta, given: list[Event]) -> None:
         if self._held and event.part != self._part:
             self._release(given)

@@ -22,9 +22,9 @@ def run(filter_, batches, end=END):
     for batch in batches:
         got += filter_.feed(batch)
         if filter_.done:
-            assert filter_.feed(batch) == [] and filter_.finish(end) == []
+            assert filter_.feed(batch) == [] and filter_.feed(end) == []
             return got
-    return got + filter_.finish(end)
+    return got + filter_.feed(end)
 
 
 ROWS = [

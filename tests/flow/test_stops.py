@@ -16,9 +16,9 @@ def run(batches, sequences, end=END):
     for batch in batches:
         got += stops.feed(batch)
         if stops.done:
-            assert stops.feed(batch) == [] and stops.finish(end) == []
+            assert stops.feed(batch) == [] and stops.feed(end) == []
             return got, True
-    return got + stops.finish(end), stops.done
+    return got + stops.feed(end), stops.done
 
 
 def text(*pieces, part=0):
