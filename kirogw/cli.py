@@ -1,7 +1,7 @@
 """The command line: `python kirogw.py [COMMAND] [options]`; without a command it serves.
 
 What is small is here; each of `COMMANDS` is a module of `commands/` with `run(words) -> exit code`, loaded when it is
-called.
+called. What they raise of `TOLD` is said in a line.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from kirogw import __version__, manual, serve
+from kirogw.errors import GatewayError
+from kirogw.logins.files import Unreadable
 from kirogw.settings import FIELDS, Settings, WrongSetting, load
+from kirogw.store import StoreFailed
 
+TOLD: Final = (GatewayError, StoreFailed, Unreadable)
 COMMANDS: Final[dict[str, str]] = {
     "login": "sign in to Kiro or ChatGPT: by a code, or in the browser",
     "keys": "make, list, change, rotate and revoke clients' API keys",
@@ -36,9 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if command in OWN:
             return OWN[command](words)
         return int(importlib.import_module(f"kirogw.commands.{command.replace('-', '_')}").run(words))
-    except WrongSetting as error:
+    except (WrongSetting, *TOLD) as error:
         print(f"kirogw: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, WrongSetting) else 1
     except KeyboardInterrupt:
         return 130
 

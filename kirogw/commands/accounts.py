@@ -18,7 +18,6 @@ from kirogw.desk import Desk
 from kirogw.errors import BadRequest, GatewayError
 from kirogw.logins import files, imports
 from kirogw.settings import load
-from kirogw.store import StoreFailed
 from kirogw.wire import Json
 
 FAILED: Final = 1  # exit code when it did not work, or an account is not well
@@ -30,12 +29,8 @@ COLUMNS: Final = {
 
 def run(words: Sequence[str]) -> int:
     args = form().parse_args(words)
-    try:
-        with opened(load()) as desk:
-            return ACTS[args.act](desk, args)
-    except (GatewayError, StoreFailed, files.Unreadable) as error:
-        complain(error)
-        return FAILED
+    with opened(load()) as desk:
+        return ACTS[args.act](desk, args)
 
 
 def form() -> argparse.ArgumentParser:

@@ -14,7 +14,6 @@ from kirogw.commands.tables import complain, print_json
 from kirogw.errors import GatewayError
 from kirogw.logins import files
 from kirogw.settings import load
-from kirogw.store import StoreFailed
 
 
 def run(words: Sequence[str]) -> int:
@@ -30,9 +29,6 @@ def run(words: Sequence[str]) -> int:
         with opened(load()) as desk:
             data = desk.backup(chosen)
         files.replace(path, data)
-    except (GatewayError, StoreFailed, files.Unreadable) as error:
-        complain(error)
-        return 1
     except OSError as error:
         complain(f"{path} can not be written: {error.strerror}")
         return 1

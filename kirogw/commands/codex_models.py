@@ -19,11 +19,9 @@ from kirogw.convert import Providers
 from kirogw.desk import Desk
 from kirogw.dialects.catalogue import catalogue
 from kirogw.dialects.listing import Listed
-from kirogw.errors import GatewayError
 from kirogw.logins import files
 from kirogw.router import Router
 from kirogw.settings import Settings, load
-from kirogw.store import StoreFailed
 from kirogw.transport import Transport
 from kirogw.wire import Json
 
@@ -48,9 +46,6 @@ def run(words: Sequence[str]) -> int:
         with opened(settings) as desk:
             made = catalogue(models(desk, settings))
         written(made, args.write)
-    except (GatewayError, StoreFailed, files.Unreadable) as error:
-        complain(error)
-        return 1
     except OSError as error:
         complain(f"{args.write} can not be written ({error.strerror}); is its folder there?")
         return 1

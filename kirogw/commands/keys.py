@@ -16,7 +16,7 @@ from kirogw.budgets import said, spent
 from kirogw.commands.tables import cell, complain, print_json, table, when
 from kirogw.logins.named import NO_LIMITS, OVERLAP, Limits, Record, Register, Terms, WrongTerms
 from kirogw.settings import load
-from kirogw.store import Conflict, Store, StoreFailed, open_store
+from kirogw.store import Conflict, Store, open_store
 from kirogw.wire import Json
 
 SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|w)")
@@ -50,7 +50,7 @@ def run(words: Sequence[str]) -> int:
         return 0
     except Conflict:
         complain("somebody else changed this key at the same moment; look at it and try again")
-    except (WrongTerms, StoreFailed) as error:
+    except WrongTerms as error:
         complain(error)
     return 1
 

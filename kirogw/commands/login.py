@@ -20,14 +20,13 @@ from kirogw.auth import Logins
 from kirogw.commands.tables import cell, complain, print_json, span
 from kirogw.dialects.kiro import signin
 from kirogw.errors import GatewayError
-from kirogw.logins import files
 from kirogw.logins.callback import Listener, PortTaken, Said
 from kirogw.logins.flows import said
 from kirogw.logins.host import host_id
 from kirogw.logins.walk import PATHS, Walk
 from kirogw.logins.way import Flow
 from kirogw.settings import load
-from kirogw.store import StoreFailed, open_store
+from kirogw.store import open_store
 from kirogw.transport import Transport
 from kirogw.wire import Json
 
@@ -76,9 +75,6 @@ def run(words: Sequence[str]) -> int:
             walk = Walk(settings, transport.post, logins.add, time.time, time.sleep, args.port,
                         host=lambda: host_id(store), known=logins.known)  # fmt: skip
             return _ended(_walked(Session(walk, walk.start(*wanted(args)), args), args), logins, args)
-    except (GatewayError, StoreFailed, files.Unreadable) as error:
-        complain(error)
-        return 1
     finally:
         transport.close()
 

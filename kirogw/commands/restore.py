@@ -13,11 +13,8 @@ import orjson
 from kirogw.backup import WrongBackup
 from kirogw.commands.backup import phrase
 from kirogw.commands.opened import opened
-from kirogw.commands.tables import complain, print_json
-from kirogw.errors import GatewayError
-from kirogw.logins import files
+from kirogw.commands.tables import print_json
 from kirogw.settings import load
-from kirogw.store import StoreFailed
 from kirogw.wire import Json
 
 
@@ -32,11 +29,7 @@ def run(words: Sequence[str]) -> int:
     form.add_argument("--passphrase-file", default="", help="its first line; without: it is asked for")
     form.add_argument("--json", action="store_true", help="print JSON")
     args = form.parse_args(words)
-    try:
-        found = _restored(args)
-    except (GatewayError, StoreFailed, files.Unreadable) as error:
-        complain(error)
-        return 1
+    found = _restored(args)
     if args.json:
         print_json(found)
     else:

@@ -13,7 +13,7 @@ from kirogw.commands.tables import complain, print_json
 from kirogw.logins import files
 from kirogw.logins.sealed import Safe, Unsealable, mark_of, new_key
 from kirogw.settings import load
-from kirogw.store import StoreFailed, open_store
+from kirogw.store import open_store
 from kirogw.wire import Json
 
 
@@ -36,7 +36,7 @@ def run(words: Sequence[str]) -> int:
     try:
         with closing(open_store(settings)) as store:
             found = task(Safe(settings, files.folder(home), store))
-    except (StoreFailed, Unsealable, OSError) as error:
+    except OSError as error:
         complain(error)
         return 1
     _say(found, text, args.json)

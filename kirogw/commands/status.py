@@ -8,11 +8,8 @@ from typing import Final
 
 from kirogw.commands.left import left
 from kirogw.commands.opened import opened
-from kirogw.commands.tables import NO_ACCOUNT, complain, print_json, table, when
-from kirogw.errors import GatewayError
-from kirogw.logins.files import Unreadable
+from kirogw.commands.tables import NO_ACCOUNT, print_json, table, when
 from kirogw.settings import load
-from kirogw.store import StoreFailed
 from kirogw.wire import Json
 
 COLUMNS: Final = {
@@ -26,12 +23,8 @@ def run(words: Sequence[str]) -> int:
     form = argparse.ArgumentParser("kirogw.py status", description="How accounts and gateways stand, and today's use.")
     form.add_argument("--json", action="store_true", help="print JSON")
     args = form.parse_args(words)
-    try:
-        with opened(load()) as desk:
-            found = {**desk.everything(), **desk.status(), "today": desk.stats(days=1)["today"]}
-    except (GatewayError, StoreFailed, Unreadable) as error:
-        complain(error)
-        return 1
+    with opened(load()) as desk:
+        found = {**desk.everything(), **desk.status(), "today": desk.stats(days=1)["today"]}
     if args.json:
         print_json(found)
     else:

@@ -13,6 +13,7 @@ import time
 import pytest
 import requests
 
+from kirogw import cli
 from kirogw.auth import Logins
 from kirogw.commands import login
 from kirogw.settings import load
@@ -176,7 +177,7 @@ def test_words_that_make_no_sense(twin, tmp_path, monkeypatch, capsys, words, co
     for name, value in {**twin.settings(), "KIROGW_HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     try:
-        got = login.run(["kiro", *words])
+        got = cli.main(["login", "kiro", *words])
     except SystemExit as ended:
         got = ended.code
     assert got == code and said in capsys.readouterr().err and twin.counts == {}
