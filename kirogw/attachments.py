@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import mimetypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -55,7 +55,7 @@ def resolve(conversation: Conversation, fetcher: Source, takes: Documents) -> Co
     """
     if not any(_needs(part) for turn in conversation.turns for part in turn.parts):
         return conversation
-    urls = [part.url for _, part in _places(conversation) if _is_remote(part)]
+    urls = [part.url for turn in conversation.turns for part in _files(turn.parts) if _is_remote(part)]
     fetched = fetcher.all(iter(urls[-URLS:])) if urls and fetcher.allowed else {}
     conversation = _changed(conversation, lambda place: _loaded(place, fetched, fetcher.allowed))
     files = _Files(takes)
@@ -83,13 +83,12 @@ def _is_inline(url: str) -> bool:
     return url[:5].lower() == "data:"
 
 
-def _places(conversation: Conversation) -> Iterator[tuple[str, Image | Document]]:
-    for n, turn in enumerate(conversation.turns):
-        for m, part in enumerate(turn.parts):
-            for k, inner in enumerate(part.parts if isinstance(part, Result) else (part,)):
-                if isinstance(inner, Image | Document):
-                    inside = f".content.{k}" if isinstance(part, Result) else ""
-                    yield f"messages.{n}.content.{m}{inside}", inner
+def _files(parts: Iterable[Part]) -> Iterator[Image | Document]:
+    for part in parts:
+        if isinstance(part, Result):
+            yield from _files(part.parts)
+        elif isinstance(part, Image | Document):
+            yield part
 
 
 def _changed(conversation: Conversation, change: Change) -> Conversation:

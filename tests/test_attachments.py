@@ -304,12 +304,12 @@ TERMS = Terms(Model("m"), Shape.of(Settings()))
 @given(st.lists(st.lists(PARTS, max_size=5).map(tuple), min_size=1, max_size=4))
 def test_the_rules_take_whatever_comes_out(monkeypatch_pdf, turns):
     conversation = talk(*(Turn(("user", "model")[n % 2], parts) for n, parts in enumerate(turns)))
-    binary = [part.media for _, part in attachments._places(conversation) if isinstance(part, Document)]
+    binary = [part.media for turn in conversation.turns for part in attachments._files(turn.parts) if isinstance(part, Document)]
     assume(WORD not in [media for media in binary if not media.startswith("text/")][5:])  # we have no text of those
     ready = resolve(conversation, fetcher())
     for rule in (pictures_are_what_they_say, documents_are_files_or_text):
         ready = rule(ready, TERMS)
-    files = [part for _, part in attachments._places(ready) if isinstance(part, Document)]
+    files = [part for turn in ready.turns for part in attachments._files(turn.parts) if isinstance(part, Document)]
     assert len(files) <= 5
     assert not any(part.text for part in files)
 
