@@ -245,10 +245,9 @@ def listed(offers: Offers, rules: Sequence[Rules] = (), hidden: Collection[str] 
     """
     rows: dict[str, Listed] = {}
     for provider, offer in offers.items():
-        for model in offer.models:
-            if every or not (model.hidden or model.id in hidden):
-                for name in _names(model) if spellings else (model.id,):
-                    rows.setdefault(name, Listed(model if name == model.id else replace(model, id=name), provider))
+        for model in offer.models if every else _open(offer.models, hidden):
+            for name in _names(model) if spellings else (model.id,):
+                rows.setdefault(name, Listed(model if name == model.id else replace(model, id=name), provider))
     for n, rule in enumerate(rules):
         for alias in rule.aliases:
             meant = route(alias, offers, rules[n:])
@@ -256,6 +255,10 @@ def listed(offers: Offers, rules: Sequence[Rules] = (), hidden: Collection[str] 
                 row = rows[meant.model]
                 rows.setdefault(alias, row._replace(model=replace(row.model, id=alias)))
     return list(rows.values())
+
+
+def _open(models: Iterable[Model], hidden: Collection[str]) -> Iterator[Model]:
+    return (model for model in models if not (model.hidden or model.id in hidden))
 
 
 def _names(model: Model) -> Iterator[str]:
