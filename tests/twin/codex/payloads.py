@@ -66,7 +66,7 @@ def address(twin, account):
     return settings["CODEX_API_URL"] + "/codex" if account.kind == "codex" else settings["OPENAI_API_URL"]
 
 
-def ask(twin, payload=None, account=None, timeout=10, **changed):
+def ask(twin, payload=None, account=None, timeout=60, **changed):
     account = account or twin.account
     payload = body() if payload is None else payload
     data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
@@ -103,7 +103,7 @@ def items(found):
     return [event["item"] for event in sorted(done, key=lambda event: event["output_index"])]
 
 
-def waited(holds, seconds=10.0):
+def waited(holds, seconds=60.0):
     """Whether `holds()` became true in time."""
     end = time.monotonic() + seconds
     while not (holding := holds()) and time.monotonic() < end:

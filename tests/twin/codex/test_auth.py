@@ -35,7 +35,7 @@ def claims(token):
 
 def verified(twin, token):
     """The claims, if the signature is that of the key set."""
-    key = requests.get(f"{twin.url}/.well-known/jwks.json", timeout=5).json()["keys"][0]
+    key = requests.get(f"{twin.url}/.well-known/jwks.json", timeout=60).json()["keys"][0]
     number = int.from_bytes(base64.urlsafe_b64decode(key["n"] + "=="), "big")
     body, _, mark = token.rpartition(".")
     assert json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))["kid"] == key["kid"]
@@ -48,8 +48,8 @@ def redeem(twin, account, token=None, form=False, **changed):
     token = account.refresh_token if token is None else token
     asked = {"grant_type": "refresh_token", "refresh_token": token, "client_id": account.client_id, **changed}
     if account.kind == "siwc":
-        return requests.post(f"{twin.url}/api/accounts/oauth/token", data={"resource": RESOURCE, **asked}, timeout=10)
-    return requests.post(f"{twin.url}/oauth/token", **{"data" if form else "json": asked}, timeout=10)
+        return requests.post(f"{twin.url}/api/accounts/oauth/token", data={"resource": RESOURCE, **asked}, timeout=60)
+    return requests.post(f"{twin.url}/oauth/token", **{"data" if form else "json": asked}, timeout=60)
 
 
 def works(twin, account, token):
@@ -181,11 +181,11 @@ def test_doors_do_not_mix(twin):
 def test_sign_out(twin, path):
     account = twin.accounts.all["siwc-2" if "api" in path else "codex-1"]
     asked = {"token": account.refresh_token, "token_type_hint": "refresh_token", "client_id": account.client_id}
-    assert requests.post(twin.url + path, data={**asked, "client_id": "other"}, timeout=5).status_code == 400
-    assert requests.post(twin.url + path, data=asked, timeout=5).status_code == 200
+    assert requests.post(twin.url + path, data={**asked, "client_id": "other"}, timeout=60).status_code == 400
+    assert requests.post(twin.url + path, data=asked, timeout=60).status_code == 200
     assert not works(twin, account, account.access_token)
     assert redeem(twin, account).status_code in (400, 401)
-    assert requests.post(twin.url + path, data={**asked, "token": "unknown"}, timeout=5).status_code == 200
+    assert requests.post(twin.url + path, data={**asked, "token": "unknown"}, timeout=60).status_code == 200
 
 
 # pages
@@ -210,7 +210,7 @@ def door(challenge, siwc=False, **changed):
 
 def visit(twin, asked):
     path = "/oauth/authorize" if asked.get("client_id", "").startswith("app_") else "/api/accounts/authorize"
-    return requests.get(f"{twin.url}{path}?{urlencode(asked)}", allow_redirects=False, timeout=5)
+    return requests.get(f"{twin.url}{path}?{urlencode(asked)}", allow_redirects=False, timeout=60)
 
 
 def landed(reply):
@@ -226,7 +226,7 @@ def exchange(twin, code, verifier, siwc=False, **changed):
     if siwc:
         asked |= {"resource": RESOURCE, "redirect_uri": "http://127.0.0.1:4711/auth/callback"}
     path = "/api/accounts/oauth/token" if siwc else "/oauth/token"
-    return requests.post(twin.url + path, data={**asked, **changed}, timeout=5)
+    return requests.post(twin.url + path, data={**asked, **changed}, timeout=60)
 
 
 def test_the_codex_door(twin):
@@ -327,7 +327,7 @@ def test_who_signs_in_may_be_named(twin):
 
 
 def test_discovery(twin):
-    told = requests.get(f"{twin.url}/.well-known/openid-configuration", timeout=5).json()
+    told = requests.get(f"{twin.url}/.well-known/openid-configuration", timeout=60).json()
     assert told["issuer"] == twin.url
     assert told["token_endpoint"] == f"{twin.url}/api/accounts/oauth/token"
     assert told["jwks_uri"] == f"{twin.url}/.well-known/jwks.json"
@@ -338,12 +338,12 @@ def test_discovery(twin):
 
 def begin(twin, **changed):
     asked = {"client_id": CODEX_CLIENT, **changed}
-    return requests.post(f"{twin.url}/api/accounts/deviceauth/usercode", json=asked, timeout=5)
+    return requests.post(f"{twin.url}/api/accounts/deviceauth/usercode", json=asked, timeout=60)
 
 
 def poll(twin, device):
     asked = {name: device[name] for name in ("device_auth_id", "user_code")}
-    return requests.post(f"{twin.url}/api/accounts/deviceauth/token", json=asked, timeout=5)
+    return requests.post(f"{twin.url}/api/accounts/deviceauth/token", json=asked, timeout=60)
 
 
 def test_a_device_signs_in(twin):
@@ -361,10 +361,10 @@ def test_the_user_decides_on_a_device(twin):
     twin.options.device_polls = 99
     one, two = begin(twin).json(), begin(twin).json()
     page = f"{twin.url}/codex/device"
-    assert one["user_code"] in requests.get(page, timeout=5).text
+    assert one["user_code"] in requests.get(page, timeout=60).text
     for device, choice in ((one, "approved"), (two, "denied")):
-        assert requests.get(page, params={"user_code": device["user_code"], "choice": choice}, timeout=5).status_code == 200
-    assert requests.get(page, params={"user_code": "x", "choice": "approved"}, timeout=5).status_code == 400
+        assert requests.get(page, params={"user_code": device["user_code"], "choice": choice}, timeout=60).status_code == 200
+    assert requests.get(page, params={"user_code": "x", "choice": "approved"}, timeout=60).status_code == 400
     assert (poll(twin, one).status_code, poll(twin, two).status_code) == (200, 400)
 
 

@@ -26,7 +26,7 @@ def twin():
 def send(twin, fault):
     if fault.get("operation") == "auth":
         asked = {"grant_type": "refresh_token", "refresh_token": twin.account.refresh_token, "client_id": twin.account.client_id}
-        return requests.post(f"{twin.url}/oauth/token", json=asked, timeout=5)
+        return requests.post(f"{twin.url}/oauth/token", json=asked, timeout=60)
     return p.ask(twin)
 
 

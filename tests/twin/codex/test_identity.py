@@ -35,7 +35,7 @@ def test_who_is_denied(twin, name, members, changed, door, status, told):
     account = twin.add_account(**members)
     sent = {"content-type": "application/json", **p.headers(account, **changed)}
     base = {"siwc": f"{twin.url}/v1", "codex": f"{twin.url}/backend-api/codex"}.get(door) or p.address(twin, account)
-    reply = requests.post(f"{base}/responses", json=p.body(), headers=sent, timeout=5)
+    reply = requests.post(f"{base}/responses", json=p.body(), headers=sent, timeout=60)
     assert (reply.status_code, twin.denials[-1].row) == (status, name)
     assert told in reply.text
 

@@ -19,7 +19,7 @@ def twin():
 
 def usage(twin, account=None):
     account = account or twin.account
-    reply = requests.get(f"{twin.settings()['CODEX_API_URL']}/wham/usage", headers=p.headers(account), timeout=5)
+    reply = requests.get(f"{twin.settings()['CODEX_API_URL']}/wham/usage", headers=p.headers(account), timeout=60)
     assert reply.status_code == 200
     return reply.json()
 

@@ -22,7 +22,7 @@ def twin():
 def models(twin, account=None, version="0.169.0", **changed):
     account = account or twin.account
     return requests.get(f"{p.address(twin, account)}/models", params={"client_version": version} if version else {},
-                        headers=p.headers(account, **changed), timeout=5)  # fmt: skip
+                        headers=p.headers(account, **changed), timeout=60)  # fmt: skip
 
 
 def slugs(reply):

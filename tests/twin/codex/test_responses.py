@@ -230,7 +230,7 @@ def test_the_agents_loop_of_the_built_in_script(twin):
 
 
 def test_unknown_places(twin):
-    assert requests.get(f"{twin.url}/nowhere", timeout=5).status_code == 404
+    assert requests.get(f"{twin.url}/nowhere", timeout=60).status_code == 404
     sent = p.headers(twin.accounts.all["siwc-2"])
-    reply = requests.post(f"{twin.url}/v1/chat/completions", json={}, headers=sent, timeout=5)
+    reply = requests.post(f"{twin.url}/v1/chat/completions", json={}, headers=sent, timeout=60)
     assert (reply.status_code, reply.json()["error"]["code"]) == (403, "subscription_sharing_route_not_supported")

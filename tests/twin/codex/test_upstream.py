@@ -37,14 +37,14 @@ def test_it_remembers(twin):
 def test_a_client_that_leaves_is_noted(twin):
     twin.script([[{"text": "a"}, {"text": "b", "delay": 30}]])
     sent = {"content-type": "application/json", **p.headers(twin.account)}
-    with requests.post(f"{p.address(twin, twin.account)}/responses", json=p.body(), headers=sent, stream=True, timeout=10) as reply:
+    with requests.post(f"{p.address(twin, twin.account)}/responses", json=p.body(), headers=sent, stream=True, timeout=60) as reply:
         next(reply.iter_content(10))
     assert p.waited(lambda: twin.seen()[0].gone)
 
 
 def test_it_can_be_told_over_http(twin):
     def tell(what, value=None):
-        reply = requests.post(f"{twin.url}/_twin/{what}", json=value, timeout=5)
+        reply = requests.post(f"{twin.url}/_twin/{what}", json=value, timeout=60)
         assert reply.status_code == 200, reply.text
         return reply.json()
 
@@ -61,9 +61,9 @@ def test_it_can_be_told_over_http(twin):
     tell("expire")
     tell("revoke", {"name": "codex-1"})
     assert twin.accounts.living("codex-1") == []
-    assert requests.get(f"{twin.url}/_twin/state", timeout=5).json()["counts"]["generate"] == 4
+    assert requests.get(f"{twin.url}/_twin/state", timeout=60).json()["counts"]["generate"] == 4
     tell("reset")
-    assert requests.post(f"{twin.url}/_twin/config", json={"no_such": 1}, timeout=5).status_code == 400
+    assert requests.post(f"{twin.url}/_twin/config", json={"no_such": 1}, timeout=60).status_code == 400
 
 
 def test_as_a_program():
@@ -71,6 +71,6 @@ def test_as_a_program():
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         _, url, _, token, _, _, _, workspace = running.stdout.readline().split()
         sent = {"authorization": f"Bearer {token}", "chatgpt-account-id": workspace}
-        assert requests.get(f"{url}/backend-api/wham/usage", headers=sent, timeout=5).json()["plan_type"] == "plus"
+        assert requests.get(f"{url}/backend-api/wham/usage", headers=sent, timeout=60).json()["plan_type"] == "plus"
         running.stdin.close()
-        assert running.wait(10) == 0
+        assert running.wait(60) == 0

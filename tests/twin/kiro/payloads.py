@@ -80,10 +80,10 @@ def ask(twin: Twin, body: Any = None, account: Account | None = None, rest: bool
         body = json.dumps(body).encode()
     url = twin.url + ("/generateAssistantResponse" if rest else "/")
     sent = {**headers(account, rest), **options.pop("headers", {})}
-    return requests.post(url, data=body, headers=sent, timeout=options.pop("timeout", 10), **options)
+    return requests.post(url, data=body, headers=sent, timeout=options.pop("timeout", 30), **options)
 
 
-def waited(true: Callable[[], Any], seconds: float = 5.0) -> Any:
+def waited(true: Callable[[], Any], seconds: float = 30.0) -> Any:
     """Whether `true()` becomes so in time: what the twin notes after its last byte may come after the client read it."""
     end = time.monotonic() + seconds
     while not true() and time.monotonic() < end:

@@ -30,7 +30,7 @@ def call(twin, method, path, target="", body=None):
     if target:
         sent["x-amz-target"] = target
     data = json.dumps({"origin": "AI_EDITOR"} if body is None else body) if method == "POST" else None
-    return requests.request(method, twin.url + path, data=data, headers=sent, timeout=5)
+    return requests.request(method, twin.url + path, data=data, headers=sent, timeout=60)
 
 
 @pytest.mark.parametrize(("method", "path", "target"), MODELS)
@@ -65,7 +65,7 @@ def test_models_need_an_origin(twin):
 
 def test_an_account_may_have_fewer_models(twin):
     account = twin.add_account("idc", models=("auto", "claude-sonnet-4.6"))
-    reply = requests.get(twin.url + "/ListAvailableModels?origin=CLI", headers=p.headers(account), timeout=5)
+    reply = requests.get(twin.url + "/ListAvailableModels?origin=CLI", headers=p.headers(account), timeout=60)
     assert [row["modelId"] for row in reply.json()["models"]] == ["auto", "claude-sonnet-4.6"]
     assert p.ask(twin, account=account).status_code == 200
     assert p.ask(twin, p.payload(p.user(modelId="claude-opus-5")), account).json()["reason"] == "INVALID_MODEL_ID"

@@ -24,7 +24,7 @@ def twin():
 def told(twin):
     sent = {**p.headers(twin.account), "x-amz-target": "AmazonCodeWhispererService.GetUsageLimits"}
     body = {"profileArn": twin.account.profile_arn, "origin": "AI_EDITOR"}
-    return requests.post(twin.url, json=body, headers={**sent, "content-type": "application/x-amz-json-1.0"}, timeout=5).json()
+    return requests.post(twin.url, json=body, headers={**sent, "content-type": "application/x-amz-json-1.0"}, timeout=60).json()
 
 
 def breakdown(twin):
@@ -81,6 +81,6 @@ def test_any_answer_at_all(twin):
 
 def test_an_account_is_changed_over_http(twin):
     name = twin.account.name
-    given = requests.post(f"{twin.url}/_twin/account", json={"name": name, "used": 7, "suspended": True}, timeout=5)
+    given = requests.post(f"{twin.url}/_twin/account", json={"name": name, "used": 7, "suspended": True}, timeout=60)
     assert (given.status_code, twin.account.used, twin.account.suspended) == (200, 7, True)
-    assert requests.post(f"{twin.url}/_twin/account", json={"name": name, "usde": 7}, timeout=5).status_code == 400
+    assert requests.post(f"{twin.url}/_twin/account", json={"name": name, "usde": 7}, timeout=60).status_code == 400

@@ -45,7 +45,7 @@ def ask(twin, account, operation="generate", arn=OWN, host="", **headers):
         body["profileArn"] = arn
     sent = {**p.headers(account), "x-amz-target": TARGETS[operation], **headers}
     sent = {name: value for name, value in sent.items() if value is not None}
-    return requests.post(f"{twin.url}/{host}", data=json.dumps(body), headers=sent, timeout=10)
+    return requests.post(f"{twin.url}/{host}", data=json.dumps(body), headers=sent, timeout=60)
 
 
 CASES = {
@@ -142,7 +142,7 @@ def test_the_profile_of_a_search_may_stand_in_the_header_but_not_in_the_query(tw
     account = twin.accounts.all["social"]
     sent = {**p.headers(account, rest=True), "x-amzn-kiro-profile-arn": account.profile_arn}
     body = json.dumps(BODIES["mcp"])
-    assert requests.post(twin.url + "/mcp", data=body, headers=sent, timeout=5).status_code == 200
+    assert requests.post(twin.url + "/mcp", data=body, headers=sent, timeout=60).status_code == 200
     del sent["x-amzn-kiro-profile-arn"]
     url = f"{twin.url}/mcp?profileArn={account.profile_arn}"
-    assert requests.post(url, data=body, headers=sent, timeout=5).json()["message"] == ROWS["no_profile"].message
+    assert requests.post(url, data=body, headers=sent, timeout=60).json()["message"] == ROWS["no_profile"].message

@@ -25,7 +25,7 @@ def twin():
 
 
 def get(twin, path, **query):
-    return requests.get(f"{twin.url}{path}?{urlencode(query)}", timeout=10, allow_redirects=False)
+    return requests.get(f"{twin.url}{path}?{urlencode(query)}", timeout=60, allow_redirects=False)
 
 
 def back(twin, choice, **more):
@@ -35,7 +35,7 @@ def back(twin, choice, **more):
 
 
 def exchange(twin, **body):
-    return requests.post(f"{twin.url}/oauth/token", json=body, timeout=10)
+    return requests.post(f"{twin.url}/oauth/token", json=body, timeout=60)
 
 
 def test_the_portal_shows_every_way(twin):
@@ -106,8 +106,8 @@ def test_the_older_page(twin):
 
 
 def test_hosts_are_minded(twin):
-    assert requests.get(f"{twin.url}/@app.kiro.dev/signin?{urlencode(PORTAL)}", timeout=10).ok
-    assert requests.get(f"{twin.url}/@runtime.us-east-1.kiro.dev/signin?{urlencode(PORTAL)}", timeout=10).status_code == 404
+    assert requests.get(f"{twin.url}/@app.kiro.dev/signin?{urlencode(PORTAL)}", timeout=60).ok
+    assert requests.get(f"{twin.url}/@runtime.us-east-1.kiro.dev/signin?{urlencode(PORTAL)}", timeout=60).status_code == 404
 
 
 def test_who_signs_in_can_be_named(twin):
@@ -123,15 +123,15 @@ def test_who_signs_in_can_be_named(twin):
 
 
 def begin(twin):
-    device = requests.post(f"{twin.url}/oauth/device/authorization", json={"loginProvider": "Github"}, timeout=10).json()
-    return device, lambda: requests.post(f"{twin.url}/oauth/device/poll", json={"deviceCode": device["deviceCode"]}, timeout=10)
+    device = requests.post(f"{twin.url}/oauth/device/authorization", json={"loginProvider": "Github"}, timeout=60).json()
+    return device, lambda: requests.post(f"{twin.url}/oauth/device/poll", json={"deviceCode": device["deviceCode"]}, timeout=60)
 
 
 @pytest.mark.parametrize(("answer", "said"), [("approved", None), ("denied", "access_denied")])
 def test_the_user_decides_on_a_page(twin, answer, said):
     twin.options.change({"device_polls": 100})
     device, poll = begin(twin)
-    page = requests.get(device["verificationUriComplete"], timeout=10).text
+    page = requests.get(device["verificationUriComplete"], timeout=60).text
     assert device["userCode"] in page and 'id="approved"' in page
     assert poll().json() == {"status": "authorization_pending"}
     assert get(twin, "/device/decide", user_code=device["userCode"], answer=answer).ok
@@ -156,7 +156,7 @@ WORDS = [
 @pytest.mark.parametrize(("word", "status", "body"), WORDS)
 def test_every_answer_of_a_poll_on_demand(twin, word, status, body):
     _, poll = begin(twin)
-    assert requests.post(f"{twin.url}/_twin/polls", json=[word, "approved"], timeout=10).json() == {"waiting": [word, "approved"]}
+    assert requests.post(f"{twin.url}/_twin/polls", json=[word, "approved"], timeout=60).json() == {"waiting": [word, "approved"]}
     got = poll()
     assert got.status_code == status and (body is None or got.json() == body)
     assert "accessToken" in poll().json()
