@@ -20,7 +20,7 @@ from kirogw.dialects.codex.claims import claims, ends, fits_header, with_owner
 from kirogw.dialects.credential import Credential, moment
 from kirogw.dialects.provider import Cause, Login, Refusal
 from kirogw.dialects.renewal import ALONE, must_be_renewable, refusal
-from kirogw.dialects.replied import json_object
+from kirogw.dialects.replied import json_object, text_of
 from kirogw.dialects.said import seconds
 from kirogw.errors import NeedsLogin
 from kirogw.settings import Settings
@@ -194,8 +194,7 @@ def asked_pause(reply: Reply) -> float | None:
 
 
 def text(members: Mapping[str, Any], name: str) -> str:
-    value = members.get(name)
-    return value.strip() if isinstance(value, str) else ""
+    return text_of(members.get(name)).strip()
 
 
 def token(members: Mapping[str, Any], name: str) -> str:

@@ -315,7 +315,7 @@ def read_poll(reply: Reply) -> Agreed | Unable:
     code, verifier = text(body, "authorization_code"), text(body, "code_verifier")
     if 200 <= reply.status < 300 and code and verifier:
         return Agreed(code, verifier)
-    if reply.status in (403, 404) and not is_html(reply) and error_code(body) not in ENDED:
+    if reply.status in (403, 404) and not is_html(reply) and error_code(body) not in TOLD:
         return Unable(*CODES["authorization_pending"], asked_pause(reply))
     return _unable(reply, body)
 
@@ -342,7 +342,8 @@ CODES: Final[Mapping[str, tuple[Outcome, str]]] = {
     "rate_limit_exceeded": ("later", "the service is asked too often"),
     "server_error": ("later", "the service failed"), "temporarily_unavailable": ("later", "the service failed"),
 }  # fmt: skip
-ENDED: Final = frozenset({"expired_token", "access_denied", "invalid_grant", "account_deactivated", "slow_down"})
+TOLD: Final = frozenset({"expired_token", "access_denied", "invalid_grant", "account_deactivated", "slow_down"})
+"""By these a poll that is refused means something else than that the user has not decided."""
 
 
 def _unable(reply: Reply, body: Json) -> Unable:

@@ -14,6 +14,7 @@ import orjson
 from kirogw.answer import Event, HiddenThought, Reason, Stop, TextDelta, ThoughtDelta, ThoughtSeal, Usage
 from kirogw.dialects.kiro.calls import BrokenCall, Calls
 from kirogw.dialects.kiro.faults import judge_exception, lost
+from kirogw.dialects.kiro.models import SECRET, is_gpt
 from kirogw.dialects.provider import Model, Refused, Verdict
 from kirogw.dialects.replied import number_of, object_of
 from kirogw.dialects.seals import seal
@@ -22,8 +23,6 @@ from kirogw.flow.thinking import Thinking
 from kirogw.wire import Json
 
 TEXT: Final = "assistantResponseEvent"
-SECRET: Final = "..."
-"""What GPT models say in place of their thinking."""
 FULL: Final = 100.0
 
 REASONS: Final[dict[str, Reason]] = {
@@ -189,7 +188,7 @@ class Reader:
         self._close_tags(out)
         self._spoke, self._flowing = True, False
         text = _string(fields, "text")
-        if text and not (text == SECRET and self._is_gpt()):
+        if text and not (text == SECRET and is_gpt(self.model_id)):
             self._think(text, out)
         if signature := _string(fields, "signature"):
             self._signature.append(signature)
@@ -207,10 +206,7 @@ class Reader:
             out.append(ThoughtSeal(self._part, made))
             self._kind = None
         else:
-            out.append((HiddenThought if self._is_gpt() else ThoughtSeal)(self._take(), made))
-
-    def _is_gpt(self) -> bool:
-        return self.model_id.startswith("gpt")
+            out.append((HiddenThought if is_gpt(self.model_id) else ThoughtSeal)(self._take(), made))
 
     def _tool(self, fields: Json, out: list[Event]) -> None:
         self._close_tags(out)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from kirogw.dialects.credential import Credential, Kind, moment
+from kirogw.dialects.replied import text_of
 from kirogw.settings import ARN, REGION
 from kirogw.wire import Json
 
@@ -103,8 +104,7 @@ def member(members: Mapping[str, Any], name: str) -> Any:
 
 
 def text(members: Mapping[str, Any], name: str) -> str:
-    value = member(members, name)
-    return value.strip() if isinstance(value, str) else ""
+    return text_of(member(members, name)).strip()
 
 
 def _snake(name: str) -> str:

@@ -170,11 +170,7 @@ def _refusal(reply: Reply, body: Json) -> Refusal:
 def error_code(reply: Reply, body: Json) -> str:
     """What went wrong, in letters only: `invalid_grant` and `InvalidGrantException` are one. "" when it is not said."""
     raw = text(body, "error") or text(body, "__type") or reply.headers.get("x-amzn-errortype", "") or text(body, "code")
-    return re.sub(r"[^a-z]", "", _tail(raw).split(":")[0].lower()).removesuffix("exception")
-
-
-def _tail(name: str) -> str:
-    return name.rpartition("#")[2]
+    return re.sub(r"[^a-z]", "", raw.rpartition("#")[2].split(":")[0].lower()).removesuffix("exception")
 
 
 def asked_pause(reply: Reply, body: Json) -> float | None:

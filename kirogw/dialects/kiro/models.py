@@ -19,6 +19,12 @@ from kirogw.wire import Json, Reply, Request
 
 MILLION: Final = 1_000_000
 PAGE: Final = 100
+SECRET: Final = "..."
+"""What GPT models say in place of their thinking."""
+
+
+def is_gpt(id_: str) -> bool:
+    return id_.startswith("gpt")
 
 
 # The catalogue

@@ -16,6 +16,7 @@ from kirogw.conversation import Call, Conversation, Document, Image, Result, Tex
 from kirogw.dialects import clean, names, provider
 from kirogw.dialects.kiro import effort, media
 from kirogw.dialects.kiro.login import bearer
+from kirogw.dialects.kiro.models import SECRET, is_gpt
 from kirogw.dialects.kiro.rules import RULES
 from kirogw.dialects.kiro.shape import Shape, Terms
 from kirogw.dialects.memo import ToolMemo
@@ -146,11 +147,11 @@ def _assistant(turn: Turn, model: str) -> Json:
 
 
 def _reasoning(thought: Thought, model: str) -> Json:
-    """GPT's thoughts are secret: their text is three dots, by Kiro's own convention. (kiro 7.3)"""
+    """GPT's thoughts are secret, and so goes back what came in place of them. (kiro 7.3)"""
     found = unseal(thought.seal)
     if found and found.kind == "r":
         return {"redactedContent": found.value}
-    text = thought.text or ("..." if model.startswith("gpt") else "")
+    text = thought.text or (SECRET if is_gpt(model) else "")
     return {"reasoningText": {"text": text, "signature": found.value if found else ""}}
 
 
