@@ -1,4 +1,3 @@
-import multiprocessing
 import os
 import signal
 import stat
@@ -6,30 +5,13 @@ import stat
 import pytest
 
 from kirogw.logins.filelock import FileLock, NoLock
-
-FORK = multiprocessing.get_context("forkserver")
-
-
-def hold(path, pipe):
-    lock = FileLock(path)
-    pipe.send(lock.take())
-    pipe.recv()
-    lock.drop()
-    pipe.send("dropped")
-    pipe.recv()
+from tests.logins.holders import another_process
 
 
 @pytest.fixture
 def holder(tmp_path):
-    """Another process that holds the lock; whatever is sent makes it give it back, and then end."""
-    mine, theirs = FORK.Pipe()
-    process = FORK.Process(target=hold, args=(tmp_path / "locks" / "a.lock", theirs))
-    process.start()
-    theirs.close()
-    assert mine.recv() is True
-    yield process, mine
-    process.kill()
-    process.join()
+    with another_process(FileLock, tmp_path / "locks" / "a.lock") as held:
+        yield held
 
 
 def test_one_at_a_time(tmp_path, holder):

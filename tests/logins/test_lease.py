@@ -1,4 +1,3 @@
-import multiprocessing
 import os
 import threading
 import time
@@ -8,9 +7,9 @@ import pytest
 from kirogw.logins.lease import Lease, NoLease
 from kirogw.settings import Settings
 from kirogw.store import StoreFailed, open_store
+from tests.logins.holders import another_process
 from tests.store.servers import redis_server
 
-FORK = multiprocessing.get_context("forkserver")
 ELSEWHERE = "another-machine|boot|1|2|3"
 BUSY = (2.0, 8.0, 24.0)  # seconds of a lease: longer ones where the machine was too busy for the first
 
@@ -35,26 +34,14 @@ def store(settings):
     made.close()
 
 
-def hold(settings, pipe):
-    lease = Lease(open_store(settings), "a")
-    pipe.send(lease.take())
-    pipe.recv()
-    lease.drop()
-    pipe.send("dropped")
-    pipe.recv()
+def lease_in(settings):
+    return Lease(open_store(settings), "a")
 
 
 @pytest.fixture
 def holder(settings, store):
-    """Another process that holds the lease; whatever is sent makes it give it back, and then end."""
-    mine, theirs = FORK.Pipe()
-    process = FORK.Process(target=hold, args=(settings, theirs))
-    process.start()
-    theirs.close()
-    assert mine.recv() is True
-    yield process, mine
-    process.kill()
-    process.join()
+    with another_process(lease_in, settings) as held:
+        yield held
 
 
 def test_one_at_a_time(store, holder):

@@ -14,6 +14,7 @@ from kirogw.logins.named import KIND, Caller, Keys, Limits, Register, Terms, Wro
 from kirogw.settings import Settings
 from kirogw.store import Conflict, StoreFailed, open_store
 from kirogw.store.sync import Sync
+from tests.logins.holders import Late
 
 MAIN, ADMIN = "kgw_the-main-one-0123456789", "kgw_the-admins-one-0123456789"
 NOW = 1_800_000_000.0
@@ -251,24 +252,9 @@ def test_who_guesses_does_not_make_us_read(store, sync):
     assert counted.marks <= 3
 
 
-class Slow(Counted):
-    """The first who asks for all keys gets them late."""
-
-    def __init__(self, store):
-        super().__init__(store)
-        self.asked, self.go_on = threading.Event(), threading.Event()
-
-    def all(self, kind):
-        found = self.store.all(kind)
-        if not self.asked.is_set():
-            self.asked.set()
-            assert self.go_on.wait(60)
-        return found
-
-
 def test_what_was_read_first_is_not_written_last(store, sync, register):
     """Or a key that is revoked between the two would live on."""
-    slow = Slow(store)
+    slow = Late(store, "all")
     keys = Keys(slow, sync, Key(MAIN), Key(ADMIN), Clock())
     key, _ = register.add("a", Terms())
     first, second = threading.Thread(target=keys.reload), threading.Thread(target=keys.reload)

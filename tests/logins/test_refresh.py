@@ -22,6 +22,7 @@ from kirogw.logins.sources import Changed
 from kirogw.store import StoreFailed, open_store
 from kirogw.twin import Twin
 from tests.logins import support
+from tests.logins.holders import Late
 from tests.store.servers import redis_server
 
 
@@ -678,27 +679,10 @@ def test_a_damaged_record_of_before_is_put_aside(house):
 # what is learned, by several threads
 
 
-class Late:
-    """A store in which one look at the record is slow: what it brings is old by then."""
-
-    def __init__(self, store):
-        self._store, self.asked, self.go_on = store, threading.Event(), threading.Event()
-
-    def __getattr__(self, name):
-        return getattr(self._store, name)
-
-    def get(self, kind, id):
-        found = self._store.get(kind, id)
-        if kind == LOGIN and not self.asked.is_set():
-            self.asked.set()
-            assert self.go_on.wait(60)
-        return found
-
-
 def test_what_was_read_before_does_not_hide_what_was_learned_since(house):
     keeper = house.keeper()
     keeper.held()
-    late = Late(house.store)
+    late = Late(house.store, "get")
     keeper._memory = replace(keeper._memory, store=late)
     looking = threading.Thread(target=keeper.look)
     looking.start()

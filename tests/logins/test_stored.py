@@ -18,6 +18,7 @@ from kirogw.store import open_store
 from kirogw.store.sync import Sync
 from kirogw.twin import Twin
 from tests.logins import support
+from tests.logins.holders import Late
 
 many = examples(max_examples=150, deadline=None)
 WORDS = st.text(max_size=20)
@@ -186,27 +187,10 @@ def test_what_is_added_at_once_by_many_is_one_account(place):
     assert len(got) == 6 and len(set(got)) == 1 and len(place.process().accounts()) == 1
 
 
-class Slow:
-    """A store whose first answer of all accounts is late: by then it is old."""
-
-    def __init__(self, store):
-        self._store, self.asked, self.go_on = store, threading.Event(), threading.Event()
-
-    def __getattr__(self, name):
-        return getattr(self._store, name)
-
-    def all(self, kind):
-        found = self._store.all(kind)
-        if not self.asked.is_set():
-            self.asked.set()
-            assert self.go_on.wait(60)
-        return found
-
-
 def test_an_account_is_not_gone_again_because_somebody_had_looked_before(place):
     logins = place.process()
     made = [logins.add(place.credential("two"))]
-    slow = logins._store = Slow(logins._store)
+    slow = logins._store = Late(logins._store, "all")
     first = threading.Thread(target=logins.reload)
     second = threading.Thread(target=lambda: made.append(logins.add(place.credential())))
     first.start()
