@@ -5,14 +5,13 @@ import json
 import pytest
 import requests
 
-from kirogw.errors import BadRequest, UpstreamFailed
+from kirogw.errors import BadRequest
 from kirogw.logins.sealed import Unsealable
-from kirogw.logins.walk import Walk
 from kirogw.logins.way import Flow
 from kirogw.logins.ways.kiro import Kiro
 from kirogw.store import StoreFailed
 from kirogw.twin import Twin
-from tests.logins import support
+from tests.logins.walking import Walking
 
 PLACES = ["builder-id", "idc", "social"]  # whose polls there are
 IDC = {"start_url": "https://acme.awsapps.com/start", "region": "eu-west-1"}
@@ -20,31 +19,9 @@ PARAMS = {"builder-id": {}, "idc": IDC, "social": {"provider": "google"}, "porta
 KIND = {"builder-id": "builder", "idc": "idc", "social": "social"}
 
 
-class Stand:
-    def __init__(self, twin, folder):
-        self.twin, self.clock, self.kept, self.slept = twin, 1_800_000_000.0, [], []
-        self.network = support.Network()
-        self.broken = 0
-        settings = support.settings(twin, folder / "home")
-        self.walk = Walk(settings, self.post, self.add, lambda: self.clock, self.slept.append)
-
-    def post(self, request):
-        if self.broken:
-            self.broken -= 1
-            raise UpstreamFailed("the sign-in service can not be reached (reset); try again")
-        return self.network(request)
-
-    def add(self, credential, **more):
-        self.kept.append((credential, more))
-        return "account-1"
-
+class Stand(Walking):
     def start(self, kind="social", **params):
         return self.walk.start(kind, {**PARAMS[kind], **params})
-
-    def next(self, flow):
-        """A poll at its time."""
-        self.clock = max(self.clock, flow.next_at)
-        return self.walk.poll(Flow.of(json.loads(json.dumps(flow.as_json()))))  # as it lies in a store
 
     def visit(self, url):
         """Where the page sends the browser that clicks through it."""
@@ -55,7 +32,7 @@ class Stand:
 @pytest.fixture
 def stand(tmp_path):
     with Twin(accounts=[], device_polls=2) as twin:
-        yield Stand(twin, tmp_path)
+        yield Stand(twin, tmp_path, 1_800_000_000.0)
 
 
 @pytest.mark.parametrize("kind", PLACES)

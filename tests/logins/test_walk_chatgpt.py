@@ -8,44 +8,25 @@ import pytest
 import requests
 
 from kirogw.dialects.codex.claims import claims
-from kirogw.errors import BadRequest, UpstreamFailed
+from kirogw.errors import BadRequest
 from kirogw.logins.host import host_id
-from kirogw.logins.walk import Walk
 from kirogw.logins.way import Flow
 from kirogw.logins.ways.chatgpt import sign_out
 from kirogw.store import open_store
 from kirogw.twin.codex import CodexTwin, jwt
-from tests.logins import support
+from tests.logins.walking import Walking
 
 GONE = "does not prove this login: "
 
 
-class Stand:
+class Stand(Walking):
     def __init__(self, twin, folder):
-        self.twin, self.clock, self.kept, self.slept, self.accounts = twin, time.time(), [], [], {}
-        self.network, self.broken, self.folder = support.Network(), 0, folder
-        self.settings = support.settings(twin, folder / "home")
+        self.folder, self.accounts = folder, {}
+        super().__init__(twin, folder, time.time(), host=lambda: host_id(self.store), known=self.accounts.get)
         self.store = open_store(self.settings)
-        self.walk = Walk(self.settings, self.post, self.add, lambda: self.clock, self.slept.append,
-                         host=lambda: host_id(self.store), known=self.accounts.get)  # fmt: skip
-
-    def post(self, request):
-        if self.broken:
-            self.broken -= 1
-            raise UpstreamFailed("the sign-in service can not be reached (reset); try again")
-        return self.network(request)
-
-    def add(self, credential, **more):
-        self.kept.append((credential, more))
-        return "account-1"
 
     def device(self):
         return self.walk.start("codex", {"how": "device"})
-
-    def next(self, flow):
-        """A poll at its time."""
-        self.clock = max(self.clock, flow.next_at)
-        return self.walk.poll(Flow.of(json.loads(json.dumps(flow.as_json()))))  # as it lies in a store
 
     def visit(self, flow, **changed):
         """Where the page sends the browser."""
