@@ -58,7 +58,7 @@ class Practice:
     def look(self, check, offline=False, **more):
         settings = self.settings(**more)
         one = Patient(settings, Transport(settings), user=self.folder, offline=offline, systemd=self.folder / "none")
-        found = examine(one, 20.0)
+        found = examine(one, 100.0)
         one.store.close()
         return [(one.level, one.said, one.mend) for one in found if one.check == check or one.check.startswith(check + " ")]
 

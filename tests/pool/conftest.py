@@ -38,6 +38,7 @@ class _Process:
         monkeypatch.setattr("kirogw.pool.owner", lambda: name)
         monkeypatch.setattr("kirogw.pool.EVERY", 0.02)
         monkeypatch.setattr("kirogw.pool.shared.LISTEN", 0.05)
+        monkeypatch.setattr("kirogw.pool.shared.ALIVE", 3600.0)  # on a busy machine too
         self.store = open_store(settings)
         stack.callback(self.store.close)
         self.sync = Sync(self.store, pace=0.02)
