@@ -107,10 +107,9 @@ class Pool:
             place = self._schedule.take(want, now)
             if type(place) is Full:
                 return Full(place.wait, self._seen)
-            news = self._schedule.sessions.news() if want.session else None
-        if news and self._shared:
-            for session, news_of, moved in news:
-                self._shared.tell_session(session, news_of, moved, self._seconds)
+            for session, news, moved in self._schedule.sessions.news() if want.session else ():
+                if self._shared:
+                    self._shared.tell_session(session, news, moved, self._seconds)
         return place
 
     def _look_up(self, want: Want) -> tuple[str, float] | None:

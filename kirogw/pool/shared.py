@@ -23,6 +23,7 @@ LISTEN: Final = 1.0  # seconds in which all have heard of each other: then again
 IDLE: Final = 60.0  # seconds after which a process that has nothing in flight says that it is there
 MOVES: Final = 60.0  # seconds for which it is told that a session has moved
 MOST_MOVES: Final = 200
+MOST_ASKED: Final = 1000  # sessions of which it is known that the store does not know them
 A_MARK: Final = 900.0  # seconds for which the store keeps that nothing more speaks against an account and model
 
 
@@ -54,7 +55,7 @@ class Shared:
     def __init__(self, store: Reads, sync: Writes, name: Callable[[], str]) -> None:
         """`name` is this process's own, another one after a fork."""
         self._store, self._sync, self._name = store, sync, name
-        self._asked: dict[str, None] = {}  # sessions that the store did not know
+        self._asked: dict[str, None] = {}  # sessions that the store did not know; requests go in and out without a lock
         self._moves: dict[str, tuple[str, float]] = {}
         self._versions: dict[str, int] = {}  # of the documents on health that were heard
         self._said: tuple[Json, float] = ({}, 0.0)
@@ -115,6 +116,7 @@ class Shared:
         return True
 
     def tell_session(self, session: str, bound: Bound, moved: bool, seconds: float) -> None:
+        """Under the pool's lock, as `tell_process`."""
         self._sync.put("session", session, {"account": bound.account, "since": bound.since}, ttl=seconds)
         if moved:
             self._moves[session] = (bound.account, bound.since)
@@ -133,8 +135,8 @@ class Shared:
         account = doc.value.get("account") if doc else None
         if isinstance(account, str) and doc:
             return account, _number(doc.value, "since")
-        if len(self._asked) >= MOST_MOVES:
-            del self._asked[next(iter(self._asked))]
+        if len(self._asked) >= MOST_ASKED:
+            self._asked = {}
         self._asked[session] = None
         return None
 

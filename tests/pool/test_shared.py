@@ -1,7 +1,9 @@
 """What pools of several processes know of each other, on each engine of the store."""
 
 import itertools
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from kirogw.dialects.provider import Verdict
 from kirogw.errors import Busy, Forbidden, UnknownModel
 from kirogw.pool import Account, Full, Nobody, Place, Want
+from kirogw.pool.shared import Shared
 from kirogw.store import StoreFailed
 from tests.pool.conftest import until
 
@@ -172,6 +175,27 @@ def test_the_store_is_asked_once_for_a_session(process, monkeypatch):
     here.pool.leave(places[0], time.time())
     assert [turn(here, session="s") for _ in range(3)] == ["one"] * 3
     assert asked == [("session", "s")]
+
+
+def test_many_threads_may_look_for_sessions_at_once():
+    shared = Shared(NeverHeard(), NeverHeard(), lambda: "here|x|1|1")
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as many:
+            found = many.map(lambda n: {shared.look_up(f"{n} {m}") for m in range(5000)}, range(8))
+            assert list(found) == [{None}] * 8
+    finally:
+        sys.setswitchinterval(before)
+
+
+class NeverHeard:
+    """A store that knows no session."""
+
+    deaf = False
+
+    def get(self, kind, id):
+        return None
 
 
 def test_places_count_in_all_processes(process):
