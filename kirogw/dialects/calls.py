@@ -6,17 +6,16 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Final
 
-import orjson
-
 from kirogw.conversation import Call, Conversation, Part, Result, Text
 from kirogw.dialects import names, touch
+from kirogw.dialects.fields import compact
 
 UNPARSED: Final = "unparsed_arguments"
 NOT_RUN: Final = Text("The tool call did not run, or its result was lost.")
 
 
 def arguments(call: Call) -> str:
-    return call.raw if call.raw is not None else orjson.dumps(call.input).decode()
+    return call.raw if call.raw is not None else compact(call.input)
 
 
 def stray(result: Result, again: bool) -> tuple[Part, ...]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import orjson
-
 from kirogw.conversation import Choice, Conversation, Text, Thinking, Turn
 from kirogw.dialects import billing, clean
+from kirogw.dialects.fields import compact
 from kirogw.dialects.kiro import effort
 from kirogw.dialects.kiro.shape import Terms
 from kirogw.dialects.obey import saying
@@ -47,7 +46,7 @@ def the_format_is_told(conversation: Conversation, terms: Terms) -> Conversation
     if form.schema is None:
         what = "one JSON object"
     else:
-        what = f"JSON that fits the JSON schema {orjson.dumps(clean.json(form.schema)).decode()}"
+        what = f"JSON that fits the JSON schema {compact(clean.json(form.schema))}"
     words = f"The text of your final answer must be {what} and nothing else: no words around it and no code fence."
     return saying(conversation, words, format=None)
 

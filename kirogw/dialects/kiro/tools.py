@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-import orjson
-
 from kirogw.conversation import Call, Conversation, Part, Tool, Turn
 from kirogw.dialects import clean, names, touch
+from kirogw.dialects.fields import compact
 from kirogw.dialects.kiro import schema
 from kirogw.dialects.kiro.shape import Terms
 from kirogw.dialects.memo import Changed
@@ -46,7 +45,7 @@ def tools_are_unique(conversation: Conversation, terms: Terms) -> Conversation:
     for tool in tools:
         first = unique.setdefault(tool.name, tool)
         if first != tool:
-            also = f"Also declared as: {tool.description}\nInput: {orjson.dumps(clean.json(tool.schema)).decode()}"
+            also = f"Also declared as: {tool.description}\nInput: {compact(clean.json(tool.schema))}"
             unique[tool.name] = Tool(tool.name, f"{first.description}\n\n{also}".lstrip(), first.schema)
     return touch.with_tools(conversation, tuple(unique.values()))
 
