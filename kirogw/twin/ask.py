@@ -1,4 +1,4 @@
-"""A generation request as the twin sees it: the payload, and what the tables and the scripts ask of it.
+"""A generation request as a twin sees it: the payload, and what the tables and the scripts ask of it.
 
 Reads any JSON without raising, so that a predicate may look before the shape has been proved: a member of a wrong type
 reads as absent.
@@ -7,6 +7,7 @@ reads as absent.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final, NoReturn
@@ -60,35 +61,30 @@ class Turn:
         return "\n".join(result_text(result) for result in self.results)
 
 
-class Ask:
-    """The whole request. `model` is the row of the catalogue, {} when the id is unknown."""
+class Ask(ABC):
+    """The whole request, in Kiro's words whosever it is, so that scripts and the demo serve both.
 
-    def __init__(self, payload: Any, raw: bytes, model: Json | None = None) -> None:
+    `turns`: oldest first, at last the current one. `model`: the row of the catalogue, {} when the caller may not use
+    it. `fields` are those that set the thinking.
+    """
+
+    model_id: str
+    fields: Any
+
+    def __init__(self, payload: Json, raw: bytes, turns: list[Turn], model: Json | None) -> None:
+        self.payload = payload
         self.raw = raw
-        self.payload = obj(payload)
-        self.state = obj(self.payload.get("conversationState"))
-        self.current = Turn(self.state.get("currentMessage"))
-        self.history = [Turn(entry) for entry in rows(self.state.get("history"))]
-        self.fields = self.payload.get("additionalModelRequestFields")
-        self.model_id = text(self.current.message.get("modelId")) or "auto"
+        self.turns = turns
+        self.history, self.current = turns[:-1], turns[-1]
         self.model = model or {}
 
     @property
-    def turns(self) -> list[Turn]:
-        return [*self.history, self.current]
-
-    @cached_property
+    @abstractmethod
     def tools(self) -> list[Json]:
-        """The tool specifications that are declared, in order."""
-        declared = rows(self.current.context.get("tools"))
-        return [obj(obj(tool).get("toolSpecification")) for tool in declared if "toolSpecification" in obj(tool)]
+        """All that can be called, in order: name, description, inputSchema."""
 
-    def tool(self, name: str) -> Json | None:
-        return next((tool for tool in self.tools if tool.get("name") == name), None)
-
-    @property
-    def window(self) -> int:
-        return int(obj(self.model.get("tokenLimits")).get("maxInputTokens") or 200_000)
+    @abstractmethod
+    def tool(self, name: str) -> Json | None: ...
 
     @cached_property
     def asked(self) -> Turn:
@@ -112,17 +108,12 @@ class Ask:
         users = [turn for turn in self.turns if turn.is_user]
         return "\n".join(turn.result_text for turn in users[len(users) - self.rounds :])
 
-    @cached_property
-    def tokens(self) -> int:
-        """An estimate: a token for four characters of all that the model reads."""
-        return estimate(sum(len(part) for part in self._read())) + IMAGE_TOKENS * sum(len(t.images) for t in self.turns)
-
-    def _read(self) -> Iterator[str]:
+    def read(self) -> Iterator[str]:
+        """What the model reads of the turns."""
         for turn in self.turns:
             yield turn.content
             yield turn.result_text
             yield from (dumped(use.get("input")) for use in turn.uses)
-        yield from (dumped(tool) for tool in self.tools)
 
 
 def result_text(result: Json) -> str:

@@ -17,9 +17,10 @@ import anthropic
 import openai
 
 from kirogw.logins.stored import packed
-from kirogw.twin import Twin, ask
+from kirogw.twin import Twin
 from kirogw.twin.codex import CodexTwin, as_codex_file
 from kirogw.twin.codex import ask as codex_ask
+from kirogw.twin.kiro import ask
 from tests.grid.words import Json
 from tests.system.running import GUNICORN, KEY, TOP, Running, environment, running
 from tests.system.stand import credential

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kirogw.twin.ask import Ask
+from kirogw.twin.kiro.ask import Ask
 from tests.system.raw import eventually
 from tests.system.running import TOP
 from tests.system.said import FORMS, IDS, current, payloads, results, say, tool, user

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kirogw.twin import Twin, script
-from kirogw.twin.ask import Ask
+from kirogw.twin.kiro.ask import Ask
 from tests.twin.kiro import payloads as p
 
 HELLO, BYE = [{"text": "hello"}], [{"text": "bye"}]

@@ -1,4 +1,4 @@
-"""A Responses request as the twin sees it, told in the words of Kiro's twin, so that scripts and the demo serve both.
+"""A Responses request as the twin sees it, told in Kiro's words.
 
 Items between two of the assistant's are one turn of the user's; outputs of tools are its results. Reads any JSON
 without raising: a member of a wrong type reads as absent.
@@ -31,21 +31,15 @@ class Declared(NamedTuple):
 
 
 class Ask(ask.Ask):
-    """The whole request. `model` is the entry of the catalogue, {} when the account may not use it."""
-
     def __init__(self, payload: Any, raw: bytes, model: Json | None = None) -> None:
-        self.raw = raw
-        self.payload = obj(payload)
-        self.state: Json = {}
-        self.input = [obj(item) for item in rows(self.payload.get("input"))]
+        self.input = [obj(item) for item in rows(obj(payload).get("input"))]
         turns = [Turn(entry) for entry in _entries(self.input)]
         if not turns or not turns[-1].is_user:
             turns.append(Turn({"userInputMessage": {}}))
-        self.history, self.current = turns[:-1], turns[-1]
+        super().__init__(obj(payload), raw, turns, model)
         self.reasoning = obj(self.payload.get("reasoning"))
         self.fields = {"reasoning": self.reasoning}
         self.model_id = text(self.payload.get("model"))
-        self.model = model or {}
 
     @cached_property
     def tools(self) -> list[Json]:
@@ -89,15 +83,8 @@ class Ask(ask.Ask):
     def tokens(self) -> int:
         parts = [obj(part) for item in self.input for part in (*rows(item.get("content")), *rows(item.get("output")))]
         images = [part for part in parts if part.get("type") == "input_image"]
-        return estimate(sum(len(part) for part in self._read())) + IMAGE_TOKENS * len(images)
-
-    def _read(self) -> Iterator[str]:
-        yield self.system
-        for turn in self.turns:
-            yield turn.content
-            yield turn.result_text
-            yield from (dumped(use.get("input")) for use in turn.uses)
-        yield from (dumped(given.tool) for given in self.declared)
+        read = sum(map(len, (self.system, *self.read(), *(dumped(given.tool) for given in self.declared))))
+        return estimate(read) + IMAGE_TOKENS * len(images)
 
 
 def kind_of(item: Json) -> str:

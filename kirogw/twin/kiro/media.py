@@ -8,7 +8,8 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from kirogw.twin.ask import Ask, obj, rows, text
+from kirogw.twin.ask import obj, rows, text
+from kirogw.twin.kiro.ask import Ask
 from kirogw.wire import Json
 
 MAGIC: Final = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF87a", "gif"), (b"GIF89a", "gif"))

@@ -10,8 +10,9 @@ import secrets
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from kirogw.twin.ask import Ask, estimate, obj, text
+from kirogw.twin.ask import estimate, obj, text
 from kirogw.twin.kiro import frames
+from kirogw.twin.kiro.ask import Ask
 from kirogw.twin.kiro.state import Options
 from kirogw.twin.script import cut
 from kirogw.twin.server import Piece

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from kirogw.twin.ask import UNREAD, Ask, Turn, dumped, obj, parse, rows, text
+from kirogw.twin.ask import UNREAD, Turn, dumped, obj, parse, rows, text
 from kirogw.twin.kiro import media, schemas
+from kirogw.twin.kiro.ask import Ask
 from kirogw.twin.kiro.control import ORIGINS
 from kirogw.twin.kiro.play import seal
 from kirogw.wire import Json

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from kirogw.twin.ask import Ask, obj, rows
+from kirogw.twin.ask import obj, rows
+from kirogw.twin.kiro.ask import Ask
 from kirogw.twin.schemas import parts
 from kirogw.wire import Json
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from kirogw.twin import service
-from kirogw.twin.ask import Ask, parse, text
+from kirogw.twin.ask import parse, text
 from kirogw.twin.faults import Faults
 from kirogw.twin.kiro import control, credits, demo, mcp, mishaps, models, refusals, replies
 from kirogw.twin.kiro.accounts import Account, Accounts
+from kirogw.twin.kiro.ask import Ask
 from kirogw.twin.kiro.auth import Auth
 from kirogw.twin.kiro.faults import Fault
 from kirogw.twin.kiro.identity import Denial, identify

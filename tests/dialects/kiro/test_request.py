@@ -23,9 +23,9 @@ from kirogw.dialects.responses.request import read as read_responses
 from kirogw.dialects.seals import seal
 from kirogw.errors import BadRequest, TooLong
 from kirogw.settings import Settings
-from kirogw.twin.ask import Ask
 from kirogw.twin.kiro import models as twin
 from kirogw.twin.kiro import play, refusals
+from kirogw.twin.kiro.ask import Ask
 from tests.dialects.conversations import PNG, TEXTS, conversations
 from tests.dialects.kiro.talk import GPT, HAIKU, OPUS, SHAPE, target
 from tests.dialects.talk import READ, call, model, result, talk, user

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from kirogw.dialects.kiro.schema import acceptable
 from kirogw.errors import BadRequest
-from kirogw.twin.ask import Ask
 from kirogw.twin.kiro import schemas as twin
+from kirogw.twin.kiro.ask import Ask
 from tests.dialects.conversations import ROOTS
 
 EMPTY = {"type": "object", "properties": {}}

@@ -7,8 +7,8 @@ import struct
 import pytest
 
 from kirogw.twin import Twin
-from kirogw.twin.ask import Ask
 from kirogw.twin.kiro import refusals
+from kirogw.twin.kiro.ask import Ask
 from kirogw.twin.kiro.play import seal
 from tests.twin.kiro import payloads as p
 
