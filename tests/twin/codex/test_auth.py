@@ -374,6 +374,22 @@ def test_polls_may_be_told_what_to_hear(twin):
     assert [poll(twin, device).status_code for _ in range(5)] == [404, 429, 500, 403, 200]
 
 
+def test_a_device_that_nobody_answers_runs_out(twin):
+    device = begin(twin).json()
+    twin.auth.devices[device["device_auth_id"]].ends = 0
+    assert poll(twin, device).json()["error"]["code"] == "expired_token"
+
+
+def test_a_code_is_for_one_door(twin):
+    device = begin(twin).json()
+    twin.auth.polls.append("approved")
+    told = poll(twin, device).json()
+    asked = {"grant_type": "authorization_code", "code": told["authorization_code"], "resource": RESOURCE,
+             "code_verifier": told["code_verifier"], "redirect_uri": f"{twin.url}/deviceauth/callback"}  # fmt: skip
+    reply = requests.post(f"{twin.url}/api/accounts/oauth/token", data=asked, timeout=60)
+    assert (reply.status_code, reply.json()["error"], len(twin.accounts.all)) == (400, "invalid_grant", 2)
+
+
 def test_devices_that_get_nothing(twin):
     assert begin(twin, client_id="app_other").status_code == 400
     assert poll(twin, {"device_auth_id": "x", "user_code": "y"}).status_code == 404

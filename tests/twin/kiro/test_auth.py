@@ -225,6 +225,14 @@ def test_a_device_login_that_fails(twin, answer, error):
     assert requests.post(twin.url + "/token", json=poll, timeout=60).json()["error"] == error
 
 
+def test_a_device_login_that_nobody_answers_runs_out(twin):
+    begin = {"clientId": "kiro-cli", "loginProvider": "Github"}
+    device = requests.post(twin.url + "/oauth/device/authorization", json=begin, timeout=60).json()
+    twin.auth.devices[device["deviceCode"]].ends = time.time() - 1
+    poll = {"clientId": "kiro-cli", "deviceCode": device["deviceCode"]}
+    assert requests.post(twin.url + "/oauth/device/poll", json=poll, timeout=60).json() == {"status": "expired_token"}
+
+
 @pytest.mark.parametrize(("path", "body", "status", "error"), [
     ("/client/register", {"clientName": "a"}, 400, "invalid_request"),
     ("/device_authorization", {"clientId": "a", "clientSecret": "b", "startUrl": "c"}, 401, "invalid_client"),
