@@ -24,6 +24,7 @@ from kirogw.wire import Reply
 
 READ: Final = 65536
 LONGEST_HEAD: Final = 1 << 20
+PLAYED: Final = (".kiro.dev", ".amazonaws.com")  # hosts whose part a twin plays
 
 
 @dataclass(frozen=True)
@@ -277,8 +278,6 @@ def read_target(method: str, target: str, headers: Mapping[str, str], body: byte
     if path.startswith("/@"):
         host, _, path = path[2:].partition("/")
         path = "/" + path
-    name = headers.get("host", "").partition(":")[0]
-    if not host and name.endswith((".kiro.dev", ".amazonaws.com")):
-        host = name
-    host = host if host.endswith((".kiro.dev", ".amazonaws.com")) else ""
-    return Incoming(method.upper(), unquote(path) or "/", dict(parse_qsl(url.query)), headers, body, host)
+    host = host or headers.get("host", "").partition(":")[0]
+    meant = host if host.endswith(PLAYED) else ""
+    return Incoming(method.upper(), unquote(path) or "/", dict(parse_qsl(url.query)), headers, body, meant)
