@@ -246,9 +246,11 @@ class Logins:
         return held
 
     def known(self, id: str) -> Credential | None:
-        """The login of an account, for who signs in anew; None where there is none."""
-        keeper = self._keepers.get(id)
-        return keeper.held() if keeper else None
+        """The login of an account that is to get another one, None where it has none any more. Raises NotFound, or
+        BadRequest for one that lies elsewhere.
+        """
+        self._need_stored(id, "sign in there")
+        return self._existing(id).held()
 
     def refresh(self, id: str) -> Login:
         """Renew it now, due or not, although it failed lately. Raises NotFound, and as `fresh` does."""

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 from kirogw.dialects.credential import Credential
 from kirogw.dialects.quota import Quota
 from kirogw.dialects.signin import SLOWER, Callback, NotACallback, Unable, same
-from kirogw.errors import BadRequest, GatewayError, UpstreamFailed
+from kirogw.errors import BadRequest, GatewayError, NotFound, UpstreamFailed
 from kirogw.logins import files
 from kirogw.logins.redeem import Post
 from kirogw.logins.stored import packed, unpacked
@@ -82,7 +82,10 @@ class Walk:
             raise BadRequest(f"there is no sign-in {kind!r}; there are {', '.join(KINDS)}", param="kind")
         flow = Flow(secrets.token_urlsafe(16), kind, "device", self._now() + BROWSER_LIFE,
                     label=param(params, "label"), into=param(params, "account"))  # fmt: skip
-        known = self._known(flow.into) if flow.into else None
+        try:
+            known = self._known(flow.into) if flow.into else None
+        except NotFound as error:
+            raise BadRequest(str(error), param="account") from None
         if known and known.kind not in self._ways[kind].logins:
             raise BadRequest(f"the login of {flow.into} is another provider's, so this one can not take its place",
                              param="account")  # fmt: skip

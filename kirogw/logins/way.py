@@ -99,7 +99,7 @@ Outcome: TypeAlias = Credential | Unable | Flow
 @dataclass(frozen=True, slots=True)
 class Means:
     """What a way may use. `post` sends a request and reads the whole reply, or raises UpstreamFailed; `host()` is the
-    name of this installation; `known(id)` the login of an account, None for none.
+    name of this installation; `known(id)` is `auth.Logins.known`.
     """
 
     settings: Settings

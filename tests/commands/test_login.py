@@ -169,6 +169,7 @@ WRONG = [
     (["--idc", "https://acme.awsapps.com/start"], 2, "--idc needs --region"), (["--browser"], 2, "go with --social"),
     (["--social", "gitlab"], 2, "invalid choice"), (["--idc", "acme", "--region", "eu-west-1"], 1, "a start URL looks like"),
     (["--idc", "https://acme/start", "--region", "mars"], 1, "a region looks like"),
+    (["--social", "google", "--account", "nobody"], 1, "there is no account nobody"),
 ]  # fmt: skip
 
 

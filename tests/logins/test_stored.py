@@ -171,6 +171,18 @@ def test_only_an_account_of_the_store_can_be_given_a_login(place):
     assert len(logins.accounts()) == 1
 
 
+def test_who_may_get_another_login_is_known_before_anybody_signs_in(place):
+    file = support.write_ide_file(place.folder / "token.json", place.twin.account)
+    logins = place.process(kiro_creds_file=file)
+    (found,) = ids(logins)
+    id = place.process().add(place.credential("two"))  # by another process, a moment ago
+    assert logins.known(id) == place.credential("two")
+    with pytest.raises(BadRequest, match="sign in there"):
+        logins.known(found)
+    with pytest.raises(NotFound, match="there is no account nobody"):
+        logins.known("nobody")
+
+
 def test_what_is_added_at_once_by_many_is_one_account(place):
     processes, got = [place.process() for _ in range(6)], []
     start = threading.Barrier(6)
