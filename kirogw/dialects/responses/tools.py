@@ -200,9 +200,10 @@ def _named(wish: Json, offer: Offer, at: str) -> str:
     if wish.get(kind).__class__ is dict and "name" not in wish:  # as Chat Completions has it
         box, inside = wish[kind], f"{at}{kind}."
     name, namespace = need(box, "name", str, inside), may(box, "namespace", str, "", inside)
-    known = [tool.name for tool in offer.tools] + ([] if namespace else [tool.bare for tool in offer.tools])
+    known = {} if namespace else {tool.bare: tool.name for tool in reversed(offer.tools)}
+    known |= {tool.name: tool.name for tool in offer.tools}
     if (wanted := flat(namespace, name)) in known:
-        return offer.tools[known.index(wanted) % len(offer.tools)].name
+        return known[wanted]
     raise BadRequest("names a tool that the request does not offer", param=inside + "name")
 
 
