@@ -145,13 +145,18 @@ def _bound(port: int) -> list[socket.socket]:
             sockets.append(socket.create_server((host, port), family=family, backlog=16))
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES) or (host, family) == HOSTS[0]:
-                for each in sockets:
-                    each.close()
-                raise PortTaken(
-                    f"port {port} of this machine is taken by another program, so the sign-in page can not hand the"
-                    " login over by itself; paste the address that the browser ends at, or use the device sign-in"
-                ) from None
+                raise _taken(port, sockets) from None
     return sockets
+
+
+def _taken(port: int, sockets: Sequence[socket.socket]) -> PortTaken:
+    """Where one of the two addresses can not be had, the other is given back."""
+    for each in sockets:
+        each.close()
+    return PortTaken(
+        f"port {port} of this machine is taken by another program, so the sign-in page can not hand the login over by"
+        " itself; paste the address that the browser ends at, or use the device sign-in"
+    )
 
 
 def _head(connection: socket.socket) -> tuple[str, str] | None:

@@ -163,8 +163,8 @@ class Flows:
                     return self._opened_port(wanted), ""
                 except PortTaken as error:
                     taken = taken or str(error)
-                    if wanted and self._is_served(wanted, flow):
-                        return wanted, ""
+                if wanted and self._is_served(wanted, flow):
+                    return wanted, ""
         return 0, taken
 
     def _opened_port(self, wanted: int) -> int:

@@ -84,11 +84,12 @@ class Lease:
     def _extend(self) -> None:
         """In a thread of its own, for as long as the holder takes. A store that is away may be back the next time."""
         with self._lock:  # so that it is never taken again after it was dropped
-            if self._timer:
-                with contextlib.suppress(NoLease):
-                    if self.still():
-                        self.take()
-                self._begin_timer()
+            if not self._timer:
+                return
+            with contextlib.suppress(NoLease):
+                if self.still():
+                    self.take()
+            self._begin_timer()
 
     def drop(self) -> None:
         """A store that can not be told forgets it by itself."""

@@ -1,6 +1,6 @@
 """Accounts in the store: logins that the gateway holds itself, and what its owner has set for any account.
 
-Kind `account`: `{"label", "enabled", "weight", "limit", "created_at", "source", "note", "login", "was"}`. `login` is
+Kind `account`: `{"label", "enabled", "weight", "limit", "created_at", "source", "login", "was"}`. `login` is
 the sealed credential, absent for an account that is found on the machine or in the settings and has only been given a
 name or a weight. `was` holds the fingerprints of the refresh tokens that this login has had, the newest last: one that
 is brought in again is known by it, spent or not.
@@ -45,7 +45,6 @@ class Terms:
     weight: float = 1.0
     limit: int | None = None
     source: str = ""
-    note: str = ""
     created_at: float = 0.0
 
 
@@ -56,7 +55,7 @@ def terms(members: Mapping[str, Any]) -> Terms:
         label=label[:LONGEST_LABEL] if isinstance(label, str) else "", enabled=members.get("enabled") is not False,
         weight=float(weight) if _number(weight) and 0 <= weight <= HEAVIEST else 1.0,  # type: ignore[operator, arg-type]
         limit=limit if type(limit) is int and limit >= 0 else None,
-        source=str(members.get("source") or ""), note=str(members.get("note") or ""),
+        source=str(members.get("source") or ""),
         created_at=float(made) if _number(made) else 0.0,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -198,12 +197,13 @@ class Book:
                 return id
         if not (credential.email or credential.user):
             return ""
-        for id, doc in docs.items():
-            if "login" in doc.value:
-                with contextlib.suppress(files.Unreadable):
-                    if _same_owner(self.opened(id, doc), credential):
-                        return id
-        return ""
+        return next((id for id, doc in docs.items() if "login" in doc.value and self._is_of(id, doc, credential)), "")
+
+    def _is_of(self, id: str, doc: Doc, credential: Credential) -> bool:
+        try:
+            return _same_owner(self.opened(id, doc), credential)
+        except files.Unreadable:
+            return False
 
     def set(self, id: str, members: Json) -> None:
         """For an account in the store or one that is found: `members` of its document."""

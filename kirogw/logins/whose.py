@@ -24,19 +24,27 @@ SILENT: Final = "the service did not say"
 
 def whose(credential: Credential, settings: Settings, post: Post, now: float) -> Quota | str:
     """Its quota, with mail address and user id where the service tells them; or why there is none, for people."""
-    provider, trouble = Providers(settings).of(credential.kind), SILENT
+    trouble = SILENT
     try:
-        for login in _logins(credential, provider, settings, post):
-            if not provider.quota_hosts(login):
-                return _by_models(credential, provider, login, post, now)
-            for host in provider.quota_hosts(login):
-                told = provider.read_quota(post(provider.quota_request(login, host, login.profile)), now)
-                if isinstance(told, Quota):
-                    return told
-                trouble = str(told.error)
+        for told in _told(credential, settings, post, now):
+            if isinstance(told, Quota):
+                return told
+            trouble = told
     except UpstreamFailed as error:
         return str(error)
     return trouble
+
+
+def _told(credential: Credential, settings: Settings, post: Post, now: float) -> Iterator[Quota | str]:
+    """What each host says of each login, in order of trial."""
+    provider = Providers(settings).of(credential.kind)
+    for login in _logins(credential, provider, settings, post):
+        if not (hosts := provider.quota_hosts(login)):
+            yield _by_models(credential, provider, login, post, now)
+            return
+        for host in hosts:
+            told = provider.read_quota(post(provider.quota_request(login, host, login.profile)), now)
+            yield told if isinstance(told, Quota) else str(told.error)
 
 
 def _by_models(credential: Credential, provider: Provider, login: Login, post: Post, now: float) -> Quota | str:

@@ -60,7 +60,7 @@ def test_whatever_is_kept_of_an_account_can_be_read(members):
     assert len(terms.label) <= stored.LONGEST_LABEL and type(terms.enabled) is bool and 0 <= terms.weight <= stored.HEAVIEST
     assert terms.limit is None or terms.limit >= 0
     good = {"label": terms.label, "enabled": terms.enabled, "weight": terms.weight, "limit": terms.limit, "source": terms.source,
-            "note": terms.note, "created_at": terms.created_at}  # fmt: skip
+            "created_at": terms.created_at}  # fmt: skip
     assert stored.terms(good) == terms
 
 
