@@ -63,7 +63,7 @@ def gateway(twin: Any, account: str, folder: Path, **more: Any) -> Iterator[Gate
         def command(*words: str) -> str:
             asked = [sys.executable, str(TOP / "kirogw.py"), *words]
             done = subprocess.run(asked, cwd=gateway.home, env=environment(gateway.home, given), capture_output=True,
-                                  text=True, timeout=30)  # fmt: skip
+                                  text=True, timeout=120)  # fmt: skip
             assert done.returncode == 0, done.stderr
             return done.stdout
 

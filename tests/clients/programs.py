@@ -18,11 +18,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import requests
+
 from tests.clients.install import program
 from tests.clients.patches import adding, filled
 
 Json = dict[str, Any]
 Call = tuple[str, Json]
+LIMIT: Final = 300.0  # seconds for one run of a client; a machine that is busy takes its time
 ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -46,6 +49,11 @@ class Gate:
     url: str
     key: str
     command: Callable[..., str]
+
+    def asked(self) -> int:
+        """How many requests it has answered, by what it has written of that so far."""
+        stats = requests.get(f"{self.url}/v1/stats", headers={"Authorization": f"Bearer {self.key}"}, timeout=60).json()
+        return int(stats["today"]["requests"])
 
 
 @dataclass(frozen=True)
@@ -88,12 +96,12 @@ class TooLong(AssertionError):
     """The client did not end in time; its output so far is the message."""
 
 
-def run(client: Program, gate: Gate, place: Place, prompt: str, limit: float = 60.0) -> Ran:
+def run(client: Program, gate: Gate, place: Place, prompt: str) -> Ran:
     """Let the client work on `prompt` and wait for its end."""
-    return execute(client.name, client.start(gate, place, client.model, prompt), place, client.said, limit)
+    return execute(client.name, client.start(gate, place, client.model, prompt), place, client.said)
 
 
-def execute(name: str, start: Start, place: Place, said: Callable[[str], str], limit: float = 60.0) -> Ran:
+def execute(name: str, start: Start, place: Place, said: Callable[[str], str]) -> Ran:
     """Run a command of a client to its end. It and its children are gone afterwards."""
     log = place.home / "output"
     with log.open("wb") as output:
@@ -101,10 +109,10 @@ def execute(name: str, start: Start, place: Place, said: Callable[[str], str], l
         process = subprocess.Popen(start.argv, env=start.env, cwd=place.work, stdin=subprocess.DEVNULL, stdout=output,
                                    stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
         try:
-            code = process.wait(limit)
+            code = process.wait(LIMIT)
         except subprocess.TimeoutExpired:
             so_far = log.read_text("utf-8", "replace")[-4000:]
-            raise TooLong(f"{name} still ran after {limit} s:\n{so_far}") from None
+            raise TooLong(f"{name} still ran after {LIMIT:.0f} s:\n{so_far}") from None
         finally:
             end_all(process)
     text = ANSI.sub("", log.read_text("utf-8", "replace"))

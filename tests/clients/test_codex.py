@@ -25,7 +25,6 @@ from tests.clients.programs import Gate, Place, Ran, execute, run
 pytestmark = pytest.mark.clients
 
 ACCOUNTS = pytest.mark.parametrize("account", ["kiro", "codex"])
-LIMIT = 60.0
 LINE = "echo done >> log.txt"
 
 
@@ -55,7 +54,7 @@ def bodies(twin: Any) -> str:
 def test_it_looks_at_a_picture(account, gate, twin, place):
     (place.work / "red.png").write_bytes(png())
     twin.script([[call("view_image", path=str(place.work / "red.png"))], ends("It is red.")])
-    ran = run(UNKNOWN, gate, place, "Which colour?", LIMIT)
+    ran = run(UNKNOWN, gate, place, "Which colour?")
     assert (ran.code, ran.said) == (0, "It is red.")
     assert base64.b64encode(png()).decode() in twin.seen()[-1].body.decode()
 
@@ -65,7 +64,7 @@ def test_a_picture_comes_with_the_prompt(account, gate, twin, place):
     (place.work / "red.png").write_bytes(png())
     twin.script([[{"text": "It is red."}]])
     codex.configure(place, codex.filled_in(codex.CONFIG, gate, UNKNOWN.model))
-    ran = execute("codex", codex.exec_(gate, place, "-i", "red.png", "--", "Which colour?"), place, codex.said, LIMIT)
+    ran = execute("codex", codex.exec_(gate, place, "-i", "red.png", "--", "Which colour?"), place, codex.said)
     assert (ran.code, ran.said) == (0, "It is red.")
     assert base64.b64encode(png()).decode() in twin.seen()[-1].body.decode()
 
@@ -78,7 +77,7 @@ def test_the_answer_fits_a_schema(account, gate, twin, place):
     twin.script([[{"text": '{"word": "héron"}'}]])
     codex.configure(place, codex.filled_in(codex.CONFIG, gate, UNKNOWN.model))
     start = codex.exec_(gate, place, "--output-schema", "schema.json", "Which word?")
-    ran = execute("codex", start, place, codex.said, LIMIT)
+    ran = execute("codex", start, place, codex.said)
     assert (ran.code, json.loads(ran.said)) == (0, {"word": "héron"})
 
 
@@ -93,7 +92,7 @@ def test_a_sub_agent_works_by_itself(account, gate, twin, place):
             {"in": "results", "find": r'"agent_id\W+([0-9a-f-]{36})', "else": "nobody"}]}}]},
         ends("All is done.", 2),
     ])  # fmt: skip
-    ran = run(UNKNOWN, gate, place, "Have it written.", LIMIT)
+    ran = run(UNKNOWN, gate, place, "Have it written.")
     assert (ran.code, ran.said) == (0, "All is done.")
     assert (place.work / "log.txt").read_text() == "done\n"
     assert "The helper is done." in bodies(twin).replace("\\", "")
@@ -107,7 +106,7 @@ def test_it_finds_a_tool_and_calls_it(account, gate, twin, place):
         {"round": 1, "steps": [call("multi_agent_v1__spawn_agent", message="Say that you live.")]},
         ends("It lives.", 2),
     ])  # fmt: skip
-    ran = run(FREEFORM, gate, place, "Find a helper.", LIMIT)
+    ran = run(FREEFORM, gate, place, "Find a helper.")
     assert (ran.code, ran.said) == (0, "It lives.")
     assert "agent_id" in bodies(twin)
 
@@ -115,7 +114,7 @@ def test_it_finds_a_tool_and_calls_it(account, gate, twin, place):
 @ACCOUNTS
 def test_its_own_provider_falls_back_from_the_websocket_at_once(account, gate, twin, place):
     twin.script(loops.agent(BUILT_IN_PROVIDER.hands, place))
-    ran = run(BUILT_IN_PROVIDER, gate, place, loops.PROMPT, LIMIT)
+    ran = run(BUILT_IN_PROVIDER, gate, place, loops.PROMPT)
     loops.assert_done(place, ran.said)
     assert ran.output.count("failed to connect to Responses WebSocket") == 1
     assert "Reconnecting" not in ran.output
@@ -128,7 +127,7 @@ def test_its_list_of_models_is_written(account, gate, twin, place):
     told = gate.command("codex-models", "--write", str(file), "--url", f"{gate.url}/v1", "--model", listed(account))
     codex.configure(place, told)
     twin.script(loops.agent(FREEFORM.hands, place))
-    ran = execute("codex", codex.exec_(gate, place, "--cd", str(place.work), loops.PROMPT), place, codex.said, LIMIT)
+    ran = execute("codex", codex.exec_(gate, place, "--cd", str(place.work), loops.PROMPT), place, codex.said)
     loops.assert_done(place, ran.said)
     assert "Model metadata" not in ran.output
 
@@ -137,7 +136,7 @@ def test_what_the_first_start_says_is_enough(gate, twin, place):
     told = welcome(gate.url, gate.key, UNKNOWN.model).partition("\nCodex (")[2].partition("\n\n")[0]
     codex.configure(place, "\n".join(line.strip() for line in told.splitlines()[1:]))
     twin.script([[{"text": "It works."}]])
-    ran = execute("codex", codex.exec_(gate, place, "Does it?"), place, codex.said, LIMIT)
+    ran = execute("codex", codex.exec_(gate, place, "Does it?"), place, codex.said)
     assert (ran.code, ran.said) == (0, "It works.")
 
 
@@ -174,7 +173,7 @@ def test_nothing_is_done_twice(place_of_cut, end, account, gate, twin, place):
     """It runs a call as soon as that is whole, and asks again when the answer breaks off before its end."""
     twin.script([{"round": 0, "steps": [{"text": "I write."}, call("exec_command", cmd=LINE)]}, ends("Done.")])
     cut = twin.faults.add(cut_frame=CUTS[account][place_of_cut], end=end)
-    ran = run(UNKNOWN, gate, place, "Write it.", LIMIT)
+    ran = run(UNKNOWN, gate, place, "Write it.")
     assert (ran.code, ran.said, cut.played) == (0, "Done.", 1)
     assert (place.work / "log.txt").read_text() == "done\n"
 
@@ -190,7 +189,7 @@ BUSY = {
 def test_it_waits_as_long_as_it_is_told(account, gate, twin, place):
     twin.script([{"round": 0, "steps": [call("exec_command", cmd=LINE)]}, ends("Done.")])
     busy = twin.faults.add(**BUSY[account])
-    ran = run(UNKNOWN, gate, place, "Write it.", LIMIT)
+    ran = run(UNKNOWN, gate, place, "Write it.")
     assert (ran.code, ran.said, busy.played) == (0, "Done.", 4)
     assert "429 Too Many Requests" in ran.output
     assert (place.work / "log.txt").read_text() == "done\n"
@@ -207,9 +206,10 @@ ENDED = {
 @pytest.mark.parametrize(("account", "fault", "word"), [(a, *row) for a, rows in ENDED.items() for row in rows.items()])
 def test_the_user_reads_why(account, fault, word, gate, twin, place):
     twin.faults.add(fault, count=None)
-    ran = run(UNKNOWN, gate, place, "Write it.", LIMIT)
+    ran = run(UNKNOWN, gate, place, "Write it.")
     assert ran.code != 0
     assert word in ran.output.lower()
+    assert gate.asked() <= 1, "its turn ends at once"
 
 
 # Elsewhere
@@ -253,7 +253,7 @@ def test_a_conversation_goes_on_with_another_provider(both, place: Place):
 def _resumed(gate: Gate, place: Place, model: str, prompt: str, first: bool = False) -> Ran:
     codex.configure(place, codex.filled_in(codex.CONFIG, gate, model))
     words = [prompt] if first else ["resume", "--last", prompt]
-    ran = execute("codex", codex.exec_(gate, place, *words), place, codex.said, LIMIT)
+    ran = execute("codex", codex.exec_(gate, place, *words), place, codex.said)
     assert ran.code == 0, ran.output
     return ran
 
@@ -263,6 +263,6 @@ def test_its_newest_way_with_tools_survives_a_cut(account, gate, twin, place):
     """JavaScript in a tool of free text, in a namespace, declared in the input."""
     twin.script(loops.agent(LITE.hands, place))
     cut = twin.faults.add(cut_frame=4 if account == "kiro" else "response.output_text.done", match=loops.NOTE.splitlines()[0])
-    ran = run(replace(LITE, name="codex"), gate, place, loops.PROMPT, LIMIT)
+    ran = run(replace(LITE, name="codex"), gate, place, loops.PROMPT)
     assert (ran.code, cut.played) == (0, 1)
     loops.assert_done(place, ran.said)

@@ -13,7 +13,6 @@ pytestmark = pytest.mark.clients
 
 CLIENTS = pytest.mark.parametrize("client", [CLAUDE, OPENCODE_MESSAGES, OPENCODE_CHAT], ids=lambda client: client.name)
 SECOND = loops.NOTE.splitlines()[0]  # in every request from the second one of the loop on
-LIMIT = 90.0
 
 # Frames of the second answer: 0 opens it, 1 to 5 are words, 6 opens the call, 7 to 10 are its arguments, 11 ends it.
 MENDED = {
@@ -43,7 +42,7 @@ PAIRS = [pytest.param(client, fault, id=f"{name}-{client.name}") for name, fault
 def test_the_loop_is_finished(fault: dict[str, Any], client: Program, gate, twin, place):
     twin.script(loops.agent(client.hands, place))
     played = twin.faults.add(**{"match": SECOND, **fault})
-    ran = run(client, gate, place, loops.PROMPT, LIMIT)
+    ran = run(client, gate, place, loops.PROMPT)
     assert played.played == fault.get("count", 1)
     loops.assert_done(place, ran.said)
     assert ran.code == 0
@@ -56,7 +55,7 @@ def test_a_stump_of_a_call_is_mended_by_the_client(tail: dict[str, Any], client:
     call = {"tool": client.hands.write("", "")[0], "input": '{"content": "half of wh', "finished": False}
     stump = {"match": SECOND, "repeat": False, "steps": [call, tail]}
     twin.script([stump, *loops.agent(client.hands, place)])
-    ran = run(client, gate, place, loops.PROMPT, LIMIT)
+    ran = run(client, gate, place, loops.PROMPT)
     loops.assert_done(place, ran.said)
     assert ran.code == 0
 
@@ -74,8 +73,9 @@ ENDED = {
 def test_the_user_reads_our_words(fault: str, word: str, client: Program, gate, twin, place):
     twin.script(loops.agent(client.hands, place))
     twin.faults.add(fault, count=None)
-    ran = run(client, gate, place, loops.PROMPT, LIMIT)
+    ran = run(client, gate, place, loops.PROMPT)
     assert word in ran.said.lower()
+    assert gate.asked() <= 3, "a title beside it, and no more"
     assert not (place.work / "answer.txt").exists()
 
 
@@ -83,7 +83,7 @@ def test_claude_code_reads_an_overflow(gate, twin, place):
     """In its own words, with its own advice."""
     twin.script(loops.agent(CLAUDE.hands, place))
     twin.faults.add("CONTENT_LENGTH_EXCEEDS_THRESHOLD", count=None)
-    ran = run(CLAUDE, gate, place, loops.PROMPT, LIMIT)
+    ran = run(CLAUDE, gate, place, loops.PROMPT)
     assert "prompt is too long" in ran.said.lower()
 
 
@@ -92,6 +92,6 @@ def test_opencode_compacts_on_an_overflow(client: Program, gate, twin, place):
     """It asks for a summary and begins the work again with that."""
     twin.script(loops.agent(client.hands, place))
     overflow = twin.faults.add("CONTENT_LENGTH_EXCEEDS_THRESHOLD", match=SECOND)
-    ran = run(client, gate, place, loops.PROMPT, LIMIT)
+    ran = run(client, gate, place, loops.PROMPT)
     assert overflow.played == 1
     loops.assert_done(place, ran.said)

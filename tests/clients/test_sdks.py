@@ -41,7 +41,7 @@ def write_file(path: str, content: str) -> str:
 
 def run_command(command: str) -> str:
     """Run a command and return what it prints."""
-    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, timeout=10).stdout
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 TOOLS: dict[str, Callable[..., str]] = {tool.__name__: tool for tool in (read_file, write_file, run_command)}
@@ -63,13 +63,13 @@ def clean(monkeypatch):
 
 @pytest.fixture
 def openai_sdk(gate: Gate):
-    with openai.OpenAI(base_url=f"{gate.url}/v1", api_key=gate.key, max_retries=0, timeout=30) as client:
+    with openai.OpenAI(base_url=f"{gate.url}/v1", api_key=gate.key, max_retries=0, timeout=120) as client:
         yield client
 
 
 @pytest.fixture
 def anthropic_sdk(gate: Gate):
-    with anthropic.Anthropic(base_url=gate.url, api_key=gate.key, max_retries=0, timeout=30) as client:
+    with anthropic.Anthropic(base_url=gate.url, api_key=gate.key, max_retries=0, timeout=120) as client:
         yield client
 
 
