@@ -16,15 +16,6 @@ from tests.system.running import environment
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / ".kirogw").mkdir(mode=0o700)
-    return tmp_path
-
-
-@pytest.fixture
 def twin():
     with CodexTwin(accounts=["codex", {"kind": "siwc", "plan": "pro"}]) as made:
         yield made
