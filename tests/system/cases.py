@@ -251,6 +251,9 @@ def accounts():
         yield Case(f"sign-in: {name}", ({"name": name},), ("once",), accounts=("social",) * 2, login=by_token)
 
 
+BLIND = {"status": 500, "operation": "usage", "count": None}  # nobody tells what is left: that would not agree with a refusal that is made up
+
+
 def refused_before(stand, face):
     stand.ask(face, False)
 
@@ -258,7 +261,7 @@ def refused_before(stand, face):
 def resting():
     """What is asked next, of an only account that has just failed. Kiro would answer this time, if it were asked."""
     for name in ("MONTHLY_REQUEST_COUNT", "TEMPORARILY_SUSPENDED", "CREDIT_CONSUMPTION_RATE_EXCEEDED", "not_authorized", "INVALID_MODEL_ID"):
-        yield Case(_told({"name": name}), ({"name": name},), ("once",), first=refused_before)
+        yield Case(_told({"name": name}), ({"name": name}, BLIND), ("once",), first=refused_before)
     for name in ("USER_REQUEST_RATE_EXCEEDED", "bearer_invalid"):
         yield Case(_told({"name": name}), ({"name": name, "count": 2},), ("once",), first=refused_before)
     later = {"name": "retry_after", "headers": {"retry-after": "300"}}

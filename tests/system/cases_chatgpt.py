@@ -171,7 +171,7 @@ def accounts():
 def resting():
     """What is asked next, of an only account that has just failed. ChatGPT would answer this time, if it were asked."""
     for name in ("usage_limit_reached", "usage_not_included", "account_deactivated", "model_not_supported"):
-        yield Fresh(label(name), ({"name": name},), ("once",), first=first)
+        yield Fresh(label(name), ({"name": name}, cases.BLIND), ("once",), first=first)
     words = {"name": "rate_limit_exceeded", "message": "Rate limit reached. Please try again in 300s."}
     for name, fault in (
         (f"{label('rate_limit_exceeded')}, with 300s in its words", words),

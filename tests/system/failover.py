@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from tests.system import cases, cases_chatgpt
+from tests.system.cases import BLIND
 from tests.system.cases_chatgpt import MIDDLE, WORD
 from tests.system.raw import eventually
 from tests.system.stand import Verdicts, brought_in, standing
@@ -99,9 +100,6 @@ def expired_and_refused(twin, name):
 
 def full(twin, name):
     twin.accounts.all[name].primary["used"] = 100.0
-
-
-BLIND = {"status": 500, "operation": "usage"}  # nobody tells what is left: it would not agree with a refusal that is made up
 
 
 def at_chatgpt(*names, kind="codex", also=(), **more):

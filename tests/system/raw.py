@@ -62,6 +62,15 @@ class Connection:
             return b"".join(self.chunks())
         return self._exactly(int(headers["content-length"]))
 
+    def whole(self, hear=None):
+        """All of a chunked body; at each chunk `hear` is told all of it so far."""
+        data = b""
+        for chunk in self.chunks():
+            data += chunk
+            if hear:
+                hear(data)
+        return data
+
     def answer(self):
         """The next answer whole: status, headers, body."""
         status, headers = self.head()

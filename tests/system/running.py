@@ -37,7 +37,8 @@ class Running:
 
     def lines(self):
         """The log's lines that are JSON, as objects."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        whole, _, _ = self.log.read_text().rpartition("\n")  # the last one may be half there
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def stop(self, how=signal.SIGTERM, seconds=100):
         self.process.send_signal(how)  # does nothing when it has ended
@@ -47,6 +48,20 @@ class Running:
         """The processes that answer, by their ids."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(child) for child in children.split()]
+
+
+def killed(pid):
+    """Kill a process, and wait until it takes no connection any more."""
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 100
+    while _runs(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _runs(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
 
 
 def free_port():

@@ -97,7 +97,7 @@ class Stand:
 
     def __init__(self, verdicts, twin, home, login, more, *others):
         self.verdicts, self.twin, self.twins = verdicts, twin, (twin, *others)
-        self._pauses = Pauses(*self.twins)
+        self.pauses = Pauses(*self.twins)
         given = {name: value for one in self.twins for name, value in one.settings().items()}
         given |= {**USUAL, **login(twin, home), **more(twin)}
         with MAKING:
@@ -123,7 +123,7 @@ class Stand:
         a hang.
         """
         before, began = len(self.seen()), time.monotonic()
-        seen = asked(self._pauses, self.url, face, stream, agent, tools, model, beats)
+        seen = asked(self.pauses, self.url, face, stream, agent, tools, model, beats)
         rules = tuple(self.verdicts.met[seen.headers["request-id"]])
         unheard = rules.count("connect") + rules.count("proxy")
         tries = len(self.seen()) - before + unheard

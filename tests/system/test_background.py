@@ -23,7 +23,7 @@ from kirogw.usage import Usage, UsageRecord
 
 
 def wait_for(holds):
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 100
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert holds()
@@ -203,5 +203,5 @@ def test_it_stops_in_the_middle_of_its_work(twin, process):
     wait_for(lambda: twin.seen("usage"))
     began = time.monotonic()
     one.background.stop(0.5)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert one.store.holder("background") == ""

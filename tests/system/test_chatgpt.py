@@ -33,7 +33,7 @@ def twin(stand):
 
 @pytest.fixture
 def client(stand):
-    with anthropic.Anthropic(base_url=stand.url, api_key=KEY, max_retries=0, timeout=60) as client:
+    with anthropic.Anthropic(base_url=stand.url, api_key=KEY, max_retries=0, timeout=100) as client:
         yield client
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.store.servers import redis_server
 from tests.system.crash import run
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(1200)
 SECONDS = 8
 
 

@@ -48,7 +48,7 @@ STUMP = sum(map(len, FRAMES[:6]))  # until there is half a call
 TRUTH = ("<thought>Hm, zwölf", "<seal>", "<text>Naïve 日本語 😀 ok", '<call t1 read>{"path":"ä.txt"}', '<call t2 read>{"path":"b"}')
 TRUTHS = {"messages": "".join(TRUTH), "chat": "".join(TRUTH).replace("<seal>", "")}
 CLEAN = {"end_turn", "tool_use", "stop", "tool_calls"}
-SLOWEST = 2.0  # seconds
+SLOWEST = 60.0  # seconds: nobody has waited for a limit
 WHOLE = WIRE, len(WIRE)
 
 
@@ -74,7 +74,7 @@ class Stage:
             self.asked += 1
             connection.sendall(wire[:first])
             if wire[first:]:
-                assert self.shown.wait(5)
+                assert self.shown.wait(SLOWEST)
                 connection.sendall(wire[first:])
             if wire != WIRE:
                 return
@@ -84,7 +84,7 @@ class Stage:
 def stage(tmp_path_factory):
     stage = Stage()
     with server(stage.play) as port:
-        limits = {"STREAMING_READ_TIMEOUT": 5, "FIRST_TOKEN_TIMEOUT": 5}
+        limits = {"STREAMING_READ_TIMEOUT": 90, "FIRST_TOKEN_TIMEOUT": 90}
         app = application(tmp_path_factory.mktemp("home"), f"http://127.0.0.1:{port}", **limits)
         stage.post = lambda *asked: post(app, *asked)[::2]
         yield stage

@@ -38,7 +38,7 @@ def test_a_stop_sequence_cuts_exactly(twin, gateway, face, stream, pieces):
 
 @pytest.mark.parametrize("face", FACES)
 def test_the_upstream_is_left_where_the_client_wants_no_more(twin, gateway, face):
-    twin.script([[{"text": "one two STOP " + "three " * 200, "pace": 0.05}]])
+    twin.script([[{"text": "one two STOP " + "three " * 20_000, "pace": 0.05}]])
     answer = say(gateway, face, True, "Count.", **{STOPS[face]: ["STOP"]})
     assert answer.text == "one two "
     assert eventually(lambda: twin.seen()[0].gone)

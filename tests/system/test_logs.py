@@ -15,6 +15,7 @@ import requests
 
 from kirogw.twin import Twin, as_ide_file
 from tests.loopback import pump, read_head, server
+from tests.system.pauses import ENDLESS
 from tests.system.raw import Connection, eventually
 from tests.system.running import KEY, TOP, environment, running
 from tests.system.talk import FACES, MODEL, PATHS, ask
@@ -29,7 +30,7 @@ def new_lines(gateway, before, count=1):
     def lines():
         return [line for line in gateway.lines()[before:] if line["message"] == "request"]
 
-    eventually(lambda: len(lines()) >= count, 3)
+    eventually(lambda: len(lines()) >= count)
     time.sleep(0.05)  # one more than expected would be wrong, too
     return lines()
 
@@ -57,7 +58,7 @@ def test_a_success(twin, gateway, line_of, face, stream):
     line = line_of(lambda: reply.append(gateway.post(PATHS[face], ask(stream=stream))))
     assert list(line)[: len(MEMBERS)] == MEMBERS
     assert line["request"] == reply[0].headers["request-id"]
-    assert abs(line["time"] - time.time()) < 10
+    assert abs(line["time"] - time.time()) < 100
     assert line["ms"] >= line["first_ms"] >= 100
     assert (line["level"], line["face"], line["key"], line["model"], line["stream"]) == ("info", face, "main", MODEL, stream)
     assert (line["tries"], line["outcome"], line["credits"]) == (1, "end", 0.25)
@@ -84,10 +85,17 @@ def test_a_refusal_of_the_upstream(twin, gateway, line_of, face, stream):
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_a_break_in_the_middle(twin, gateway, line_of, face):
+def test_a_break_in_the_middle(twin, gateway, line_of, pauses, face):
     twin.script([{"steps": [{"text": "one two three four five six", "pace": 0.01}], "repeat": True}])
     twin.faults.add("cut_reset", cut=700, count=None)
-    line = line_of(lambda: gateway.post(PATHS[face], ask(stream=True)).content)
+
+    def read():
+        with pauses.until(lambda data: b"one " in data) as hear, Connection(gateway.url) as connection:
+            connection.send("POST", PATHS[face], ask(stream=True))
+            connection.head()
+            connection.whole(hear)
+
+    line = line_of(read)
     assert line["outcome"].endswith(" in-band")
     assert line["events"] >= 1
 
@@ -95,7 +103,7 @@ def test_a_break_in_the_middle(twin, gateway, line_of, face):
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("face", FACES)
 def test_a_client_that_left(twin, gateway, line_of, face, stream):
-    twin.script([[{"text": "first "}, {"delay": 8.0, "text": "never"}]])
+    twin.script([[{"text": "first "}, {"delay": ENDLESS, "text": "never"}]])
 
     def leave():
         with Connection(gateway.url) as connection:
@@ -178,11 +186,13 @@ def test_on_a_terminal_it_is_text(tmp_path):
         try:
             url = process.stdout.readline().split()[-1]
             headers = {"x-api-key": KEY}
-            assert requests.post(url + PATHS["chat"], json=ask(), headers=headers, timeout=30).status_code == 200
-            assert b"outcome=end" in os.read(ours, 4096)
+            assert requests.post(url + PATHS["chat"], json=ask(), headers=headers, timeout=100).status_code == 200
+            said = b""
+            while b"outcome=end" not in said:
+                said += os.read(ours, 4096)
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(100)
             process.stdout.close()
             os.close(ours)
             os.close(theirs)
@@ -200,7 +210,9 @@ def test_levels(level, lines):
 
 
 def folders(gateway):
-    return sorted((gateway.home / ".kirogw/debug").glob("*"))
+    """Those that are whole: the answer is written last."""
+    answers = (gateway.home / ".kirogw/debug").glob("*/answer.txt")
+    return sorted(answer.parent for answer in answers if answer.stat().st_size)
 
 
 def contents(folder):
@@ -244,9 +256,8 @@ def test_mode_errors_keeps_failures_only():
             failures.append(gateway.post(PATHS["messages"], ask(stream=stream)))
         failures.append(gateway.post(PATHS["chat"], ask(messages=5)))
         assert eventually(lambda: len(folders(gateway)) == 4)
-        assert {folder.name.rpartition("-")[2] for folder in folders(gateway)} == {reply.headers["request-id"] for reply in failures}
-        for folder, reply in zip(sorted(folders(gateway), key=lambda f: f.stat().st_mtime_ns), failures, strict=True):
-            assert contents(folder)["answer.txt"] == reply.content
+        kept = {folder.name.rpartition("-")[2]: contents(folder)["answer.txt"] for folder in folders(gateway)}
+        assert kept == {reply.headers["request-id"]: reply.content for reply in failures}
 
 
 def test_what_the_upstream_said_when_it_refused_is_kept():

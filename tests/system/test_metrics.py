@@ -25,7 +25,7 @@ def pair():
 
 
 def wait_for(holds):
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 100
     while not (found := holds()) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert found

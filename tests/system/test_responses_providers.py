@@ -40,7 +40,7 @@ def twins(all_three):
 
 @pytest.fixture
 def client(all_three):
-    with openai.OpenAI(base_url=all_three[2].url + "/v1", api_key=KEY, max_retries=0, timeout=60, default_headers={"Connection": "close"}) as client:
+    with openai.OpenAI(base_url=all_three[2].url + "/v1", api_key=KEY, max_retries=0, timeout=100, default_headers={"Connection": "close"}) as client:
         yield client
 
 

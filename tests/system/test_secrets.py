@@ -84,13 +84,13 @@ class Driver:
         self.said = {}
 
     def http(self, method, path, body=None, key=ADMIN, keep=True, **more):
-        reply = requests.request(method, self.gateway.url + path, json=body, headers={"x-api-key": key, "content-type": "application/json"}, timeout=60, **more)
+        reply = requests.request(method, self.gateway.url + path, json=body, headers={"x-api-key": key, "content-type": "application/json"}, timeout=100, **more)
         if keep:
             self.said[f"{len(self.said)} {method} {path} {reply.status_code}"] = reply.content + repr(dict(reply.headers)).encode()
         return reply
 
     def command(self, *words, given=None, keep=True):
-        done = subprocess.run([sys.executable, str(TOP / "kirogw.py"), *words], cwd=self.home, input=given, capture_output=True, text=True, timeout=60,
+        done = subprocess.run([sys.executable, str(TOP / "kirogw.py"), *words], cwd=self.home, input=given, capture_output=True, text=True, timeout=100,
                               env=environment(self.home, {**self.settings, "LOG_LEVEL": "debug"}))  # fmt: skip
         if keep:
             self.said[f"{len(self.said)} {' '.join(words)}"] = (done.stdout + done.stderr).encode()
@@ -120,7 +120,7 @@ class Driver:
             for device in self.twin.auth.devices.values():
                 device.answer = device.answer or ("approved" if n % 2 == 0 else "denied")
             if not begun["paste"]:
-                assert eventually(lambda: self.http("GET", f"/api/logins/{begun['id']}").json()["state"] != "pending", 20.0, 0.5)
+                assert eventually(lambda: self.http("GET", f"/api/logins/{begun['id']}").json()["state"] != "pending", 100.0, 0.5)
             self.http("POST", f"/api/logins/{begun['id']}/paste", {"url": "kiro://kiro.kiroAgent/authenticate-success?code=nonsense&state=nonsense"})
             self.http("DELETE", f"/api/logins/{begun['id']}")
 

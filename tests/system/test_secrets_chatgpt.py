@@ -45,13 +45,13 @@ class Driver:
         self.said = {}
 
     def http(self, method, path, body=None, key=ADMIN, keep=True):
-        reply = requests.request(method, self.gateway.url + path, json=body, headers={"x-api-key": key, "content-type": "application/json"}, timeout=60)
+        reply = requests.request(method, self.gateway.url + path, json=body, headers={"x-api-key": key, "content-type": "application/json"}, timeout=100)
         if keep:
             self.said[f"{len(self.said)} {method} {path} {reply.status_code}"] = reply.content + repr(dict(reply.headers)).encode()
         return reply
 
     def command(self, *words, given=None):
-        done = subprocess.run([sys.executable, str(TOP / "kirogw.py"), *words], cwd=self.home, input=given, capture_output=True, text=True, timeout=60,
+        done = subprocess.run([sys.executable, str(TOP / "kirogw.py"), *words], cwd=self.home, input=given, capture_output=True, text=True, timeout=100,
                               env=environment(self.home, {**self.settings, "LOG_LEVEL": "debug"}))  # fmt: skip
         self.said[f"{len(self.said)} {' '.join(words)}"] = (done.stdout + done.stderr).encode()
 
@@ -73,11 +73,11 @@ class Driver:
         for way in ({"kind": "chatgpt"}, {"kind": "codex"}):
             for last in (None, "http://localhost/auth/callback?code=nonsense&state=nonsense"):
                 begun = self.http("POST", "/api/logins", way, keep=False).json()
-                url = last or requests.get(begun["url"], timeout=20, allow_redirects=False).headers["location"]
+                url = last or requests.get(begun["url"], timeout=100, allow_redirects=False).headers["location"]
                 self.http("POST", f"/api/logins/{begun['id']}/paste", {"url": url})
                 self.http("DELETE", f"/api/logins/{begun['id']}")
             begun = self.http("POST", "/api/logins", way, keep=False).json()
-            url = requests.get(begun["url"], timeout=20, allow_redirects=False).headers["location"]
+            url = requests.get(begun["url"], timeout=100, allow_redirects=False).headers["location"]
             code = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))["code"]
             for operation in ("token", "siwc_token"):
                 self.twin.faults.add(operation=operation, status=400, body=json.dumps({"error": code, "error_description": code}), count=None)
@@ -88,7 +88,7 @@ class Driver:
             for device in self.twin.auth.devices.values():
                 device.answer = device.answer or answer
             if answer:
-                assert eventually(lambda: self.http("GET", f"/api/logins/{begun['id']}").json()["state"] != "pending", 20.0, 0.5)
+                assert eventually(lambda: self.http("GET", f"/api/logins/{begun['id']}").json()["state"] != "pending", 100.0, 0.5)
             self.http("DELETE", f"/api/logins/{begun['id']}")
 
     def echo(self):

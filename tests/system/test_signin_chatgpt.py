@@ -56,10 +56,10 @@ def test_a_code_serves(pair):
 def test_an_address_is_pasted_on_a_machine_without_a_screen(pair):
     _, gateway = pair
     shown = start(gateway, kind="chatgpt")
-    last = requests.get(f"{shown['url']}&choice=allow", timeout=10, allow_redirects=False).headers["location"]
+    last = requests.get(f"{shown['url']}&choice=allow", timeout=100, allow_redirects=False).headers["location"]
     wrong = gateway.post(f"/api/logins/{shown['id']}/paste", {"url": last.replace("state=", "state=0")}, headers=ADMIN)
     assert wrong.status_code == 400 and "belongs to another login" in wrong.json()["error"]["message"]
     shown = gateway.post(f"/api/logins/{shown['id']}/paste", {"url": last}, headers=ADMIN).json()
     assert shown["state"] == "done", shown
-    got = requests.delete(f"{gateway.url}/api/accounts/{shown['account']}", headers={**ADMIN, "Content-Type": "application/json"}, timeout=30)
+    got = requests.delete(f"{gateway.url}/api/accounts/{shown['account']}", headers={**ADMIN, "Content-Type": "application/json"}, timeout=100)
     assert got.status_code == 200 and pair[0].counts["revoke"] == 1, got.text

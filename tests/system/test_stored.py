@@ -25,7 +25,7 @@ def credential(account):
     return Credential("social", account.access_token, account.refresh_token, time.time() + 3600)
 
 
-def until(true, seconds=30.0):
+def until(true, seconds=100.0):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end

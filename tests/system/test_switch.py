@@ -37,7 +37,7 @@ SHOWN, FOUND = picture(10), picture(200)
 
 
 def sdk(make, url):
-    usual = {"api_key": KEY, "max_retries": 0, "timeout": 30}
+    usual = {"api_key": KEY, "max_retries": 0, "timeout": 100}
     return make(base_url=url, **usual) if make is anthropic.Anthropic else make(base_url=f"{url}/v1", **usual)
 
 
@@ -48,7 +48,8 @@ def two(kind, *, first="kiro", **settings):
     order = ("api_key", kind) if first == "kiro" else (kind, "api_key")
     with verdicts.listening(), standing(verdicts, order, {}, brought_in, cases.set_to(SCHEDULING_MODE="fill-first", **settings)) as stand:
         one, other = stand.twins
-        yield stand, (Kiro(one), OpenAI(other, "ChatGPT", "")) if first == "kiro" else (Kiro(other), OpenAI(one, "ChatGPT", ""))
+        kiro, codex = (one, other) if first == "kiro" else (other, one)
+        yield stand, (Kiro(kiro, "Kiro", ""), OpenAI(codex, "ChatGPT", ""))
 
 
 @pytest.fixture(scope="module", params=PLACES)

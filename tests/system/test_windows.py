@@ -33,7 +33,7 @@ def asked(stand, times, **headers):
     names = list(stand.twin.accounts.all)
     for n in range(times):
         body = {"model": MODEL, "input": f"Count {n}.", "max_output_tokens": 100}
-        reply = requests.post(stand.url + PLACES["responses"], json=body, headers={"x-api-key": KEY, **headers}, timeout=30)
+        reply = requests.post(stand.url + PLACES["responses"], json=body, headers={"x-api-key": KEY, **headers}, timeout=100)
         assert reply.status_code == 200, reply.text
     return [names.index(seen.account) + 1 for seen in stand.seen()[before:]]
 
@@ -46,19 +46,19 @@ def test_an_account_that_a_head_has_told_is_full_is_not_asked_in_vain(stand):
     first, _ = stand.state.pool.all()
     assert (first.state, first.health.told, first.health.evidence) == (
         "exhausted", True, "The account's plan is used up: all of 5 hours. Wait for its reset, raise its limit or add an account.")  # fmt: skip
-    assert first.health.until == pytest.approx(stand.twin.account.primary["resets_at"], abs=3)
+    assert first.health.until == pytest.approx(stand.twin.account.primary["resets_at"], abs=60)
     assert stand.verdicts.met == {}
 
 
 @with_("codex", {"spend": 100.0})
 def test_a_window_is_open_again_at_its_reset(stand):
     window = stand.twin.account.primary
-    window["resets_at"] = time.time() + 3
+    window["resets_at"] = time.time() + 8
     assert asked(stand, 1) == [1]
     [account] = stand.state.pool.all()
     assert account.state == "exhausted"
     stand.twin.account.secondary.clear()
-    eventually(lambda: not account.health.resting(time.time()), 20)
+    eventually(lambda: not account.health.resting(time.time()))
     assert asked(stand, 1) == [1]
     assert stand.verdicts.met == {}
 
@@ -66,12 +66,12 @@ def test_a_window_is_open_again_at_its_reset(stand):
 @with_("codex codex")
 def test_what_a_head_tells_is_seen_by_people(stand):
     assert asked(stand, 1) == [1]
-    row = requests.get(stand.url + "/v1/accounts/status", headers={"x-api-key": KEY}, timeout=30).json()["accounts"][0]
+    row = requests.get(stand.url + "/v1/accounts/status", headers={"x-api-key": KEY}, timeout=100).json()["accounts"][0]
     quota = row["quota"]
     assert (row["provider"], row["plan"], quota["unit"], quota["left"]) == ("codex", "plus", "percent", 70.0)
     assert [(one["name"], one["left"], one["seconds"]) for one in quota["buckets"]] == [("5 hours", 88.0, 18_000.0), ("week", 70.0, 604_800.0)]
     assert stand.twin.seen("usage") == []
-    [record] = eventually(stand.state.usage.requests, 20)
+    [record] = eventually(stand.state.usage.requests)
     assert (record["provider"], record["model"], record["account"]) == ("codex", MODEL, row["id"])
 
 
@@ -101,5 +101,5 @@ ADMIN = "kgw_for-the-owner-of-the-tests-0123456789"
 @with_("siwc siwc api_key", SCHEDULING_MODE="round-robin", ADMIN_API_KEY=ADMIN)
 def test_a_key_for_the_second_uses_the_second(stand):
     second = stand.state.pool.all()[1]
-    reply = requests.post(stand.url + "/api/keys", json={"name": "second", "accounts": [second.id]}, headers={"x-api-key": ADMIN}, timeout=30)
+    reply = requests.post(stand.url + "/api/keys", json={"name": "second", "accounts": [second.id]}, headers={"x-api-key": ADMIN}, timeout=100)
     assert asked(stand, 3, **{"x-api-key": reply.json()["key"]}) == [2, 2, 2]

@@ -33,7 +33,7 @@ def gateway():
 def said(gateway, data):
     """The status and the body of whatever comes back before the connection ends."""
     host, port = gateway.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as sock:
+    with socket.create_connection((host, int(port)), timeout=100) as sock:
         sock.sendall(data)
         answer = b""
         while piece := sock.recv(65536):
