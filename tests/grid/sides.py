@@ -153,7 +153,7 @@ def chatgpt() -> Iterator[tuple[Side, Clients]]:
         file.write_text(json.dumps([{"credential": json.loads(packed(credential(twin.account)))}]))
         words = [sys.executable, str(TOP / "kirogw.py"), "accounts", "import", str(file)]
         env = environment(Path(folder), twin.settings())
-        subprocess.run(words, env=env, check=True, capture_output=True, timeout=30)
+        subprocess.run(words, env=env, check=True, capture_output=True, timeout=100)
         with running(None, command=WORKERS, home=folder, **twin.settings()) as gateway, clients(gateway) as sdks:
             yield OpenAI(twin, "ChatGPT account, Sign in with ChatGPT", "gpt-5.5"), sdks
 

@@ -21,7 +21,7 @@ from kirogw.settings import load
 from kirogw.store import open_store
 from kirogw.wire import Reply, Request
 
-TIMEOUT = 10.0
+TIMEOUT = 60.0
 
 
 def post(request: Request) -> Reply:
