@@ -1,8 +1,7 @@
-"""Everything the gateway keeps, in one file, and back again.
+"""The form of a backup, which is JSON. Does no I/O.
 
-The file is JSON. Secrets that lie sealed in the store are opened for it, so that it can be read where another key
-seals; hence either the whole content is encrypted with a pass phrase (scrypt, AES-256-GCM), or the file is a secret.
-Nothing is touched before all of a file was read and found good, and then the store changes in one transaction.
+Secrets that lie sealed in the store are opened for it, so that it can be read where another key seals; hence either the
+whole content is encrypted with a pass phrase (scrypt, AES-256-GCM), or the file is a secret.
 """
 
 from __future__ import annotations

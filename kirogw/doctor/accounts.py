@@ -183,7 +183,7 @@ def _upstream(patient: Patient, account: Account, check: str, login: Login) -> I
         yield ok(check, f"{provider.title} tells no program what such a login has left; see {provider.plans}")
     else:
         try:
-            yield _left(check, patient.quotas.refresh(account.id), patient.now())
+            yield _left(check, patient.quotas.refresh(account.id))
         except GatewayError as error:
             yield fail(check, f"the upstream says of its quota: {error}", _mend(error, account))
     found = _models(patient, provider, login)
@@ -193,7 +193,7 @@ def _upstream(patient: Patient, account: Account, check: str, login: Login) -> I
         yield fail(check, f"the upstream says of its models: {found.error}", _mend(found.error, account))
 
 
-def _left(check: str, quota: Quota, now: float) -> Finding:
+def _left(check: str, quota: Quota) -> Finding:
     if quota.left is None:
         return ok(check, f"what it has left is not told{' (' + quota.plan + ')' if quota.plan else ''}")
     if quota.windows:

@@ -60,7 +60,7 @@ class Memory:
                 now, doc, kept = self._read(raw)
                 new = change(now)
                 with contextlib.suppress(Conflict):
-                    self.store.apply([self._put(new, doc), *self._put_kept(now, new, raw, kept)])
+                    self.store.apply([self._put(new, doc), *self._put_kept(now, new, kept)])
                     return new
         except (StoreFailed, Unsealable) as error:
             raise NotKept(str(error)) from error
@@ -69,7 +69,7 @@ class Memory:
     def _put(self, new: Record, doc: Doc | None) -> Put:
         return Put(LOGIN, self.account, record.written(new), if_version=doc.version if doc else 0)
 
-    def _put_kept(self, was: Record, new: Record, raw: Credential, kept: Doc | None) -> list[Change]:
+    def _put_kept(self, was: Record, new: Record, kept: Doc | None) -> list[Change]:
         """Its tokens, if they have changed."""
         if new.tokens == was.tokens and new.instead_of == was.instead_of:
             return []
@@ -80,7 +80,7 @@ class Memory:
 
     def _read(self, raw: Credential) -> tuple[Record, Doc | None, Doc | None]:
         try:
-            self._take_over(raw)
+            self._take_over()
             doc, mark = self.store.get(LOGIN, self.account), fingerprint(raw.refresh)
             kept = self.store.get(KEPT, mark) if raw.refresh else None
         except StoreFailed as error:
@@ -99,7 +99,7 @@ class Memory:
 
     # the files of before
 
-    def _take_over(self, raw: Credential) -> None:
+    def _take_over(self) -> None:
         """What lies in the file moves to the store, and only then the file goes."""
         if not files.is_file(self.old):
             return
