@@ -284,8 +284,9 @@ class Schedule:
             account.health = health.set_back(account.health, to)
         if account.marks and max(mark.at for mark in account.marks.values()) > now + health.JUMP:
             account.marks = {model: health.set_back(mark, to) for model, mark in account.marks.items()}
-        if max((account.cleared, *account.cured.values())) > now + health.JUMP:
-            account.cleared = min(account.cleared, to)
+        if account.cleared > now + health.JUMP:
+            account.cleared = to
+        if account.cured and max(account.cured.values()) > now + health.JUMP:
             account.cured = {model: min(at, to) for model, at in account.cured.items()}
 
     def _news(self, account: Account, model: str) -> None:

@@ -102,3 +102,15 @@ def test_the_clock_of_another_machine_does_not_matter():
     said = {"at": NOW - 60, "in_flight": {"one": 4}, "moved": {}}
     shared.hear_processes(two._schedule, {"there|x|1|1|pool": Doc(said, 1, NOW)}, NOW)
     assert not isinstance(two.take(Want("m"), NOW), Place)
+
+
+def test_what_was_cleared_before_the_clock_was_set_back_hides_nothing_that_comes_later():
+    two = pool("one", "two")
+    two.clear("one", now=THEN)
+    two.clear("one", "m", now=THEN)
+    assert turn(two, NOW) == "one"
+    shared = Shared(Nothing(), Nothing(), lambda: "here|x|1|1")
+    mark = {"state": "cooling", "kind": "lacks", "at": NOW + 5, "until": NOW + 605}
+    assert shared.hear_health(two._schedule, {"one|m": Doc({**mark, "at": NOW - 5}, 1, NOW)}, NOW + 1) is False
+    assert shared.hear_health(two._schedule, {"one|m": Doc(mark, 2, NOW + 5)}, NOW + 6) is True
+    assert turn(two, NOW + 7) == "two"
