@@ -272,7 +272,7 @@ def processes(gateway):
 
 
 @pytest.mark.parametrize(("engine", "mode"), [("sqlite", "all"), ("redis", "errors")])
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_no_secret_comes_out(tmp_path, engine, mode):
     kinds = ["api_key", "social", "idc", "builder", "external", "social", "social"]
     with contextlib.ExitStack() as stack:

@@ -132,7 +132,7 @@ class Driver:
             self.command(*words)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_no_secret_comes_out(tmp_path):
     with CodexTwin(accounts=["codex", "siwc", "codex"], any_port=True) as twin:
         planted = Planted(twin)
