@@ -121,7 +121,7 @@ def test_an_answer_that_is_not_streamed_is_told_too(twin, face):
 def test_a_request_in_a_pause_between_tries_is_told_too():
     with Twin(accounts=["api_key"]) as twin:
         twin.faults.add("high_load", count=None)
-        with running(twin, SHUTDOWN_GRACE=0.5, HEARTBEAT=BEAT, RETRY_PACE=30, RETRY_BUDGET=600) as gateway:
+        with running(twin, SHUTDOWN_GRACE=0.5, HEARTBEAT=BEAT, RETRY_PACE=10, RETRY_BUDGET=600) as gateway:
             connection, first = stream(gateway, "messages", "hello")
             with connection:
                 gateway.process.send_signal(signal.SIGTERM)
