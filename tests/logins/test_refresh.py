@@ -84,6 +84,16 @@ class House:
         self.twin.accounts.issue(self.twin.account, None)
         support.write_ide_file(self.file, self.twin.account, support.stamp(self.clock + left))
 
+    def answers_and_then_fails(self, calls):
+        """A network with whose answer the store begins to fail."""
+
+        def post(request):
+            reply = self.network(request)
+            self.store.fails = calls
+            return reply
+
+        return post
+
     @property
     def sent(self):
         return len(self.network.sent)
@@ -550,13 +560,7 @@ def test_what_was_sent_and_can_not_be_kept_is_not_used_but_not_lost_either(tmp_p
     """The disk fills up between the note and the answer, and later there is room again."""
     with Twin() as twin:
         house = House(twin, tmp_path, write_back=False)
-
-        def post(request):
-            reply = house.network(request)
-            house.store.fails = WRITING
-            return reply
-
-        keeper = house.keeper(post)
+        keeper = house.keeper(house.answers_and_then_fails(WRITING))
         house.clock += 4000
         for _ in range(2):
             with pytest.raises(UpstreamFailed, match="could not be saved"):
@@ -573,15 +577,9 @@ def test_what_was_sent_and_can_not_be_kept_is_found_by_the_next_process(tmp_path
     """The store is away when the answer comes, and the process ends."""
     with Twin() as twin:
         house = House(twin, tmp_path, write_back=False)
-
-        def post(request):
-            reply = house.network(request)
-            house.store.fails = EVERYTHING
-            return reply
-
         house.clock += 4000
         with pytest.raises(UpstreamFailed, match="could not be saved"):
-            house.keeper(post).fresh()
+            house.keeper(house.answers_and_then_fails(EVERYTHING)).fresh()
         house.store.fails = ()
         assert house.keeper().fresh().access == twin.account.access_token
         assert house.sent == 1 and house.kept() == [twin.account.refresh_token] and not house.note().exists()
