@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from kirogw import log
 from kirogw.twin import state
 
 settings.register_profile("same", derandomize=True, deadline=None)  # the same examples in each run
@@ -37,6 +38,16 @@ def pytest_configure(config):
         journal.refusals = Heard(journal.refusals)
 
     state.Journal.__post_init__ = made
+
+
+@pytest.fixture
+def caplog(caplog, monkeypatch):
+    """Also when an application before has set the log up, with a level of its own and its lines kept to itself."""
+    level = log.logger.level
+    monkeypatch.setattr(log.logger, "propagate", True)
+    log.logger.setLevel("DEBUG")
+    yield caplog
+    log.logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from kirogw import log
 from kirogw.settings import Settings
 from kirogw.store import open_store
 from tests.store.servers import redis_server
@@ -57,12 +56,3 @@ def another_of(settings):
     for store in opened:
         store.close()
 
-
-@pytest.fixture(autouse=True)
-def the_log_is_heard(monkeypatch):
-    """Also when an application before has set it up, with a level of its own and its lines kept to itself."""
-    level = log.logger.level
-    monkeypatch.setattr(log.logger, "propagate", True)
-    log.logger.setLevel("DEBUG")
-    yield
-    log.logger.setLevel(level)
