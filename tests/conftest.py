@@ -9,13 +9,14 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from kirogw import log
 from kirogw.twin import state
 
-settings.register_profile("same", derandomize=True, deadline=None)  # the same examples in each run
-settings.register_profile("new", deadline=None)  # HYPOTHESIS_PROFILE=new: others each time, to search for what is left
+PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # a busy machine is no fault of a test
+settings.register_profile("same", derandomize=True, **PATIENT)  # the same examples in each run
+settings.register_profile("new", **PATIENT)  # HYPOTHESIS_PROFILE=new: others each time, to search for what is left
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 TWIN = Path(__file__).parent / "twin"
 heard = []
