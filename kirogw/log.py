@@ -36,7 +36,6 @@ class Entry:
     outcome: str = ""
     upstream: str = ""
     usage: dict[str, Any] = field(default_factory=dict)
-    rules: tuple[str, ...] = ()
     record: Record | None = None  # DEBUG_MODE
     failed: bool = False
     account_id: str = ""

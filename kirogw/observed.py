@@ -39,12 +39,13 @@ def note_usage(entry: log.Entry, usage: Usage) -> None:
     entry.cached = usage.cache_read
 
 
-def record(entry: log.Entry, outgoing: Request) -> None:
-    """For DEBUG_MODE: what is sent."""
+def record(entry: log.Entry, outgoing: Request, rules: Sequence[str]) -> None:
+    """For DEBUG_MODE: what is sent, and the names of the rules that had something to change in it."""
     if entry.record:
         name = f"upstream-{entry.tries}-request.txt"
         entry.record.add_head(name, f"{outgoing.method} {outgoing.url}", outgoing.headers)
         entry.record.add(name, outgoing.body)
+        entry.record.add(f"upstream-{entry.tries}-rules.txt", "".join(f"{rule}\n" for rule in rules).encode())
 
 
 def record_head(entry: log.Entry, exchange: Exchange) -> None:

@@ -94,13 +94,13 @@ class Sending:
               mark: str) -> tuple[Exchange, Prepared]:  # fmt: skip
         """The request on its way."""
         prepared = self._prepared(provider, login, target, tries, mark)
-        tries.entry.rules, hosts = prepared.notes, provider.hosts(login)
+        hosts = provider.hosts(login)
         tries.hosts = len(hosts)
         outgoing = provider.request(
             prepared, login, hosts[tries.host], session=tries.session, invocation=tries.invocation,
             attempt=tries.entry.tries,
         )  # fmt: skip
-        observed.record(tries.entry, outgoing)
+        observed.record(tries.entry, outgoing, prepared.notes)
         return self._transport.open(outgoing, fresh=tries.fresh), prepared
 
     def _head(self, provider: Provider, exchange: Exchange, model: str, account: Account, entry: log.Entry) -> Source:

@@ -8,6 +8,8 @@ from tests.grid.table import failures, grid, markdown
 SHOWN, WIDTH = 20, 300  # a gateway that does not work at all fails in each cell
 
 if __name__ == "__main__":
+    if unknown := set(sys.argv[1:]) - set(SIDES):
+        sys.exit(f"no such side: {', '.join(sorted(unknown))}; there are {', '.join(SIDES)}")
     found = grid(sys.argv[1:] or SIDES)
     sys.stdout.write(markdown(found))
     wrong = failures(found)

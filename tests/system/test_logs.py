@@ -281,6 +281,14 @@ def test_each_try_is_kept():
         assert b"high load" in b"".join(data for name, data in kept.items() if name.startswith("upstream-1-answer"))
 
 
+def test_the_rules_that_changed_something_are_named():
+    with debugging("all") as (_, gateway):
+        said = [{"role": "user", "content": "Count."}, {"role": "assistant", "content": "One,"}]
+        gateway.post(PATHS["messages"], ask(messages=said))
+        assert eventually(lambda: folders(gateway))
+        assert b"the_user_ends" in contents(folders(gateway)[0])["upstream-1-rules.txt"].splitlines()
+
+
 def test_mode_off_keeps_nothing():
     with debugging("off") as (twin, gateway):
         twin.faults.add("bedrock", count=None)
