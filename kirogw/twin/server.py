@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
@@ -156,6 +156,7 @@ class _Talk:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        self._port = connection.getpeername()[1]
         self._buffer = bytearray()
 
     def read(self) -> Incoming | None:
@@ -172,7 +173,7 @@ class _Talk:
             body = self._chunked()
         else:
             body = self._exactly(int(headers.get("content-length") or 0))
-        return read_target(method, target, headers, body)
+        return replace(read_target(method, target, headers, body), port=self._port)
 
     def _more(self) -> bool:
         data = self._socket.recv(READ)

@@ -54,7 +54,9 @@ class Common:
 
 @dataclass(frozen=True)
 class Incoming:
-    """One HTTP request as it came. Header names are lower case; `host` is the host of Kiro's that was meant, or ""."""
+    """One HTTP request as it came. Header names are lower case; `host` is the host of Kiro's that was meant, or "";
+    `port` is the client's own.
+    """
 
     method: str
     path: str
@@ -62,6 +64,7 @@ class Incoming:
     headers: Mapping[str, str]
     body: bytes
     host: str = ""
+    port: int = 0
 
     @property
     def bearer(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -24,6 +25,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 
@@ -33,6 +35,7 @@ from kirogw.errors import GatewayError, NeedsLogin
 from kirogw.settings import load
 from kirogw.store import open_store
 from kirogw.twin import Account, Twin, as_ide_file
+from kirogw.twin.state import Redemption
 from tests.logins import support
 from tests.store.servers import redis_server
 from tests.system.heard import read
@@ -44,6 +47,8 @@ FORCED = 0.2  # seconds between two renewals by force
 KILLED = 1.0  # seconds between two kills
 ISSUED = 0.1  # seconds from a token's being redeemed to its answer's leaving, so that kills fall in between
 DYING = 0.2  # seconds; a new process takes longer to listen
+SEEN = 5.0  # seconds until a new login in a file has surely been read
+HEALING = 10.0  # seconds until an owner sees that he must sign in, and does
 WRITING = 5.0  # seconds in which a token that was redeemed is on the disk, on a busy machine too
 STORED, FILED = ("one", "two", "three"), "four"
 TEXT = "one two three four five six seven eight nine ten eleven twelve"
@@ -89,6 +94,7 @@ class Gateway:
 @dataclass
 class Kill:
     at: float
+    pid: int
     gateway: str
     ports: frozenset | None  # of clients whose connections it held; None for a single process, which holds all
     dead: float = float("inf")  # when it listens no more
@@ -114,7 +120,7 @@ class Figures:
     seconds: float = 0.0
     whole: int = 0
     killed: int = 0
-    cut: int = 0  # requests that ran in a killed process
+    cut: int = 0  # requests that ran in a killed process, or came when each login had gone with one
     redeemed: int = 0
     forced: int = 0
     expired: int = 0
@@ -139,7 +145,7 @@ class Field:
     """The twin, the gateways, and the accounts as they lie in the store and in a file."""
 
     def __init__(self, twin: Twin, folder: Path, redis: str, chance: random.Random) -> None:
-        self.twin, self.folder, self.chance = twin, folder, chance
+        self.twin, self.folder, self.chance, self._twins_port = twin, folder, chance, urlsplit(twin.url).port
         self.ide_file = support.write_ide_file(folder / "four.json", self.account(FILED), support.stamp(time.time() + 3600))
         common = {
             **twin.settings(), "KIRO_CREDS_FILE": self.ide_file, "ADMIN_API_KEY": ADMIN, "RETRY_PACE": 0.05, "HEARTBEAT": 1,
@@ -157,6 +163,9 @@ class Field:
         self.ids[FILED] = next(a.id for a in self.logins.accounts() if a.source == str(self.ide_file))
         self.gateways = [Gateway(f"gateway-{n}", home, common, 4 if n == 0 else 0) for n, home in enumerate(homes)]
         self.kills: list[Kill] = []
+        self.signed_in: dict[str, list[float]] = {name: [] for name in (*STORED, FILED)}
+        self._senders: dict[int, int | None] = {}  # number of a redemption's request -> the process that sent it, if it still was there
+        twin.service.answer = functools.partial(self._answer, twin.service.answer)
 
     def account(self, name: str) -> Account:
         return self.twin.accounts.all[name]
@@ -166,6 +175,7 @@ class Field:
 
     def sign_in(self, name: str) -> None:
         """Its owner signs in anew, where the login lies."""
+        self.signed_in[name].append(time.time())
         self.twin.accounts.issue(self.account(name), None)
         if name == FILED:
             support.write_ide_file(self.ide_file, self.account(name), support.stamp(time.time() + 3600))
@@ -179,7 +189,7 @@ class Field:
             os.kill(pid, signal.SIGSTOP)  # so that it takes no further connection
             _until(lambda: _state(pid) in "TZ", 60)
             ports = frozenset(_clients(pid, gateway.port)) if gateway.workers else None
-            kill = Kill(time.time(), gateway.name, ports)
+            kill = Kill(time.time(), pid, gateway.name, ports)
             self.kills.append(kill)
             os.kill(pid, signal.SIGKILL)
         except OSError:
@@ -199,9 +209,36 @@ class Field:
             for kill in self.kills
         )  # fmt: skip
 
-    def killed_with(self, at: float) -> bool:
-        """Was a process killed that may have sent what arrived then, and had not put its answer on the disk?"""
-        return any(at - 0.2 <= kill.at <= at + WRITING for kill in self.kills)
+    def _answer(self, answer, incoming, seen):
+        given = answer(incoming, seen)
+        if seen.operation == "refresh":
+            self._senders[seen.number] = self._sender(incoming.port)
+        return given
+
+    def _sender(self, port: int) -> int | None:
+        for pid in (os.getpid(), *(pid for gateway in self.gateways for pid in gateway.victims())):
+            with contextlib.suppress(OSError):
+                if (port, self._twins_port) in _connections(pid):
+                    return pid
+        return None
+
+    def killed_with(self, entry: Redemption) -> bool:
+        """Was the process killed that sent it, before the answer can have been on the disk? One that is not known was gone
+        when the twin looked.
+        """
+        sender = self._senders.get(entry.number)
+        return any(sender in (None, kill.pid) and abs(kill.at - entry.at) <= WRITING for kill in self.kills)
+
+    def story(self, name: str) -> str:
+        """The account's last redemptions, with who sent them, and the last kills: for whoever must find out why."""
+        sent = [f"{e.at:.2f} {e.generation} {e.outcome} by {self._senders.get(e.number)}" for e in self.twin.ledger.of(name)[-5:]]
+        return f"{time.time():.2f}: redeemed {sent}, signed in {self.signed_in[name][-2:]}, killed {[(k.at, k.pid) for k in self.kills[-5:]]}"
+
+    def nobody_had_a_login(self, broken: Broken) -> bool:
+        """Each account had lost its login with a killed process, and its owner had to sign in after that."""
+        return "Somebody must sign in" in broken.said and all(
+            any(broken.began <= at <= broken.ended + HEALING for at in times) for times in self.signed_in.values()
+        )
 
     def close(self) -> None:
         for gateway in self.gateways:
@@ -225,14 +262,19 @@ def _state(pid: int) -> str:
 
 def _clients(pid: int, port: int) -> Iterator[int]:
     """The clients' ports of the connections that the process holds to `port`."""
+    return (remote for local, remote in _connections(pid) if local == port)
+
+
+def _connections(pid: int) -> Iterator[tuple[int, int]]:
+    """The ports, its own and the other side's, of the process' connections. Raises OSError when it is gone."""
     sockets = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
             sockets.add(str(entry.readlink()))
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if f"socket:[{fields[9]}]" in sockets and int(fields[1].rpartition(":")[2], 16) == port:
-            yield int(fields[2].rpartition(":")[2], 16)
+        if f"socket:[{fields[9]}]" in sockets:
+            yield int(fields[1].rpartition(":")[2], 16), int(fields[2].rpartition(":")[2], 16)
 
 
 class Load:
@@ -334,7 +376,7 @@ def _play(place: Field, figures: Figures, seconds: float) -> None:
         load.end()
     figures.seconds = time.monotonic() - began
     for broken in load.broken:
-        if not broken.said and place.ran_in_a_killed_process(broken):
+        if place.ran_in_a_killed_process(broken) if not broken.said else place.nobody_had_a_login(broken):
             figures.cut += 1
         else:
             figures.faults.append(f"a request failed at {broken.gateway} after {broken.ended - broken.began:.2f} s: {broken.why} {broken.said}")
@@ -358,20 +400,25 @@ def _heal(place: Field, figures: Figures) -> None:
     """A login that went with a killed process is one that nobody can save; its owner signs in again."""
     states = {account.id: account.state for account in place.logins.accounts()}
     for name, id in place.ids.items():
-        if states.get(id) == "login":
+        just_now = any(time.time() - at < SEEN for at in place.signed_in[name][-1:])
+        if states.get(id) == "login" and not just_now:
             _given_up(place, figures, name)
 
 
 def _given_up(place: Field, figures: Figures, name: str) -> None:
     held = place.logins.credential(place.ids[name]).refresh
     refresh = place.twin.accounts._refresh[held]
-    sent = [entry.at for entry in place.twin.ledger.of(name) if entry.generation == refresh.generation and entry.outcome == "ok"]
-    if refresh.children and any(place.killed_with(at) for at in sent):
+    if refresh.children and place.killed_with(_redeemed(place.twin.ledger.of(name), refresh.generation)):
         figures.in_flight += 1
     else:
         figures.lost += 1
-        figures.faults.append(f"the login of {name} was given up, generation {refresh.generation}, redeemed: {bool(refresh.children)}")
+        figures.faults.append(f"the login of {name} was given up, generation {refresh.generation}, redeemed: {bool(refresh.children)}; {place.story(name)}")
     place.sign_in(name)
+
+
+def _redeemed(entries: list[Redemption], generation: int) -> Redemption:
+    """When that token was redeemed: the last of its generation, since each sign-in begins them anew."""
+    return next(entry for entry in reversed(entries) if entry.generation == generation and entry.outcome == "ok")
 
 
 def _judge(place: Field, figures: Figures) -> None:
@@ -380,6 +427,7 @@ def _judge(place: Field, figures: Figures) -> None:
     _heal(place, figures)
     for name, id in place.ids.items():
         try:
+            place.logins.refresh(id)  # it may be content with what another process has renewed since this one looked
             login = place.logins.refresh(id)
         except NeedsLogin:
             _given_up(place, figures, name)
@@ -387,14 +435,13 @@ def _judge(place: Field, figures: Figures) -> None:
             figures.faults.append(f"{name} can not be renewed: {error}")
         else:
             if login.token != place.account(name).access_token or place.logins.credential(id).refresh not in place.twin.accounts.living(name):
-                figures.faults.append(f"the login of {name} is not the last one that was made")
+                figures.faults.append(f"the login of {name} is not the last one that was made; {place.story(name)}")
     figures.redeemed = place.twin.ledger.redeemed
     for name in place.ids:
         entries = place.twin.ledger.of(name)
-        for entry in entries:
+        for n, entry in enumerate(entries):
             if entry.outcome == "reused":
-                first = next(e.at for e in entries if e.generation == entry.generation and e.outcome == "ok")
-                excused = place.killed_with(first)
+                excused = place.killed_with(_redeemed(entries[:n], entry.generation))
                 figures.repeated += excused
                 figures.double += not excused
     if figures.double:
