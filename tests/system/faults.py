@@ -77,8 +77,8 @@ def cell(seen, case):
 
 
 def _rounded(seconds):
-    """A rest has begun some moments before."""
-    return seconds if seconds < 10 else round(seconds, -1 if seconds < 250 else -2)
+    """A rest has begun some moments before; the one between two renewals is of two seconds."""
+    return max(seconds, 2) if seconds < 10 else round(seconds, -1 if seconds < 250 else -2)
 
 
 def play(verdicts, case, when, columns):

@@ -283,7 +283,7 @@ def test_many_share_few_places_and_all_are_served(face, stream):
 
 @EACH
 def test_who_finds_no_place_in_time_is_told_so(face, stream):
-    with place_of(1, NEVER, ACCOUNT_CONCURRENCY=1, RETRY_BUDGET=0.3) as place:
+    with place_of(1, NEVER, ACCOUNT_CONCURRENCY=1, RETRY_BUDGET=0.3, HEARTBEAT=5) as place:  # by which it sees that `one` left
         with Connection(place.url) as one:
             one.send("POST", PATHS[face], ask(stream=True))
             assert eventually(lambda: len(place.twin.seen()) == 1)
