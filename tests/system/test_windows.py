@@ -53,7 +53,7 @@ def test_an_account_that_a_head_has_told_is_full_is_not_asked_in_vain(stand):
 @with_("codex", {"spend": 100.0})
 def test_a_window_is_open_again_at_its_reset(stand):
     window = stand.twin.account.primary
-    window["resets_at"] = time.time() + 8
+    window["resets_at"] = int(time.time()) + 8  # it is told in whole seconds
     assert asked(stand, 1) == [1]
     [account] = stand.state.pool.all()
     assert account.state == "exhausted"
