@@ -18,6 +18,7 @@ from kirogw.errors import GatewayError
 Batch: TypeAlias = list[Event] | Beat
 """What one read brought, possibly nothing; or BEAT when there was no read for a while."""
 Source: TypeAlias = Generator[Batch, None, None]
+Chunks: TypeAlias = Generator[bytes, None, None]
 
 
 class Silence(Exception):
@@ -84,7 +85,7 @@ def events(source: Source) -> Iterator[Event]:
 
 
 def written(source: Source, first: Batch, writer: Writer, *, beat: float, clock: Callable[[], float],
-            lost: Callable[[Exception], GatewayError]) -> Iterator[bytes]:  # fmt: skip
+            lost: Callable[[Exception], GatewayError]) -> Chunks:  # fmt: skip
     """The bytes for the client: all that one read brought in one piece. `first` was taken off `source` before.
 
     What ends the answer leaves with its last events. A beat is also due when events come but give the client nothing

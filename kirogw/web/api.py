@@ -20,11 +20,11 @@ from kirogw.debug import Record
 from kirogw.dialects.face import Ask, Face, Heading
 from kirogw.dialects.messages.models import token_count
 from kirogw.errors import Cancelled, GatewayError
+from kirogw.framing import HOLD
 from kirogw.settings import Settings
-from kirogw.stream import Source, events, written
+from kirogw.stream import Chunks, Source, events, written
 from kirogw.usage import UsageRecord
 from kirogw.web import guard, models
-from kirogw.web.cork import Cork
 from kirogw.web.failures import face_of_request, unexpected
 from kirogw.web.keeping import KINDS, Passing
 from kirogw.web.state import State, state
@@ -170,25 +170,32 @@ def _streamed(here: State, face: Face, ask: Ask, heading: Heading, source: Sourc
         first = next(source, BEAT) if time.monotonic() - since < beat else BEAT
     writer = keeping.writer(face.writer(heading, ask))
     chunks = written(source, first, writer, beat=beat, clock=time.monotonic, lost=_told(entry))
-    cork = Cork(request.environ.get("gunicorn.socket"))
-    body = _logged(_packed(chunks, entry, cork), entry, here)
-    response = Response(body, mimetype="text/event-stream", headers=STREAM_HEADERS)
-    response.call_on_close(source.close)
-    response.call_on_close(keeping.left)
-    response.call_on_close(functools.partial(_ended, entry, here))  # a body that nobody has read has no end
-    response.call_on_close(cork.release)
-    return response
+    hold = request.environ.get(HOLD, _nothing)
+    body = _Body(_logged(chunks, entry, here, hold), source, keeping, functools.partial(_ended, entry, here))
+    return Response(body, mimetype="text/event-stream", headers=STREAM_HEADERS, direct_passthrough=True)
 
 
-def _packed(chunks: Iterator[bytes], entry: log.Entry, cork: Cork) -> Iterator[bytes]:
-    """The head leaves with the first chunk, and the end with the last; all others at once."""
-    cork.hold()
-    for chunk in chunks:
-        if entry.outcome:
-            cork.hold()
-        yield chunk
-        if not entry.outcome:
-            cork.release()
+class _Body:
+    """A streamed answer's chunks. Whoever has them closes it, read or not, and then all behind it has its end."""
+
+    __slots__ = ("_chunks", "_ended", "_keeping", "_source")
+
+    def __init__(self, chunks: Chunks, source: Source, keeping: Passing,
+                 ended: Callable[[], None]) -> None:  # fmt: skip
+        self._chunks, self._source, self._keeping, self._ended = chunks, source, keeping, ended
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def close(self) -> None:
+        self._chunks.close()
+        self._source.close()
+        self._keeping.left()
+        self._ended()
+
+
+def _nothing() -> None:
+    """Where the server sends each piece as it gets it, the end too."""
 
 
 def _told(entry: log.Entry) -> Callable[[Exception], GatewayError]:
@@ -201,16 +208,19 @@ def _told(entry: log.Entry) -> Callable[[Exception], GatewayError]:
     return told
 
 
-def _logged(chunks: Iterator[bytes], entry: log.Entry, here: State) -> Iterator[bytes]:
-    """The chunks, and at their end the log's line."""
+def _logged(chunks: Chunks, entry: log.Entry, here: State, hold: Callable[[], None]) -> Chunks:
+    """The chunks, and at their end the log's line. When the outcome is known the server may hold the last chunk until
+    it has the end too.
+    """
     try:
-        if entry.record is None:
-            yield from chunks
-        else:
-            for chunk in chunks:
+        for chunk in chunks:
+            if entry.record:
                 entry.record.add("answer.txt", chunk)
-                yield chunk
+            if entry.outcome:
+                hold()
+            yield chunk
     finally:
+        chunks.close()
         _ended(entry, here)
 
 

@@ -13,7 +13,7 @@ TOP = Path(kirogw.__file__).parent
 HOME = TOP.parent
 FLOORS = [
     # from low to high; a module may import from floors below its own, and from its own room
-    {"wire", "settings", "redact"},
+    {"wire", "settings", "redact", "framing"},
     {"errors", "debug"},
     {"log"},
     {"conversation", "bpe"},
