@@ -29,6 +29,7 @@ from kirogw.transport import Transport
 from kirogw.underway import Underway
 from kirogw.usage import Usage
 from kirogw.web import admin, api, failures, responses
+from kirogw.web.application import Application
 from kirogw.web.state import State
 
 LOOK: Final = 2.0  # seconds between two looks at how the logins are
@@ -42,7 +43,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """The application. Starts no thread and opens no connection before the first request."""
     settings = settings or load()
     log.set_up(settings.log_level, settings.log_format)
-    app = Flask("kirogw", static_folder=None)
+    app = Application("kirogw", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions["kirogw"] = assembled(settings)
     api.add_routes(app)

@@ -25,6 +25,7 @@ from kirogw.settings import Settings
 from kirogw.stream import Chunks, Source, events, written
 from kirogw.usage import UsageRecord
 from kirogw.web import guard, models
+from kirogw.web.application import Streamed
 from kirogw.web.failures import face_of_request, unexpected
 from kirogw.web.keeping import KINDS, Passing
 from kirogw.web.state import State, state
@@ -172,7 +173,7 @@ def _streamed(here: State, face: Face, ask: Ask, heading: Heading, source: Sourc
     chunks = written(source, first, writer, beat=beat, clock=time.monotonic, lost=_told(entry))
     hold = request.environ.get(HOLD, _nothing)
     body = _Body(_logged(chunks, entry, here, hold), source, keeping, functools.partial(_ended, entry, here))
-    return Response(body, mimetype="text/event-stream", headers=STREAM_HEADERS, direct_passthrough=True)
+    return Streamed(body, mimetype="text/event-stream", headers=STREAM_HEADERS, direct_passthrough=True)
 
 
 class _Body:
