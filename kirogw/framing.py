@@ -22,6 +22,7 @@ HOP: Final = frozenset((
     "upgrade",
 ))  # fmt: skip
 """Headers that only the server may set. (RFC 9110, 7.6.1)"""
+OWN: Final = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
 BARE: Final = frozenset((*range(100, 200), 204, 304))  # statuses without a body (RFC 9110, 6.4.1)
 
 
@@ -37,8 +38,9 @@ class Framing:
         }  # fmt: skip
 
     def environ(self, request: Any, sock: Any, peer: Any, server: Any) -> dict[str, Any]:
-        """PEP 3333's environment of a request that gunicorn has parsed. `peer`, `server`: addresses as sockets have
-        them. Raises ValueError for a path that is not below the prefix where a proxy says that we are.
+        """PEP 3333's environment of a request that gunicorn has parsed; `peer` and `server` as sockets tell addresses.
+        A client that waits for leave to send its body gets it. Raises ValueError for a path that is not below the
+        prefix where a proxy says that we are.
         """
         script, path = self._script, request.path
         environ = {
@@ -48,14 +50,14 @@ class Framing:
             **_address("REMOTE", "ADDR", peer),
         }  # fmt: skip
         for name, value in request.headers:
-            key = name.replace("-", "_")
-            if key == "SCRIPT_NAME":
+            if name == "SCRIPT_NAME":
                 script = value
-            if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-                key = f"HTTP_{key}"
+            key = OWN.get(name) or "HTTP_" + name.replace("-", "_")
             environ[key] = f"{environ[key]},{value}" if key in environ else value
         if not path.startswith(script):
             raise ValueError(f"the path {path!r} is not below {script!r}")
+        if "HTTP_EXPECT" in environ and request.version > (1, 0):  # the parser lets nothing else by
+            sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         environ["SCRIPT_NAME"] = script
         environ["PATH_INFO"] = unquote_to_bytes(path[len(script) :]).decode("latin-1")
         return environ
