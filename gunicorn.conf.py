@@ -5,6 +5,7 @@ sockets and locks for gevent after it has forked, and what was imported before t
 """
 
 import contextlib
+import gc
 import mmap
 import os
 import resource
@@ -23,7 +24,7 @@ wsgi_app = "kirogw:create_app()"
 _host = f"[{_settings.server_host}]" if ":" in _settings.server_host else _settings.server_host
 bind = f"{_host}:{_settings.server_port}"
 workers = _settings.server_workers
-worker_class = "kirogw.worker.Worker"
+worker_class = "kirogw.outset.Outset"
 worker_connections = 20_000
 preload_app = False
 keepalive = 75
@@ -70,6 +71,12 @@ def _store_fault():
         # by what it says, since gunicorn may take its status
         return "" if "good" in asked.stdout else asked.stderr.strip().rpartition("\n")[2]
     return "the store does not answer"
+
+
+def pre_fork(server, worker):
+    """Worker and arbiter share what the arbiter holds, until one of them writes there, as a search for cycles does."""
+    gc.collect()
+    gc.freeze()
 
 
 def post_fork(server, worker):

@@ -51,12 +51,14 @@ class Worker(GeventWorker):  # type: ignore[misc]
     stopping: Any = bytearray(2)
     alive: bool
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def init_process(self) -> None:
+        """Begins here, in its own process: the arbiter has made an `Outset`."""
+        self.worker_connections = self.cfg.worker_connections
         self._busy: dict[Any, bool] = {}  # connections, and whether there is a request on each just now
         self._grace = self.cfg.graceful_timeout
         self._gateway: Any = None
         self._framing = Framing(multiprocess=self.cfg.workers > 1)
+        super().init_process()
 
     def load_wsgi(self) -> None:
         while not self._loaded():

@@ -30,13 +30,13 @@ FLOORS = [
     {"asking"},
     {"gateway", "background", "desk"},
     {"web"},
-    {"manual", "serve", "worker", "doctor", "commands", "cli"},
+    {"manual", "serve", "worker", "outset", "doctor", "commands", "cli"},
 ]
 APART = {"twin": {"flow", "wire"}}  # the simulator shares no opinion with the gateway
 FLOOR_OF = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
 DOORS = {
     "flask": {"web"}, "werkzeug": {"web"}, "requests": {"transport"}, "urllib3": {"transport", "fetch"},
-    "sqlite3": {"logins", "store"}, "redis": {"store"}, "cryptography": {"logins", "backup"}, "keyring": {"logins"}, "tiktoken": set(), "gevent": {"serve", "worker"}, "gunicorn": {"serve", "worker"},
+    "sqlite3": {"logins", "store"}, "redis": {"store"}, "cryptography": {"logins", "backup"}, "keyring": {"logins"}, "tiktoken": set(), "gevent": {"serve", "worker"}, "gunicorn": {"serve", "worker", "outset"},
     "pypdf": {"pdftext"},
 }  # fmt: skip
 PURE = {"wire", "errors", "conversation", "answer", "flow", "dialects", "convert", "stream"}

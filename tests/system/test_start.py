@@ -430,4 +430,4 @@ def test_a_limit_of_open_files_that_the_system_does_not_mean(tmp_path, monkeypat
     monkeypatch.setattr(resource, "getrlimit", lambda which: (256, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", set_limit)
     conf = runpy.run_path(str(TOP / "gunicorn.conf.py"))
-    assert took == [10_240] and conf["worker_class"] == "kirogw.worker.Worker"
+    assert took == [10_240] and conf["worker_class"] == "kirogw.outset.Outset"
