@@ -9,6 +9,7 @@ from typing import Final
 from kirogw.conversation import Call, Conversation, Part, Result, Text
 from kirogw.dialects import names, touch
 from kirogw.dialects.fields import compact
+from kirogw.dialects.obey import concerns
 
 UNPARSED: Final = "unparsed_arguments"
 NOT_RUN: Final = Text("The tool call did not run, or its result was lost.")
@@ -25,6 +26,7 @@ def stray(result: Result, again: bool) -> tuple[Part, ...]:
     return Text(words), *result.parts
 
 
+@concerns(Call)
 def arguments_are_objects(conversation: Conversation, terms: object) -> Conversation:
     """A call's input must be an object. (kiro 3.8.13)
 
@@ -39,6 +41,7 @@ def _object(part: Part) -> Part:
     return part
 
 
+@concerns(Call, Result)
 def ids_are_plain(conversation: Conversation, terms: object) -> Conversation:
     """Ids of other APIs (`call_1|fc_2`, `functions.Write:0`) are refused and wedge the session. (kiro 3.7)"""
     plain = all(
@@ -56,6 +59,7 @@ def _plain(part: Part) -> Part:
     return part
 
 
+@concerns(Call)
 def ids_are_unique(conversation: Conversation, terms: object) -> Conversation:
     """The same id in two calls is refused; clients that compact their history make such. (kiro 3.7, 8.17)
 

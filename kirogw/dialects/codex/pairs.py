@@ -8,9 +8,11 @@ from kirogw.conversation import Call, Conversation, Part, Result, Turn
 from kirogw.dialects import touch
 from kirogw.dialects.calls import NOT_RUN, stray
 from kirogw.dialects.codex.shape import Terms
+from kirogw.dialects.obey import concerns
 from kirogw.dialects.responses.items import found_in
 
 
+@concerns(Result)
 def results_follow_their_calls(conversation: Conversation, terms: Terms) -> Conversation:
     """An output whose call does not stand before it is refused, as is a second one. They become text. (codex 5.3)"""
     waiting: set[str] = set()
@@ -33,6 +35,7 @@ def results_follow_their_calls(conversation: Conversation, terms: Terms) -> Conv
     return touch.with_turns(conversation, fresh)
 
 
+@concerns(Call)
 def every_call_is_answered(conversation: Conversation, terms: Terms) -> Conversation:
     """A call without an output is refused. (codex 5.3)
 
@@ -48,6 +51,7 @@ def every_call_is_answered(conversation: Conversation, terms: Terms) -> Conversa
     return touch.with_turns(conversation, fresh)
 
 
+@concerns(Call)
 def searches_for_tools_have_found_some(conversation: Conversation, terms: Terms) -> Conversation:
     """The output of a search for tools holds definitions and nothing else. One that has words, for it failed or was cut
     off, is that of a plain function. (codex 5.3)

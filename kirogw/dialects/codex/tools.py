@@ -10,6 +10,7 @@ from kirogw.conversation import Call, Choice, Conversation, Part, Tool
 from kirogw.dialects import names, touch
 from kirogw.dialects.codex.shape import Terms
 from kirogw.dialects.memo import Changed
+from kirogw.dialects.obey import concerns
 from kirogw.dialects.responses import items
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
@@ -66,11 +67,13 @@ def _has_a_choice(tool: Tool) -> bool:
     return tool.kind in ("function", "custom") and not tool.namespace
 
 
+@concerns(Tool)
 def tools_are_unique(conversation: Conversation, terms: Terms) -> Conversation:
     """Two tools of one name: the last one stands, as it was declared with what came before in view."""
     return touch.with_tools(conversation, tuple({tool.name: tool for tool in conversation.tools}.values()))
 
 
+@concerns(Tool, Call)
 def tools_are_of_kinds_that_the_form_takes(conversation: Conversation, terms: Terms) -> Conversation:
     """By the newer forms there is no shell of OpenAI's, and by Sign in with ChatGPT no search for tools: they are plain
     functions there, and so are their calls. (codex 3, 6)
@@ -87,6 +90,7 @@ def tools_are_of_kinds_that_the_form_takes(conversation: Conversation, terms: Te
     return touch.with_tools(fresh, tools)
 
 
+@concerns(Tool, Call)
 def tool_names_fit(conversation: Conversation, terms: Terms) -> Conversation:
     """Names over 64 characters, or with others than letters, digits, `_` and `-`, are refused; MCP has such.
 
@@ -132,6 +136,7 @@ def _renamed(tool: Tool, name: str) -> Json | None:
     return None if native is None or tool.kind == "search" else {**native, "name": name}
 
 
+@concerns(Tool)
 def schemas_are_acceptable(conversation: Conversation, terms: Terms) -> Conversation:
     """Objects must name their properties and arrays their items; some words of clients are refused. (codex 5.4)"""
     return touch.tools(conversation, _acceptable)

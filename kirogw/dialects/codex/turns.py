@@ -9,6 +9,7 @@ from typing import Final
 from kirogw.conversation import Call, Conversation, Document, Image, Native, Part, Result, Text, Thought, Turn
 from kirogw.dialects import attached, billing, cuts, speakers, touch
 from kirogw.dialects.codex.shape import Terms
+from kirogw.dialects.obey import concerns
 from kirogw.dialects.seals import unseal
 from kirogw.errors import BadRequest
 
@@ -28,6 +29,7 @@ def the_system_text_is_stable(conversation: Conversation, terms: Terms) -> Conve
     return billing.without(conversation)
 
 
+@concerns(Image)
 def pictures_are_what_they_say(conversation: Conversation, terms: Terms) -> Conversation:
     """A format that does not match the bytes is refused, and clients often guess it: the bytes decide. (codex 5.3)
 
@@ -36,6 +38,7 @@ def pictures_are_what_they_say(conversation: Conversation, terms: Terms) -> Conv
     return attached.each(conversation, lambda part, at: attached.picture(part, at, terms.model, LIMITS))
 
 
+@concerns(Image)
 def pictures_have_the_detail_that_the_form_takes(conversation: Conversation, terms: Terms) -> Conversation:
     """How closely a picture is looked at, Responses Lite decides by itself; elsewhere OpenAI's words hold. (codex 6)"""
     known = () if terms.form == "lite" else DETAILS
@@ -48,6 +51,7 @@ def pictures_have_the_detail_that_the_form_takes(conversation: Conversation, ter
     return attached.each(conversation, change)
 
 
+@concerns(Document)
 def documents_are_files_or_text(conversation: Conversation, terms: Terms) -> Conversation:
     """A PDF goes as a file, with a name; all others as their text. What has neither is an error. (codex 5.3)"""
     return attached.each(conversation, lambda part, at: _document(part, at, terms))
@@ -68,6 +72,7 @@ def _document(part: Part, at: str, terms: Terms) -> Part:
                      " PDF files; send its text", param=at)  # fmt: skip
 
 
+@concerns(Thought, Call, Image, Document, Result)
 def parts_stand_with_who_may_say_them(conversation: Conversation, terms: Terms) -> Conversation:
     """The assistant's messages may not hold pictures and files, and nobody else can call a tool. (codex 5.3)"""
     return speakers.sorted_out(conversation, _OF_THE_MODEL, _OF_OTHERS)
@@ -78,6 +83,7 @@ def the_models_turns_are_whole(conversation: Conversation, terms: Terms) -> Conv
     return speakers.joined(conversation, "model")
 
 
+@concerns(Thought, Native)
 def thoughts_are_sealed_by_this_account(conversation: Conversation, terms: Terms) -> Conversation:
     """A thought goes back only with ChatGPT's own seal, to the account that thought it: else the request is refused
     with invalid_encrypted_content. (codex 5.5)
@@ -98,6 +104,7 @@ def _believed(turn: Turn, terms: Terms) -> Iterator[Part]:
             yield part
 
 
+@concerns(Thought)
 def thoughts_stand_before_what_they_made(conversation: Conversation, terms: Terms) -> Conversation:
     """A reasoning item without the item that it produced behind it is refused. (codex 5.3)"""
     return touch.turns(conversation, lambda turn: touch.with_parts(turn, _followed(turn.parts)))
@@ -114,6 +121,7 @@ def _followed(parts: tuple[Part, ...]) -> list[Part]:
     return kept[::-1]
 
 
+@concerns(Native)
 def native_items_have_no_ids(conversation: Conversation, terms: Terms) -> Conversation:
     """Nothing is stored, so an id names nothing; and its form is checked. (codex 5.3)"""
     return touch.turns(conversation, lambda turn: touch.parts(turn, _nameless))

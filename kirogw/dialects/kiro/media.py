@@ -9,6 +9,7 @@ from typing import Final
 from kirogw.conversation import Conversation, Document, Image, Part, Result, Text, Turn
 from kirogw.dialects import attached, touch
 from kirogw.dialects.kiro.shape import Terms
+from kirogw.dialects.obey import concerns
 from kirogw.dialects.pictures import SIDE
 from kirogw.errors import BadRequest
 
@@ -28,6 +29,7 @@ FORMATS: Final = {
 _BY_ENDING: Final = {form: media for media, form in FORMATS.items()} | {"htm": "text/html", "markdown": "text/markdown"}
 
 
+@concerns(Image)
 def pictures_are_what_they_say(conversation: Conversation, terms: Terms) -> Conversation:
     """A format that does not match the bytes is refused, and clients often guess it: the bytes decide. (kiro 3.6)
 
@@ -36,6 +38,7 @@ def pictures_are_what_they_say(conversation: Conversation, terms: Terms) -> Conv
     return attached.each(conversation, lambda part, at: attached.picture(part, at, terms.model, LIMITS))
 
 
+@concerns(Image)
 def there_are_ten_pictures_at_most(conversation: Conversation, terms: Terms) -> Conversation:
     """More than ten pictures in a request are refused. The oldest make room, and say so. (kiro 3.6)
 
@@ -70,6 +73,7 @@ def _pictures(turn: Turn) -> Iterator[Image]:
             yield from (inner for inner in part.parts if type(inner) is Image)
 
 
+@concerns(Document)
 def documents_are_files_or_text(conversation: Conversation, terms: Terms) -> Conversation:
     """A conversation that ever held a sixth document, or two of one name, is refused for good. (kiro 3.6)
 
@@ -109,6 +113,7 @@ def _own_name(name: str, taken: set[str]) -> str:
     return own
 
 
+@concerns(Image, Document)
 def attachments_stand_beside_the_results(conversation: Conversation, terms: Terms) -> Conversation:
     """Pictures inside a result vanish without a word, so they move into the message. (kiro 3.6, 8.36)
 

@@ -9,11 +9,13 @@ from kirogw.conversation import Call, Conversation, Part, Result, Text, Turn
 from kirogw.dialects import clean, touch
 from kirogw.dialects.calls import NOT_RUN, arguments, stray
 from kirogw.dialects.kiro.shape import Terms
+from kirogw.dialects.obey import concerns
 
 FAILED: Final = Text("The tool call failed.")
 SILENT: Final = Text("(no output)")
 
 
+@concerns(Result)
 def failed_results_say_so(conversation: Conversation, terms: Terms) -> Conversation:
     """The status of a result does not reach the model; only its text does. (kiro 3.5)"""
     return touch.turns(conversation, lambda turn: touch.parts(turn, _honest) if turn.role == "user" else turn)
@@ -25,6 +27,7 @@ def _honest(part: Part) -> Part:
     return Result(part.call, (FAILED, *part.parts), True)
 
 
+@concerns(Result)
 def every_result_says_something(conversation: Conversation, terms: Terms) -> Conversation:
     """Many commands print nothing. An empty text is no content for the models behind Kiro, so it is said. (kiro 3.5)"""
     return touch.turns(conversation, lambda turn: touch.parts(turn, _spoken) if turn.role == "user" else turn)
@@ -39,6 +42,7 @@ def _spoken(part: Part) -> Part:
     return Result(part.call, (SILENT,), part.failed)
 
 
+@concerns(Result)
 def results_stand_behind_their_calls(conversation: Conversation, terms: Terms) -> Conversation:
     """A result belongs into the turn behind its call, in the order of the calls. (kiro 3.8, invariants 5 and 6; 3.8.5)
 
@@ -89,6 +93,7 @@ def _arranged(n: int, turns: Sequence[Turn], chosen: dict[str, tuple[int, Result
     return touch.with_parts(turn, (*own, *rest))
 
 
+@concerns(Call)
 def every_call_is_answered(conversation: Conversation, terms: Terms) -> Conversation:
     """A call without a result in the next turn is refused with TOOL_USE_RESULT_MISMATCH. (kiro 3.8, invariant 4)
 
@@ -105,6 +110,7 @@ def every_call_is_answered(conversation: Conversation, terms: Terms) -> Conversa
     return touch.with_turns(conversation, turns)
 
 
+@concerns(Call)
 def without_tools_no_tool_turns(conversation: Conversation, terms: Terms) -> Conversation:
     """Calls in the history of a request that declares no tool are refused, so they become text. (kiro 3.8.7, 8.15)
 

@@ -11,6 +11,7 @@ from kirogw.dialects.fields import compact
 from kirogw.dialects.kiro import schema
 from kirogw.dialects.kiro.shape import Terms
 from kirogw.dialects.memo import Changed
+from kirogw.dialects.obey import concerns
 from kirogw.errors import BadRequest
 from kirogw.wire import Json
 
@@ -36,6 +37,7 @@ def only_allowed_tools_are_declared(conversation: Conversation, terms: Terms) ->
     return touch.with_tools(conversation, [tool for tool in conversation.tools if tool.name in allowed])
 
 
+@concerns(Tool)
 def tools_are_unique(conversation: Conversation, terms: Terms) -> Conversation:
     """Two tools of one name are refused with TOOL_DUPLICATE. The first stays and says what the rest say. (kiro 3.7)"""
     tools = conversation.tools
@@ -50,6 +52,7 @@ def tools_are_unique(conversation: Conversation, terms: Terms) -> Conversation:
     return touch.with_tools(conversation, tuple(unique.values()))
 
 
+@concerns(Call)
 def tools_of_the_history_are_declared(conversation: Conversation, terms: Terms) -> Conversation:
     """A call in the history of a tool that the request does not declare is refused. (kiro 3.7, 3.8.7)
 
@@ -68,6 +71,7 @@ def tools_of_the_history_are_declared(conversation: Conversation, terms: Terms) 
     return touch.with_tools(conversation, (*conversation.tools, *stubs))
 
 
+@concerns(Tool, Call)
 def tool_names_fit(conversation: Conversation, terms: Terms) -> Conversation:
     """Names over 64 characters, or with others than letters, digits, `_` and `-`, are refused; MCP has such. (kiro 3.7)
 
@@ -90,17 +94,20 @@ def _renamed(turn: Turn, table: dict[str, str]) -> Turn:
     return touch.parts(turn, change) if turn.role == "model" else turn
 
 
+@concerns(Tool)
 def schemas_are_acceptable(conversation: Conversation, terms: Terms) -> Conversation:
     """Kiro takes only a part of JSON Schema. The rest is told in descriptions. (kiro 3.7, 3.10; see schema)"""
     return touch.tools(conversation, _acceptable)
 
 
+@concerns(Tool)
 def every_tool_is_described(conversation: Conversation, terms: Terms) -> Conversation:
     """A tool without a description is refused. (kiro 3.7)"""
     return touch.tools(conversation, lambda tool: tool if tool.description.strip() else
                  Tool(tool.name, f"The tool {tool.name}.", tool.schema))  # fmt: skip
 
 
+@concerns(Tool)
 def long_descriptions_are_system_text(conversation: Conversation, terms: Terms) -> Conversation:
     """A description beyond 10,000 characters is refused by some versions, so it moves to the system text. (kiro 3.7)"""
     long = [tool for tool in conversation.tools if len(tool.description) > LONGEST]

@@ -8,6 +8,7 @@ from typing import Final
 from kirogw.conversation import Call, Conversation, Document, Image, Native, Result, Text, Thought, Turn
 from kirogw.dialects import clean, cuts, speakers, touch
 from kirogw.dialects.kiro.shape import Terms
+from kirogw.dialects.obey import concerns
 from kirogw.dialects.seals import unseal
 
 GO_ON: Final = "Continue"
@@ -18,6 +19,7 @@ _OF_THE_MODEL: Final = frozenset({Text, Thought, Call})
 _OF_THE_USER: Final = frozenset({Text, Image, Document, Result})
 
 
+@concerns(Native)
 def native_items_are_for_others(conversation: Conversation, terms: Terms) -> Conversation:
     """An item that only the Responses API has a word for, such as OpenAI's compaction, is refused. (kiro 3.3, 3.4)
 
@@ -30,6 +32,7 @@ def native_items_are_for_others(conversation: Conversation, terms: Terms) -> Con
     return replace(conversation, turns=tuple(turns))
 
 
+@concerns(Thought, Call, Image, Document, Result, Native)
 def parts_stand_with_who_may_say_them(conversation: Conversation, terms: Terms) -> Conversation:
     """A model's message has no slot for pictures, documents and results, a user's none for calls. (kiro 3.3, 3.4)"""
     return speakers.sorted_out(conversation, _OF_THE_MODEL, _OF_THE_USER)
@@ -79,6 +82,7 @@ def the_user_ends(conversation: Conversation, terms: Terms) -> Conversation:
     return replace(conversation, turns=(*conversation.turns, Turn("user", ())))
 
 
+@concerns(Thought)
 def thoughts_are_sealed_by_this_model(conversation: Conversation, terms: Terms) -> Conversation:
     """A thought goes back only with Kiro's own seal, to the model and account that thought it, and alone in its turn.
 
