@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import threading
-import uuid
 from collections.abc import Callable, Collection, Iterable, Set
 from typing import Final
 
@@ -15,6 +14,7 @@ from kirogw.auth import Logins
 from kirogw.catalog import Catalog
 from kirogw.conversation import Conversation
 from kirogw.convert import Providers
+from kirogw.dialects import ids
 from kirogw.dialects.face import Ask
 from kirogw.dialects.kiro import faults
 from kirogw.dialects.kiro import search as kiro_search
@@ -153,7 +153,7 @@ class Gateway:
 
     def _search(self, query: str, login: Login) -> Reply:
         base = self._settings.kiro_runtime_urls[0].format(region=login.region)
-        outgoing = kiro_search.request(query, login, base, self._shape, str(uuid.uuid4()))
+        outgoing = kiro_search.request(query, login, base, self._shape, ids.fresh())
         return self.call(outgoing, kiro_search.SECONDS)
 
     def call(self, outgoing: Request, seconds: float) -> Reply:

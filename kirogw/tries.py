@@ -5,20 +5,16 @@ from __future__ import annotations
 import copy
 import math
 import random
-import uuid
 from collections.abc import Set
 from dataclasses import dataclass, field
 
 from kirogw import log
 from kirogw.conversation import Conversation
+from kirogw.dialects import ids
 from kirogw.dialects.provider import Again, Login, Prepared, Verdict
 from kirogw.errors import GatewayError
 from kirogw.pool import Place, Want
 from kirogw.routing import Route
-
-
-def _invocation() -> str:
-    return str(uuid.uuid4())
 
 
 @dataclass(slots=True)
@@ -56,7 +52,7 @@ class Tries:
     failed: dict[str, GatewayError] = field(default_factory=dict)  # accounts that are given up, in order
     counts: dict[str, int] = field(default_factory=dict)
     prepared: tuple[tuple[int, str, str, bool, bool], Prepared] | None = None  # the last payload, and for what
-    invocation: str = field(default_factory=_invocation)
+    invocation: str = field(default_factory=ids.fresh)
 
     @property
     def route(self) -> Route | None:
@@ -99,7 +95,7 @@ class Tries:
                 self.plain |= verdict.again == "plain"
                 self.again = verdict.again
                 if not verdict.error.passes:  # refused as it was: what comes now is another request
-                    self.invocation = _invocation()
+                    self.invocation = ids.fresh()
                 return pause
         if verdict.host and self.host + 1 < self.hosts:
             self.host += 1
@@ -120,7 +116,7 @@ class Tries:
         self.at += 1
         self.failed, self.prepared = {}, None
         self.error, self.again, self.host, self.unsealed, self.plain = None, "", 0, False, False
-        self.invocation = _invocation()
+        self.invocation = ids.fresh()
         self.counts.clear()
         return True
 
@@ -140,7 +136,7 @@ class Tries:
         if self.place:
             self.failed[self.place.account.id] = error
         self.error, self.again, self.host = error, "", 0
-        self.invocation = _invocation()
+        self.invocation = ids.fresh()
         self.counts.clear()
 
 

@@ -1,6 +1,9 @@
 import uuid
 from dataclasses import replace
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from kirogw.conversation import Text
 from kirogw.dialects import ids
 from tests.dialects.talk import call, model, result, talk, user
@@ -27,3 +30,13 @@ def test_a_loop_of_calls_keeps_its_id():
         ids.turn_id(b"secret", talk()), ids.turn_id(b"secret", talk(user("half \ud800", Text("x")))),
     }  # fmt: skip
     assert len({one, *others}) == 6
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_it_is_written_as_a_uuid_of_version_four(data):
+    assert ids._written(data.hex()) == str(uuid.UUID(bytes=data, version=4))
+
+
+def test_a_fresh_id_is_no_other():
+    assert len({ids.fresh() for _ in range(100)}) == 100
+    assert uuid.UUID(ids.fresh()).version == 4
