@@ -12,7 +12,6 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -74,9 +73,10 @@ class _Direct:
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if body or method not in ("GET", "HEAD", "DELETE"):
             lines.append(f"Content-Length: {len(body or b'')}")
-        if any("\n" in line or "\r" in line for line in lines):
+        head = "\r\n".join(lines)
+        if not head.count("\r") == head.count("\n") == len(lines) - 1:
             raise ValueError("a header holds a line break")
-        data = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b"")
+        data = head.encode("latin-1") + b"\r\n\r\n" + (body or b"")
         at = self.sock.send(data) if len(data) <= WRITE else 0  # gevent's sendall asks for the buffer's size first
         for begin in range(at, len(data), WRITE):
             self.sock.sendall(memoryview(data)[begin : begin + WRITE])
@@ -243,7 +243,7 @@ class Transport:
         route = self._routes.get((parts.scheme, parts.netloc)) or self._find(parts.scheme, parts.netloc)
         path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         target = f"{parts.scheme}://{parts.netloc}{path}" if route.absolute else path
-        with _our_errors():
+        try:
             if not fresh and (connection := route.kept()):
                 return self._again(request, target, route, connection)
             pending: Any = route.pool.urlopen(
@@ -252,6 +252,8 @@ class Transport:
                 timeout=urllib3.Timeout(connect=self._settings.connect_timeout),
             )  # fmt: skip
             return Exchange(route, pending._connection, reused=False)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _our_error(error) from error
 
     def _again(self, request: Request, target: str, route: _Route, connection: Any) -> Exchange:
         """The request on a connection that carried one before. If it died meanwhile, reading the answer will tell."""
@@ -315,18 +317,18 @@ class Transport:
         return dict(requests.utils.get_environ_proxies(origin))
 
 
-@contextlib.contextmanager
-def _our_errors() -> Iterator[None]:
-    """Foreign errors become Lost. Their own texts may hold a proxy's password, so only their kind is told."""
-    try:
-        yield
-    except urllib3.exceptions.ProxyError as error:
-        raise Lost("proxy", "the proxy can not be reached or refused") from error
-    except urllib3.exceptions.NameResolutionError as error:
-        raise Lost("connect", "the name of the host was not found") from error
-    except urllib3.exceptions.SSLError as error:
-        raise Lost("connect", "the TLS handshake failed: a proxy, or a certificate that is not trusted") from error
-    except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError) as error:
-        raise Lost("connect", "no connection: refused, or no answer in time") from error
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise Lost("reset", type(error).__name__) from error
+_LOST: Final[tuple[tuple[type | tuple[type, ...], str, str], ...]] = (
+    (urllib3.exceptions.ProxyError, "proxy", "the proxy can not be reached or refused"),
+    (urllib3.exceptions.NameResolutionError, "connect", "the name of the host was not found"),
+    (urllib3.exceptions.SSLError, "connect", "the TLS handshake failed: a proxy, or a certificate that is not trusted"),
+    ((urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError), "connect",
+     "no connection: refused, or no answer in time"),
+)  # fmt: skip
+
+
+def _our_error(error: Exception) -> Lost:
+    """Its own text may hold a proxy's password, so only its kind is told."""
+    for foreign, kind, words in _LOST:
+        if isinstance(error, foreign):
+            return Lost(kind, words)
+    return Lost("reset", type(error).__name__)

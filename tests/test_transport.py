@@ -75,6 +75,12 @@ def test_a_request_leaves_whole_and_a_connection_is_used_again():
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\n", "\ra"])
+def test_a_header_with_a_line_break_does_not_leave(value):
+    with server(silence) as port, pytest.raises(ValueError, match="line break"):
+        Transport(Settings()).open(Request("POST", f"http://127.0.0.1:{port}/", {"X-One": value}, b""))
+
+
 def test_silence_is_told_and_nothing_is_lost_by_it():
     wait, go_on = held()
     slow = [wait, b"HTTP/1.1 200 OK\r\nTransfer-", wait, b"Encoding: chunked\r\n\r\n2\r\nhe\r\n", wait, b"3\r\nl", wait, b"lo\r\n0\r\n\r\n"]
