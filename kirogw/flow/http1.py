@@ -34,6 +34,7 @@ _STATUS: Final = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\x00-\x08\x0a-
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
+_LINE_END: Final = re.compile(r"\r?\n")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 
 _sizes: Final[dict[bytes, int]] = {}  # lengths of chunks by their line, for the few that a stream repeats
@@ -113,6 +114,10 @@ class Response:
     def _take_head(self, data: bytes) -> bytes:
         """What is behind the head in `data`, once it is all there; b"" before."""
         held = self._held
+        while not held and (match := _HEAD_END.search(data)):  # nearly every head comes whole
+            head, data = data[: match.end()], data[match.end() :]
+            if self._took(head):
+                return data
         fresh = max(0, len(held) - 3)  # where a blank line may have begun that was not found before
         held += data
         while match := _HEAD_END.search(held, fresh):
@@ -271,7 +276,7 @@ def _length(value: str | None) -> int | None:
 
 def _parse_head(head: bytes) -> tuple[int, bool, dict[str, str]]:
     """Status, whether the connection may be kept, and the headers."""
-    first, *lines = re.split(r"\r?\n", head.decode("latin-1").rstrip("\r\n"))
+    first, *lines = _LINE_END.split(head.decode("latin-1").rstrip("\r\n"))
     match = _STATUS.fullmatch(first)
     if match is None:
         raise BadResponse(f"this is no HTTP/1.1 response: {first[:40]!r}")
