@@ -9,6 +9,7 @@ import logging
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, TextIO
 
 import orjson
@@ -50,16 +51,19 @@ class Entry:
     def fields(self, now: float) -> dict[str, Any]:
         line: dict[str, Any] = {
             "request": self.id, "face": self.face, "key": self.key, "account": self.account,
-            "provider": self.provider, "model": clean(self.model), "stream": self.stream,
+            "provider": self.provider, "model": _clean_model(self.model), "stream": self.stream,
             "ms": round((now - self.began) * 1000, 1),
             "first_ms": None if self.first is None else round((self.first - self.began) * 1000, 1),
             "events": self.events, "tries": self.tries, "outcome": self.outcome,
         }  # fmt: skip
         if self.asked != self.model and self.asked:
-            line["asked"] = clean(self.asked)
+            line["asked"] = _clean_model(self.asked)
         if self.upstream:
             line["upstream"] = self.upstream
-        return {**line, **self.usage}
+        return line | self.usage
+
+
+_clean_model: Final = lru_cache(1024)(clean)  # of a model's name, which most requests share
 
 
 class _Text(logging.Formatter):

@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote
 
@@ -76,6 +77,7 @@ class UsageRecord:
 
 
 _MEMBERS: Final = tuple(member.name for member in fields(UsageRecord))
+_values: Final = attrgetter(*_MEMBERS)
 
 
 @functools.lru_cache(1024)
@@ -103,7 +105,7 @@ class Usage:
     def record(self, record: UsageRecord) -> None:
         """Once for each finished request; never waits."""
         record.model = self._model(record.model)
-        self._sync.append(LOG, {name: getattr(record, name) for name in _MEMBERS})
+        self._sync.append(LOG, dict(zip(_MEMBERS, _values(record), strict=True)))
         self._sync.add(_amounts(record))
 
     def _model(self, name: str) -> str:
@@ -216,34 +218,31 @@ def _amounts(record: UsageRecord) -> dict[str, float]:
     """What is added to which counter."""
     outcome = outcome_of(record.outcome)
     account, key, model, face = map(_plain, (record.account, record.key, record.model, record.face))
-    sums: dict[str, float] = {outcome: 1}
-    metrics: dict[str, float] = {f"requests|{face}|{model}|{outcome}": 1}
+    use, metric = f"use|{_day(record.at)}|{account}|{key}|{model}|", "metric|all|"
+    found: dict[str, float] = {f"{use}{outcome}": 1, f"{metric}requests|{face}|{model}|{outcome}": 1}
     for kind in TOKENS:
         if amount := getattr(record, kind):
-            sums[f"{kind}.{record.source}"] = amount
-            metrics[f"tokens|{model}|{kind}|{record.source}"] = amount
+            found[f"{use}{kind}.{record.source}"] = amount
+            found[f"{metric}tokens|{model}|{kind}|{record.source}"] = amount
     if record.account:
-        metrics[f"account|{account}|{outcome}"] = 1
+        found[f"{metric}account|{account}|{outcome}"] = 1
     if record.credits:
-        sums["credits"] = metrics[f"credits|{account}|{model}"] = record.credits
+        found[f"{use}credits"] = found[f"{metric}credits|{account}|{model}"] = record.credits
     elif record.output:
-        sums["unpriced"] = 1
+        found[f"{use}unpriced"] = 1
     if outcome == "served":
-        sums |= {"timed": 1, "ms": record.ms}
-        _observe(metrics, f"seconds|{model}", record.ms / 1000, SECONDS)
+        found[f"{use}timed"], found[f"{use}ms"] = 1, record.ms
+        _observe(found, f"{metric}seconds|{model}", record.ms / 1000, SECONDS)
     if record.first_ms is not None:
-        sums |= {"first_timed": 1, "first_ms": record.first_ms}
-        _observe(metrics, f"first|{model}", record.first_ms / 1000, FIRST_SECONDS)
-    prefix = f"use|{_day(record.at)}|{account}|{key}|{model}|"
-    found = {prefix + what: amount for what, amount in sums.items()}
-    found.update((f"metric|all|{name}", amount) for name, amount in metrics.items())
+        found[f"{use}first_timed"], found[f"{use}first_ms"] = 1, record.first_ms
+        _observe(found, f"{metric}first|{model}", record.first_ms / 1000, FIRST_SECONDS)
     return found
 
 
-def _observe(metrics: dict[str, float], name: str, value: float, bounds: tuple[float, ...]) -> None:
+def _observe(found: dict[str, float], name: str, value: float, bounds: tuple[float, ...]) -> None:
     """In the one bucket where it belongs, by number; they are summed up when somebody looks."""
-    metrics[f"{name}|{bisect_left(bounds, value)}"] = 1
-    metrics[f"{name}|sum"] = value
+    found[f"{name}|{bisect_left(bounds, value)}"] = 1
+    found[f"{name}|sum"] = value
 
 
 @functools.lru_cache(1024)
