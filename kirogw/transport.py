@@ -177,6 +177,8 @@ class Exchange:
         """Read what still comes of an answer of which nothing more is wanted, up to about `seconds`: a connection that
         is read to its end can be used again.
         """
+        if self.ended():
+            return
         deadline = time.monotonic() + seconds
         with contextlib.suppress(Lost):
             while not self.ended() and (left := deadline - time.monotonic()) > 0 and self.read(left):
@@ -218,11 +220,13 @@ class _Route:
     def kept(self) -> Any:
         """The connection that was used last, if its peer has not closed it; None when there is none."""
         while self.idle:
-            with contextlib.suppress(IndexError):  # another thread was faster
+            try:
                 connection, since = self.idle.pop()
-                if time.monotonic() - since < SURE or connection.is_connected:
-                    return connection
-                connection.close()
+            except IndexError:  # another thread was faster
+                break
+            if time.monotonic() - since < SURE or connection.is_connected:
+                return connection
+            connection.close()
         return None
 
 

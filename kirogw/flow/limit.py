@@ -35,6 +35,10 @@ class Limit:
         for event in events:
             if self.done:
                 break
+            if type(event) is TextDelta and self._surely_fits(event.text):  # nearly all
+                self._tally.texts.append(event.text)
+                given.append(event)
+                continue
             kept = self._kept(event)
             if kept is not None:
                 self._tally.add(kept)
@@ -61,6 +65,15 @@ class Limit:
                 return None
             self._bare.add(event.part)
         return event
+
+    def _surely_fits(self, text: str) -> bool:
+        """Whether `text` fits by its length alone; then it counts as given."""
+        size = self._bytes + len(text)
+        if size > self._left or not text.isascii():
+            return False
+        self._bytes = size
+        self._since.append(text)
+        return True
 
     def _room(self, text: str) -> int | None:
         """How many characters of `text` fit; None: all."""

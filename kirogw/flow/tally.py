@@ -17,19 +17,19 @@ class Tally:
     def __init__(self, count: Count, estimate: int) -> None:
         self._count = count
         self._estimate = estimate
-        self._texts: list[str] = []
+        self.texts: list[str] = []
         self._thoughts: list[str] = []
 
     def add(self, event: Event) -> None:
         if isinstance(event, TextDelta):
-            self._texts.append(event.text)
+            self.texts.append(event.text)
         elif isinstance(event, CallDelta):
-            self._texts.append(event.json)
+            self.texts.append(event.json)
         elif isinstance(event, ThoughtDelta):
             self._thoughts.append(event.text)
 
     def ending(self, reason: Reason, sequence: str = "") -> list[Event]:
         """The last events of an answer that ends here."""
         thinking = self._count("".join(self._thoughts)) if self._thoughts else 0
-        output = self._count("".join(self._texts)) + thinking if self._texts else thinking
+        output = self._count("".join(self.texts)) + thinking if self.texts else thinking
         return [Usage(self._estimate, output, thinking=thinking), Stop(reason, sequence)]
