@@ -2,10 +2,10 @@ r"""Byte-pair encoding as a count: tiktoken's cl100k_base, number for number, in
 
 tiktoken's own tables for this vocabulary take 24 MB of each worker (and 42 MB while they are built, for 220 ms): more
 than a third of what a worker may have. A gateway needs only the number of tokens, so here the vocabulary stays in its
-file, mapped into memory and shared by all workers, under an index of 1 MB that is built in 30 ms. Text is cut into
-pieces by the same pattern, nearly every piece is a common word whose count is remembered, and the rest is merged
-by the same rule. 116 KB of source code take 7 ms, and 3.7 ms once its words are known (tiktoken: 10 ms); only text that
-is all noise, such as base64, is slower (0.7 us a character against 0.1), which is why very long texts are sampled.
+file, from which single lines are read, under an index of 1 MB that is built in 30 ms. Text is cut into pieces by the
+same pattern, nearly every piece is a common word whose count is remembered, and the rest is merged by the same rule.
+116 KB of source code take 7 ms, and 3.7 ms once its words are known (tiktoken: 10 ms); only text that is all noise,
+such as base64, is slower (0.7 us a character against 0.1), which is why very long texts are sampled.
 
 The counts equal tiktoken's for any text up to WHOLE characters without a run of more than RUN bytes, and whose
 characters were in Unicode when the running Python was made.
@@ -17,17 +17,22 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import os
 import re
+import weakref
 from array import array
 from binascii import b2a_base64
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 from zlib import crc32
 
 from kirogw.errors import GatewayError
 
 BITS: Final = 18  # 2^18 places for 100,256 tokens: a search ends after 1.3 looks
 MASK: Final = (1 << BITS) - 1
+MARK: Final = 0xFFE00000  # what a place has room for beside 2 MB of addresses; tells 2047 of 2048 others apart unread
+LONGEST: Final = len(" 100255\n")
 NEVER: Final = 1 << 30  # the rank of bytes that are no token
 KNOWN: Final = 8192  # entries of each memory; both full take 2.5 MB
 WORD: Final = 32  # characters; longer pieces seldom come again
@@ -72,36 +77,57 @@ class Vocabulary:
     """The tokens in a .tiktoken file: lines of base64, a space, the rank. Raises GatewayError if it is not the one."""
 
     def __init__(self, path: Path, sha256: str) -> None:
+        self._places = array("I", [0]) * (1 << BITS)  # MARK of a token's hash, 1 + where its line starts; 0: free
         try:
             with path.open("rb") as file:
-                self._lines = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self._read = _reading(file)
+                if not self._read(0, 1):
+                    raise ValueError("it is empty")
+                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                    raise GatewayError(f"{path.name} is damaged; install kirogw again")
+                file.seek(0)
+                self._fill(file)
         except (OSError, ValueError) as error:
             raise GatewayError(f"{path.name} can not be read; install kirogw again") from error
-        if hashlib.sha256(self._lines).hexdigest() != sha256:
-            raise GatewayError(f"{path.name} is damaged; install kirogw again")
-        self._places = array("I", bytes(4 << BITS))  # 1 + where a token's line starts; 0 is free
-        self._fill()
 
-    def _fill(self) -> None:
+    def _fill(self, lines: Iterable[bytes]) -> None:
         places, start = self._places, 1
-        for line in iter(self._lines.readline, b""):
-            place = crc32(line[: line.index(b" ")]) & MASK
+        for line in lines:
+            hashed = crc32(line[: line.index(b" ")])
+            place = hashed & MASK
             while places[place]:
                 place = (place + 1) & MASK
-            places[place] = start
+            places[place] = hashed & MARK | start
             start += len(line)
 
     def rank(self, token: bytes) -> int:
         """Its place in the order of merging, NEVER if it is no token."""
-        name = b2a_base64(token, newline=False) + b" "
-        lines, places = self._lines, self._places
-        place = crc32(name[:-1]) & MASK
-        while start := places[place]:
-            end = start - 1 + len(name)
-            if lines[start - 1 : end] == name:
-                return int(lines[end : lines.find(b"\n", end)])
+        name = b2a_base64(token, newline=False)
+        hashed, places = crc32(name), self._places
+        place, mark = hashed & MASK, hashed & MARK
+        while found := places[place]:
+            if found & MARK == mark:
+                line = self._read((found & ~MARK) - 1, len(name) + LONGEST)
+                if line.startswith(name + b" "):
+                    return int(line[len(name) : line.index(b"\n")])
             place = (place + 1) & MASK
         return NEVER
+
+
+def _reading(file: BinaryIO) -> Callable[[int, int], bytes]:
+    """Bytes of the file, by where they begin and how many at most. Not from a map where there is another way: a few
+    looks have all of its pages in memory.
+    """
+    if not hasattr(os, "pread"):
+        lines = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return lambda at, size: lines[at : at + size]
+    number = os.dup(file.fileno())
+
+    def read(at: int, size: int) -> bytes:
+        return os.pread(number, size, at)
+
+    weakref.finalize(read, os.close, number)
+    return read
 
 
 class _Ranks(dict[bytes, int]):
