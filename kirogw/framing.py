@@ -82,18 +82,20 @@ def _address(side: str, name: str, address: Any) -> dict[str, str]:
 
 
 class Answer:
-    """One answer on its way to the client. `status`, `headers` and `sent` (bytes) are what gunicorn's log asks for."""
+    """One answer on its way to the client. `status`, `headers` and `sent` (bytes) are what gunicorn's log asks for; the
+    headers are not kept, since there may be thousands of answers.
+    """
 
     __slots__ = (
-        "_bare", "_chunked", "_date", "_head", "_held", "_holds", "_request", "_sock", "begun", "closes",
-        "headers", "sent", "status",
+        "_bare", "_chunked", "_date", "_head", "_held", "_holds", "_request", "_sock",
+        "begun", "closes", "sent", "status",
     )  # fmt: skip
+    headers: Final = ()
 
     def __init__(self, request: Any, sock: Any, date: str, *, closes: bool) -> None:
         self._request, self._sock, self._date = request, sock, date
         self.closes = closes or request.should_close()
         self.status, self.sent = "", 0
-        self.headers: list[tuple[str, str]] = []
         self._head = self._held = b""
         self._chunked = self._bare = self._holds = self.begun = False
 
@@ -102,7 +104,6 @@ class Answer:
         if exc_info and self.begun:
             raise exc_info[1].with_traceback(exc_info[2])
         self.status = status
-        self.headers = [(name, value) for name, value in headers if name.lower() not in HOP]
         self._bare = self._request.method == "HEAD" or int(status[:3]) in BARE
         framed = self._bare or any(name.lower() == "content-length" for name, _ in headers)
         self._chunked = not framed and self._request.version > (1, 0)
@@ -111,7 +112,7 @@ class Answer:
             f"{_protocol(self._request)} {status}", "Server: gunicorn", f"Date: {self._date}",
             "Connection: close" if self.closes else "Connection: keep-alive",
             *(["Transfer-Encoding: chunked"] if self._chunked else ()),
-            *(f"{name}: {value}" for name, value in self.headers), "\r\n",
+            *(f"{name}: {value}" for name, value in headers if name.lower() not in HOP), "\r\n",
         ]  # fmt: skip
         head = "\r\n".join(lines)
         if not head.count("\r") == head.count("\n") == len(lines):

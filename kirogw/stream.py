@@ -85,28 +85,33 @@ def events(source: Source) -> Iterator[Event]:
 
 
 def written(source: Source, first: Batch, writer: Writer, *, beat: float, clock: Callable[[], float],
-            lost: Callable[[Exception], GatewayError]) -> Chunks:  # fmt: skip
+            lost: Callable[[Exception], GatewayError], last: Callable[[], None]) -> Chunks:  # fmt: skip
     """The bytes for the client: all that one read brought in one piece. `first` was taken off `source` before.
 
     What ends the answer leaves with its last events. A beat is also due when events come but give the client nothing
     for `beat` seconds (they are being held back). An error is told in-band and never looks like a finished answer;
-    `lost` turns any exception into what the client hears.
+    `lost` turns any exception into what the client hears; `last` is called before the last bytes are given.
     """
     with contextlib.closing(source):
-        last = clock()
+        since = clock()
         try:
-            yield writer.begin() + (writer.beat() if isinstance(first, Beat) else _said(writer, first))
+            yield writer.begin() + (writer.beat() if isinstance(first, Beat) else _said(writer, first, last))
             for batch in source:
-                data = b"" if isinstance(batch, Beat) else _said(writer, batch)
-                if not data and (isinstance(batch, Beat) or clock() - last >= beat):
+                data = b"" if isinstance(batch, Beat) else _said(writer, batch, last)
+                if not data and (isinstance(batch, Beat) or clock() - since >= beat):
                     data = writer.beat()
                 if data:
                     yield data
-                    last = clock()
+                    since = clock()
         except Exception as error:
-            yield writer.fail(lost(error))
+            told = writer.fail(lost(error))
+            last()
+            yield told
 
 
-def _said(writer: Writer, events: list[Event]) -> bytes:
+def _said(writer: Writer, events: list[Event], last: Callable[[], None]) -> bytes:
     data = writer.write(events)
-    return data + writer.end() if events and type(events[-1]) is Stop else data
+    if not events or type(events[-1]) is not Stop:
+        return data
+    last()
+    return data + writer.end()

@@ -146,7 +146,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             raise StopIteration
 
     def _answered(self, answer: Answer, req: Any, environ: dict[str, Any]) -> None:
-        """The environment is let go before the answer's body, which may take long."""
+        """The environment is let go before the answer's body, which may take long; the end leaves when all is done."""
         began = datetime.now()
         environ[HOLD] = answer.hold
         told = environ if self.log.access_log_enabled else None
@@ -155,12 +155,12 @@ class Worker(GeventWorker):  # type: ignore[misc]
         try:
             for data in body:
                 answer.write(data)
-            answer.close()
         finally:
-            if told is not None:
-                self.log.access(answer, req, told, datetime.now() - began)
             if hasattr(body, "close"):
                 body.close()
+        answer.close()
+        if told is not None:
+            self.log.access(answer, req, told, datetime.now() - began)
 
     def _goes_on(self) -> bool:
         """Whether there may be another request on the connection, since this is not the worker's last."""

@@ -7,7 +7,7 @@ import functools
 import secrets
 import string
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -170,20 +170,19 @@ def _streamed(here: State, face: Face, ask: Ask, heading: Heading, source: Sourc
     while not first:  # what comes may be held back, and the client should hear that we live
         first = next(source, BEAT) if time.monotonic() - since < beat else BEAT
     writer = keeping.writer(face.writer(heading, ask))
-    chunks = written(source, first, writer, beat=beat, clock=time.monotonic, lost=_told(entry))
-    hold = request.environ.get(HOLD, _nothing)
-    body = _Body(_logged(chunks, entry, here, hold), source, keeping, functools.partial(_ended, entry, here))
+    chunks = written(source, first, writer, beat=beat, clock=time.monotonic, lost=functools.partial(_lost, entry),
+                     last=request.environ.get(HOLD, _nothing))  # fmt: skip
+    body = _Body(_recorded(chunks, entry.record) if entry.record else chunks, source, keeping, entry, here)
     return Streamed(body, mimetype="text/event-stream", headers=STREAM_HEADERS, direct_passthrough=True)
 
 
 class _Body:
     """A streamed answer's chunks. Whoever has them closes it, read or not, and then all behind it has its end."""
 
-    __slots__ = ("_chunks", "_ended", "_keeping", "_source")
+    __slots__ = ("_chunks", "_entry", "_here", "_keeping", "_source")
 
-    def __init__(self, chunks: Chunks, source: Source, keeping: Passing,
-                 ended: Callable[[], None]) -> None:  # fmt: skip
-        self._chunks, self._source, self._keeping, self._ended = chunks, source, keeping, ended
+    def __init__(self, chunks: Chunks, source: Source, keeping: Passing, entry: log.Entry, here: State) -> None:
+        self._chunks, self._source, self._keeping, self._entry, self._here = chunks, source, keeping, entry, here
 
     def __iter__(self) -> Iterator[bytes]:
         return self._chunks
@@ -192,42 +191,27 @@ class _Body:
         self._chunks.close()
         self._source.close()
         self._keeping.left()
-        self._ended()
+        self._entry.outcome = self._entry.outcome or "client left"
+        _done(self._here, self._entry)
 
 
 def _nothing() -> None:
     """Where the server sends each piece as it gets it, the end too."""
 
 
-def _told(entry: log.Entry) -> Callable[[Exception], GatewayError]:
-    def told(error: Exception) -> GatewayError:
-        entry.outcome, entry.failed = f"{type(error).__name__} in-band", True
-        if isinstance(error, Cancelled):
-            entry.outcome, entry.failed = "client left", False
-        return unexpected(error, entry.id)
-
-    return told
+def _lost(entry: log.Entry, error: Exception) -> GatewayError:
+    """What a client hears in the middle of its answer."""
+    entry.outcome, entry.failed = f"{type(error).__name__} in-band", True
+    if isinstance(error, Cancelled):
+        entry.outcome, entry.failed = "client left", False
+    return unexpected(error, entry.id)
 
 
-def _logged(chunks: Chunks, entry: log.Entry, here: State, hold: Callable[[], None]) -> Chunks:
-    """The chunks, and at their end the log's line. When the outcome is known the server may hold the last chunk until
-    it has the end too.
-    """
-    try:
+def _recorded(chunks: Chunks, record: Record) -> Chunks:
+    with contextlib.closing(chunks):
         for chunk in chunks:
-            if entry.record:
-                entry.record.add("answer.txt", chunk)
-            if entry.outcome:
-                hold()
+            record.add("answer.txt", chunk)
             yield chunk
-    finally:
-        chunks.close()
-        _ended(entry, here)
-
-
-def _ended(entry: log.Entry, here: State) -> None:
-    entry.outcome = entry.outcome or "client left"
-    _done(here, entry)
 
 
 def count_tokens(data: bytes) -> Response:
