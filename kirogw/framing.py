@@ -99,8 +99,9 @@ class Answer:
         self._head = self._held = b""
         self._chunked = self._bare = self._holds = self.begun = False
 
-    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
-        """PEP 3333's start_response."""
+    def start_response(self, status: str, headers: list[tuple[str, str]],
+                       exc_info: Any = None) -> Callable[[bytes], None]:  # fmt: skip
+        """PEP 3333's: may be called again with an error, until the first bytes have left."""
         if exc_info and self.begun:
             raise exc_info[1].with_traceback(exc_info[2])
         self.status = status

@@ -150,7 +150,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         began = datetime.now()
         environ[HOLD] = answer.hold
         told = environ if self.log.access_log_enabled else None
-        body = self.wsgi(environ, answer.start)
+        body = self.wsgi(environ, answer.start_response)
         del environ
         try:
             for data in body:
