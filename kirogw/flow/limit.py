@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from kirogw.answer import CallDelta, CallStart, Event, Stop, TextDelta, ThoughtDelta
-from kirogw.flow.tally import Count, Tally
+from kirogw.flow.tally import Count, Tally, fold
 
 STUMP: Final = "{"
 """The least that is left of a call's arguments: with none at all they would count as `{}`, and be run."""
@@ -46,6 +46,8 @@ class Limit:
             if kept is not event:
                 given += self._tally.ending("max_tokens")
                 self.done = True
+        fold(self._since)
+        self._tally.fold()
         return given
 
     def _kept(self, event: Event) -> Event | None:
@@ -130,6 +132,7 @@ class OneCall:
             elif self._whole():
                 given += self._tally.ending("calls")
                 self.done = True
+        self._tally.fold()
         return given
 
     def _is_of_another(self, event: Event) -> bool:

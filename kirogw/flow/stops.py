@@ -33,6 +33,7 @@ class Stops:
             else:
                 self._release(given)
                 self._give(event, given)
+        self._tally.fold()
         return given
 
     def _text(self, event: TextDelta, given: list[Event]) -> None:

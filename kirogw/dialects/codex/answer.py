@@ -19,6 +19,7 @@ from kirogw.dialects.codex.heard import Flow, Item, Out, number, object_of, stri
 from kirogw.dialects.codex.spoken import Message, Reasoning
 from kirogw.dialects.provider import Reading, Refused, Verdict
 from kirogw.flow.sse import DamagedStream, Decoder
+from kirogw.flow.tally import fold
 from kirogw.wire import Json
 
 INCOMPLETE: Final[dict[str, Reason]] = {"max_output_tokens": "max_tokens", "content_filter": "refusal"}
@@ -54,6 +55,10 @@ class Reader:
         failure: Verdict | None = None
         try:
             self._read(self._decoder.receive(data))
+            fold(self._out.texts)
+            fold(self._out.thoughts)
+            if self._flow:
+                fold(self._flow.given)
         except (DamagedStream, orjson.JSONDecodeError, orjson.JSONEncodeError):
             failure = faults.lost("damaged")
         except Refused as refused:

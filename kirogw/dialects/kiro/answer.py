@@ -19,6 +19,7 @@ from kirogw.dialects.provider import Model, Refused, Verdict
 from kirogw.dialects.replied import number_of, object_of
 from kirogw.dialects.seals import seal
 from kirogw.flow.eventstream import DamagedStream, Decoder, Message, StreamCut
+from kirogw.flow.tally import fold
 from kirogw.flow.thinking import Thinking
 from kirogw.wire import Json
 
@@ -77,6 +78,8 @@ class Reader:
         failure: Verdict | None = None
         try:
             self._read(self._decoder.receive(data), out)
+            fold(self._texts)
+            fold(self._thoughts)
             if self._decoder.damage:
                 failure = lost("damaged")
         except (DamagedStream, BrokenCall, orjson.JSONDecodeError):

@@ -14,6 +14,7 @@ from typing import Final
 import orjson
 
 from kirogw.answer import CallDelta, CallStart, Event
+from kirogw.flow.tally import fold
 from kirogw.wire import Json
 
 
@@ -72,6 +73,8 @@ class Calls:
         if fragment:
             call.pieces.append(fragment)
             self.arguments.append(fragment)
+            fold(call.pieces)
+            fold(self.arguments)
         began = self._give(call, fragment, out)
         if stops:
             self._finish(call)
