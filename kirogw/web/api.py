@@ -29,7 +29,8 @@ from kirogw.web.application import Streamed
 from kirogw.web.failures import face_of_request, unexpected
 from kirogw.web.keeping import KINDS, Passing
 from kirogw.web.state import State, state
-from kirogw.web.views import as_json, behind_key, client_headers
+from kirogw.web.views import as_json, behind_key, client_headers, let_in
+from kirogw.wire import Json
 
 _ALPHABET: Final = (string.ascii_letters + string.digits).encode()
 LETTERS: Final = bytes(_ALPHABET[n % len(_ALPHABET)] for n in range(256))  # what each random byte becomes
@@ -48,17 +49,20 @@ def add_routes(app: Flask) -> None:
         ("/ready", ready, ["GET"]),
         ("/v1/models", models.listed, ["GET"]),
         ("/v1/models/<path:name>", models.one, ["GET"]),
-        ("/v1/messages", functools.partial(generate, here, FACES["messages"]), ["POST"]),
         ("/v1/messages/count_tokens", count_tokens, ["POST"]),
-        ("/v1/chat/completions", functools.partial(generate, here, FACES["chat"]), ["POST"]),
-        ("/v1/responses", functools.partial(generate, here, FACES["responses"]), ["POST"]),
-        ("/v1/completions", functools.partial(generate, here, FACES["completions"]), ["POST"]),
     ):
         view = view if path in PUBLIC else behind_key(view)
         app.add_url_rule(path, path, view, methods=methods, provide_automatic_options=False)
+    for path, name in GENERATES.items():
+        view = functools.partial(generate, here, FACES[name])
+        app.add_url_rule(path, path, view, methods=["POST"], provide_automatic_options=False)
 
 
 PUBLIC: Final = {"/", "/health", "/ready"}
+GENERATES: Final = {
+    "/v1/messages": "messages", "/v1/chat/completions": "chat", "/v1/responses": "responses",
+    "/v1/completions": "completions",
+}  # fmt: skip
 
 
 def _begin(here: State) -> None:
@@ -69,7 +73,8 @@ def _begin(here: State) -> None:
 
 
 def _end(here: State, response: Response) -> Response:
-    response.headers["x-request-id"] = response.headers["request-id"] = g.request_id
+    response.headers.add("x-request-id", g.request_id)
+    response.headers.add("request-id", g.request_id)
     entry = g.get("entry")
     if entry:
         if entry.shown:
@@ -120,12 +125,10 @@ def _used(entry: log.Entry, now: float) -> UsageRecord:
     )  # fmt: skip
 
 
-def generate(here: State, face: Face, data: bytes) -> Response:
+def generate(here: State, face: Face) -> Response:
     """A request for an answer, streamed or not, in any face."""
-    entry, headers = g.entry, client_headers()
-    entry.record, entry.generates = _record(here.settings, data), True
-    id_ = identifier()
-    keeping = KINDS.get(face.name, Passing)(here, g.caller, guard.parsed(data), id_)
+    caller, entry, headers, id_ = let_in(), g.entry, client_headers(), identifier()
+    keeping = KINDS.get(face.name, Passing)(here, caller, _asked(here, entry), id_)
     with keeping.placed():
         ask = face.read(keeping.body(), headers)
         entry.model = entry.asked = ask.conversation.model
@@ -138,6 +141,13 @@ def generate(here: State, face: Face, data: bytes) -> Response:
     response = as_json(keeping.whole(face, answer, heading, ask))
     response.headers[FIGURES] = answer.usage.source
     return response
+
+
+def _asked(here: State, entry: log.Entry) -> Json:
+    """The body as JSON. Its bytes are let go at once: they may be many, and the answer takes long."""
+    data = guard.body()
+    entry.record, entry.generates = _record(here.settings, data), True
+    return guard.parsed(data)
 
 
 def _opened(here: State, ask: Ask, entry: log.Entry, account: str) -> tuple[Source, int]:

@@ -9,20 +9,27 @@ import orjson
 from flask import Response, g, request
 
 from kirogw.errors import NotAllowed, WrongKey
+from kirogw.logins.named import Caller
 from kirogw.web import guard
 from kirogw.wire import Json
 
 
+def let_in() -> Caller:
+    """Who calls, by the key. The body is read before a refusal is answered too. Raises WrongKey or NotAllowed."""
+    try:
+        g.caller = caller = guard.caller()
+    except (WrongKey, NotAllowed):
+        guard.drain()
+        raise
+    g.entry.key = caller.name
+    return caller
+
+
 def behind_key(view: Callable[..., Response]) -> Callable[..., Response]:
-    """`view` behind the key. The body is read before anything is answered, a refusal too."""
+    """`view` behind the key. The body is read before anything is answered."""
 
     def behind(**values: str) -> Response:
-        try:
-            g.caller = guard.caller()
-        except (WrongKey, NotAllowed):
-            guard.drain()
-            raise
-        g.entry.key = g.caller.name
+        let_in()
         return view(guard.body(), **values)
 
     return behind
