@@ -71,7 +71,8 @@ class Asking:
                 tries.begin(time.time())
                 try:
                     tries.login = login = self._login(place.account)
-                    yield from _shown(self._sending.answer(place, login, tries), tries)
+                    answer = self._sending.answer(place, login, tries)
+                    yield from _held(answer) if tries.hold else answer
                     return
                 except (Refused, Lost, Silence) as failure:
                     verdict = self._verdict(failure, tries)
@@ -277,17 +278,12 @@ class Asking:
         return self._providers.of(tries.place.account.kind if tries.place else "")
 
 
-def _shown(source: Source, tries: Tries) -> Source:
-    """What the client gets of one try: each batch as it comes, or all of them at the end of an answer that is held."""
+def _held(source: Source) -> Source:
+    """All of an answer at its end, so that a try that fails has shown nothing."""
     held = []
     for batch in source:
-        if not batch or isinstance(batch, Beat):
-            yield batch
-        elif tries.hold:
+        if batch and not isinstance(batch, Beat):
             held.append(batch)
-            yield []  # whoever waits may look at the clock
-        else:
-            if not tries.shown:
-                tries.show()
-            yield batch
+            batch = []  # whoever waits may look at the clock
+        yield batch
     yield from held

@@ -45,7 +45,7 @@ class Sending:
             exchange.abort()
 
     def answer(self, place: Place, login: Login, tries: Tries) -> Source:
-        """Send, wait for the head, and give the events. Raises Refused, Lost or Silence."""
+        """Send, wait for the head, and give the events: what comes first is shown. Raises Refused, Lost or Silence."""
         account, entry, provider = place.account, tries.entry, self._providers.of(login.kind)
         models = self._catalog.models(account.id, lambda: login, account.kind)
         assert tries.route  # noqa: S101
@@ -67,9 +67,10 @@ class Sending:
             for batch in source:
                 if reader.visible:  # that it answers is known now, however long the answer is
                     self._pool.served(account.id, tries.model, time.time(), tries.began)
-                yield batch
-                if reader.visible:
+                    tries.show()
+                    yield batch
                     break
+                yield batch
             yield from source
             exchange.settle(SETTLING)
             if not reader.visible:  # it ended without a word, and as it should

@@ -79,8 +79,9 @@ class Tries:
         self.entry.tries += 1
 
     def show(self) -> None:
-        """The client gets something: from now on there is nothing to try."""
-        self.shown, self.conversation, self.prepared = True, None, None
+        """The client gets something: from now on there is nothing to try. An answer that is held shows nothing."""
+        if not self.hold:
+            self.shown, self.conversation, self.prepared = True, None, None
 
     def next(self, verdict: Verdict, now: float) -> float:
         """Seconds to pause before the next try, which this sets up: with the same account, or with another one when it
