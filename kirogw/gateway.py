@@ -14,7 +14,6 @@ from kirogw.auth import Logins
 from kirogw.catalog import Catalog
 from kirogw.conversation import Conversation
 from kirogw.convert import Providers
-from kirogw.dialects import ids
 from kirogw.dialects.face import Ask
 from kirogw.dialects.kiro import faults
 from kirogw.dialects.kiro import search as kiro_search
@@ -34,6 +33,7 @@ from kirogw.settings import Settings
 from kirogw.store.sync import Sync
 from kirogw.stream import Filter, Source, filtered
 from kirogw.transport import Lost, Transport
+from kirogw.tries import invocation
 from kirogw.wire import Reply, Request
 
 SEARCHES: Final = "kiro"  # the provider whose search serves those that have none
@@ -153,7 +153,7 @@ class Gateway:
 
     def _search(self, query: str, login: Login) -> Reply:
         base = self._settings.kiro_runtime_urls[0].format(region=login.region)
-        outgoing = kiro_search.request(query, login, base, self._shape, ids.fresh())
+        outgoing = kiro_search.request(query, login, base, self._shape, invocation())
         return self.call(outgoing, kiro_search.SECONDS)
 
     def call(self, outgoing: Request, seconds: float) -> Reply:

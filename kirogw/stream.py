@@ -69,10 +69,12 @@ def filtered(source: Source, filters: Iterable[Filter]) -> Source:
             if isinstance(batch, Beat):
                 yield batch
                 continue
+            done = False
             for filter_ in filters:
                 batch = filter_.feed(batch)
+                done = done or filter_.done
             yield batch
-            if any(filter_.done for filter_ in filters):
+            if done:
                 return
 
 

@@ -17,6 +17,11 @@ from kirogw.pool import Place, Want
 from kirogw.routing import Route
 
 
+def invocation() -> str:
+    """What a request is called at the upstream. No other may have it, but it is no secret."""
+    return ids.uuid(f"{random.getrandbits(128):032x}")
+
+
 @dataclass(slots=True)
 class Tries:
     """What one request has tried so far. `shown`: the client has got something, so nothing can be tried any more.
@@ -52,7 +57,7 @@ class Tries:
     failed: dict[str, GatewayError] = field(default_factory=dict)  # accounts that are given up, in order
     counts: dict[str, int] = field(default_factory=dict)
     prepared: tuple[tuple[int, str, str, bool, bool], Prepared] | None = None  # the last payload, and for what
-    invocation: str = field(default_factory=ids.fresh)
+    invocation: str = field(default_factory=invocation)
 
     @property
     def route(self) -> Route | None:
@@ -96,7 +101,7 @@ class Tries:
                 self.plain |= verdict.again == "plain"
                 self.again = verdict.again
                 if not verdict.error.passes:  # refused as it was: what comes now is another request
-                    self.invocation = ids.fresh()
+                    self.invocation = invocation()
                 return pause
         if verdict.host and self.host + 1 < self.hosts:
             self.host += 1
@@ -117,7 +122,7 @@ class Tries:
         self.at += 1
         self.failed, self.prepared = {}, None
         self.error, self.again, self.host, self.unsealed, self.plain = None, "", 0, False, False
-        self.invocation = ids.fresh()
+        self.invocation = invocation()
         self.counts.clear()
         return True
 
@@ -137,7 +142,7 @@ class Tries:
         if self.place:
             self.failed[self.place.account.id] = error
         self.error, self.again, self.host = error, "", 0
-        self.invocation = ids.fresh()
+        self.invocation = invocation()
         self.counts.clear()
 
 

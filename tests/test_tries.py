@@ -1,6 +1,7 @@
 """What a request has tried: the links of its chain, and what it hears when none can serve. All else: tests/system."""
 
 import time
+import uuid
 
 import pytest
 
@@ -10,13 +11,19 @@ from kirogw.conversation import Conversation, Text, Turn
 from kirogw.errors import Busy, Forbidden, Overloaded, QuotaUsed, UnknownModel
 from kirogw.log import Entry
 from kirogw.routing import Route
-from kirogw.tries import Tries
+from kirogw.tries import Tries, invocation
 
 FIRST, SECOND, THIRD = (Route(name, name, frozenset({"kiro"}), frozenset({name}), True) for name in ("one", "two", "three"))
 
 
 def tries(*routes):
     return Tries(Entry("r", "chat", 0.0), None, routes, time.monotonic() + 60)
+
+
+def test_no_two_requests_are_called_the_same():
+    made = [invocation() for _ in range(100)]
+    assert len(set(made)) == 100
+    assert {(str(uuid.UUID(one)), uuid.UUID(one).version) for one in made} == {(one, 4) for one in made}
 
 
 def test_what_failed_for_one_model_may_serve_another():

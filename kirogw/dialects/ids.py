@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 
 from kirogw.conversation import Conversation, Result, Text
 
@@ -35,17 +34,12 @@ def turn_id(secret: bytes, conversation: Conversation) -> str:
     return _uuid(secret, f"turn {conversation.session}")
 
 
-def fresh() -> str:
-    """A UUID of which there is no other."""
-    return _written(os.urandom(16).hex())
-
-
 def _uuid(secret: bytes, text: str) -> str:
     data = text.encode("utf-8", "surrogatepass")
-    return _written(hashlib.blake2b(data, key=secret[:64], digest_size=16).hexdigest())
+    return uuid(hashlib.blake2b(data, key=secret[:64], digest_size=16).hexdigest())
 
 
-def _written(digits: str) -> str:
-    """As a UUID of version 4: its version and its variant stand in two of the digits."""
+def uuid(digits: str) -> str:
+    """32 hexadecimal digits as a UUID of version 4: its version and its variant stand in two of them."""
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

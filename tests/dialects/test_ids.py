@@ -34,9 +34,4 @@ def test_a_loop_of_calls_keeps_its_id():
 
 @given(st.binary(min_size=16, max_size=16))
 def test_it_is_written_as_a_uuid_of_version_four(data):
-    assert ids._written(data.hex()) == str(uuid.UUID(bytes=data, version=4))
-
-
-def test_a_fresh_id_is_no_other():
-    assert len({ids.fresh() for _ in range(100)}) == 100
-    assert uuid.UUID(ids.fresh()).version == 4
+    assert ids.uuid(data.hex()) == str(uuid.UUID(bytes=data, version=4))
