@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,13 +14,15 @@ from kirogw.wire import Request
 
 def observed(source: Source, entry: log.Entry, model: str, estimate: int) -> Source:
     """`source` as it is. What it says of its input is learned for `model` ("": it says nothing about the estimate)."""
-    with contextlib.closing(source):
+    try:
         for batch in source:
             if batch and not isinstance(batch, Beat):
                 entry.events += len(batch)
                 entry.first = entry.first or time.monotonic()
                 _note(entry, batch, model, estimate)
             yield batch
+    finally:
+        source.close()
 
 
 def _note(entry: log.Entry, batch: Sequence[object], model: str, estimate: int) -> None:

@@ -64,7 +64,7 @@ def relayed(read: Callable[[float], bytes | None], ended: Callable[[], bool], re
 def filtered(source: Source, filters: Iterable[Filter]) -> Source:
     """`source` through the filters in their order; ends early when one of them is done."""
     filters = tuple(filters)
-    with contextlib.closing(source):
+    try:
         for batch in source:
             if isinstance(batch, Beat):
                 yield batch
@@ -76,6 +76,8 @@ def filtered(source: Source, filters: Iterable[Filter]) -> Source:
             yield batch
             if done:
                 return
+    finally:
+        source.close()
 
 
 def events(source: Source) -> Iterator[Event]:
@@ -94,21 +96,22 @@ def written(source: Source, first: Batch, writer: Writer, *, beat: float, clock:
     for `beat` seconds (they are being held back). An error is told in-band and never looks like a finished answer;
     `lost` turns any exception into what the client hears; `last` is called before the last bytes are given.
     """
-    with contextlib.closing(source):
-        since = clock()
-        try:
-            yield writer.begin() + (writer.beat() if isinstance(first, Beat) else _said(writer, first, last))
-            for batch in source:
-                data = b"" if isinstance(batch, Beat) else _said(writer, batch, last)
-                if not data and (isinstance(batch, Beat) or clock() - since >= beat):
-                    data = writer.beat()
-                if data:
-                    yield data
-                    since = clock()
-        except Exception as error:
-            told = writer.fail(lost(error))
-            last()
-            yield told
+    since = clock()
+    try:
+        yield writer.begin() + (writer.beat() if isinstance(first, Beat) else _said(writer, first, last))
+        for batch in source:
+            data = b"" if isinstance(batch, Beat) else _said(writer, batch, last)
+            if not data and (isinstance(batch, Beat) or clock() - since >= beat):
+                data = writer.beat()
+            if data:
+                yield data
+                since = clock()
+    except Exception as error:
+        told = writer.fail(lost(error))
+        last()
+        yield told
+    finally:
+        source.close()
 
 
 def _said(writer: Writer, events: list[Event], last: Callable[[], None]) -> bytes:
