@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import orjson
+
 from kirogw.wire import Json
 
 
@@ -53,6 +55,11 @@ def finite(amounts: Mapping[str, float] | None) -> dict[str, float]:
     if not all(map(math.isfinite, found.values())):
         raise ValueError("an amount is infinite, or no number")
     return found
+
+
+def written(value: Json) -> bytes:
+    """`value` as JSON, in its own size: what orjson itself gives has room for 4 KB, and a batch may hold hundreds."""
+    return memoryview(orjson.dumps(value)).tobytes()
 
 
 class Store(Protocol):

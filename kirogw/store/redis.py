@@ -19,7 +19,7 @@ import orjson
 from kirogw.log import logger
 from kirogw.settings import WrongSetting
 from kirogw.store import backups, keyspace, scripts, snapshots
-from kirogw.store.contract import Change, Conflict, Delete, Doc, Put, StoreFailed, finite
+from kirogw.store.contract import Change, Conflict, Delete, Doc, Put, StoreFailed, finite, written
 from kirogw.store.owner import alive
 from kirogw.store.scripts import PREFIX, VERSION
 from kirogw.wire import Json
@@ -97,7 +97,7 @@ class RedisStore:
             words += (keyspace.bucket(name), name, repr(amount))
         words.append(len(logs or ()))
         for log, entries in (logs or {}).items():
-            words += (log, len(entries), *map(orjson.dumps, entries))
+            words += (log, len(entries), *map(written, entries))
         return list(map(int, self._script("WRITE", *words)))
 
     def mark(self, kinds: Sequence[str]) -> tuple[int, ...]:
@@ -326,4 +326,4 @@ def _change(change: Change) -> tuple[Any, ...]:
         return "delete", change.kind, change.id, "", "", ""
     want = "" if change.if_version is None else change.if_version
     ttl = "" if change.ttl is None else repr(float(change.ttl))
-    return "put", change.kind, change.id, want, ttl, orjson.dumps(change.value)
+    return "put", change.kind, change.id, want, ttl, written(change.value)

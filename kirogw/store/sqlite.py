@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 import orjson
 
 from kirogw.store import backups, schema, snapshots, statements
-from kirogw.store.contract import Change, Conflict, Doc, Put, StoreFailed, finite
+from kirogw.store.contract import Change, Conflict, Doc, Put, StoreFailed, finite, written
 from kirogw.store.owner import alive, boot
 from kirogw.store.statements import Db, Numbers
 from kirogw.wire import Json
@@ -102,8 +102,8 @@ class SqliteStore:
               once: str = "") -> None:  # fmt: skip
         """`once` is for engines that may have written when they say that they failed. This one never has."""
         sums = finite(amounts)
-        ready = [(change, orjson.dumps(change.value) if isinstance(change, Put) else b"") for change in changes]
-        lines = {log: [orjson.dumps(entry) for entry in entries] for log, entries in (logs or {}).items()}
+        ready = [(change, written(change.value) if isinstance(change, Put) else b"") for change in changes]
+        lines = {log: [written(entry) for entry in entries] for log, entries in (logs or {}).items()}
 
         def work(db: Db) -> None:
             now, numbers = self._now(), Numbers(db)
