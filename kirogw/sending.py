@@ -52,14 +52,13 @@ class Sending:
         target = self._router.target(tries.route, account, models)
         entry.model = target.model.id
         mark = self._mark(account.id)
-        exchange, prepared = self._sent(provider, login, target, tries, mark)
+        exchange, sent = self._sent(provider, login, target, tries, mark)
         self.running.add(exchange)
         reader: Reader | None = None
         try:
             yield from self._head(provider, exchange, target.model.id, account, entry)
             reading = Reading(target.model, tokens.count, tries.estimate, account.learned, mark)
-            reader = provider.reader(prepared, reading)
-            del prepared  # its body may be large
+            reader = provider.reader(sent, reading)
             source = relayed(
                 observed.taped(exchange, entry), exchange.ended, reader,
                 beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout,
@@ -93,7 +92,7 @@ class Sending:
 
     def _sent(self, provider: Provider, login: Login, target: Target, tries: Tries,
               mark: str) -> tuple[Exchange, Prepared]:  # fmt: skip
-        """The request on its way."""
+        """The request on its way, and what it was made of but for its body, which may be large."""
         prepared = self._prepared(provider, login, target, tries, mark)
         hosts = provider.hosts(login)
         tries.hosts = len(hosts)
@@ -102,7 +101,7 @@ class Sending:
             attempt=tries.entry.tries,
         )  # fmt: skip
         observed.record(tries.entry, outgoing, prepared.notes)
-        return self._transport.open(outgoing, fresh=tries.fresh), prepared
+        return self._transport.open(outgoing, fresh=tries.fresh), Prepared(b"", prepared.state)
 
     def _head(self, provider: Provider, exchange: Exchange, model: str, account: Account, entry: log.Entry) -> Source:
         """Beats until the answer's head is here. Raises Refused when it is no stream of the provider's."""
@@ -129,11 +128,10 @@ class Sending:
             raise Lost("damaged", "the answer is no event stream")
 
     def _prepared(self, provider: Provider, login: Login, target: Target, tries: Tries, mark: str) -> Prepared:
-        """The payload; made once for all tries that differ only in host."""
-        key = (tries.at, target.model.id, mark, tries.unsealed, tries.plain)
+        """The payload. Each try writes it anew from the conversation: kept until the answer begins, it would take as
+        much memory again.
+        """
         conversation = tries.conversation
-        if tries.prepared and (tries.prepared[0] == key or conversation is None):
-            return tries.prepared[1]
         assert conversation  # noqa: S101
         conversation = truncation.fitting(_suited(conversation, tries.route, provider), target.model.window)
         terms = Terms(
@@ -141,9 +139,7 @@ class Sending:
             self._cuts.known(conversation) if self._settings.truncation_recovery else frozenset(),
             tries.unsealed, tries.plain,
         )  # fmt: skip
-        prepared = provider.prepare(conversation, target, terms)
-        tries.prepared = key, prepared
-        return prepared
+        return provider.prepare(conversation, target, terms)
 
 
 def _suited(conversation: Conversation, route: Route | None, provider: Provider) -> Conversation:

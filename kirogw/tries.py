@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from kirogw import log
 from kirogw.conversation import Conversation
 from kirogw.dialects import ids
-from kirogw.dialects.provider import Again, Login, Prepared, Verdict
+from kirogw.dialects.provider import Again, Login, Verdict
 from kirogw.errors import GatewayError
 from kirogw.pool import Place, Want
 from kirogw.routing import Route
@@ -56,7 +56,6 @@ class Tries:
     plain: bool = False
     failed: dict[str, GatewayError] = field(default_factory=dict)  # accounts that are given up, in order
     counts: dict[str, int] = field(default_factory=dict)
-    prepared: tuple[tuple[int, str, str, bool, bool], Prepared] | None = None  # the last payload, and for what
     invocation: str = field(default_factory=invocation)
 
     @property
@@ -86,7 +85,7 @@ class Tries:
     def show(self) -> None:
         """The client gets something: from now on there is nothing to try. An answer that is held shows nothing."""
         if not self.hold:
-            self.shown, self.conversation, self.prepared = True, None, None
+            self.shown, self.conversation = True, None
 
     def next(self, verdict: Verdict, now: float) -> float:
         """Seconds to pause before the next try, which this sets up: with the same account, or with another one when it
@@ -120,7 +119,7 @@ class Tries:
         self.links.append((self.routes[self.at], error))
         self.entry.links += 1
         self.at += 1
-        self.failed, self.prepared = {}, None
+        self.failed = {}
         self.error, self.again, self.host, self.unsealed, self.plain = None, "", 0, False, False
         self.invocation = invocation()
         self.counts.clear()
