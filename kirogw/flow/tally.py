@@ -9,12 +9,13 @@ from kirogw.answer import CallDelta, Event, Reason, Stop, TextDelta, ThoughtDelt
 
 Count: TypeAlias = Callable[[str], int]
 """How many tokens a text has; never more than it has bytes."""
-MANY: Final = 16  # pieces that are left apart
+MANY: Final = 16  # pieces that are left apart, at least
+MORE: Final = 128  # characters of the first for each of more: it is copied a few times only, however long it gets
 
 
 def fold(pieces: list[str]) -> None:
     """Many pieces become one, in place: the short ones that an answer comes in take ten times what they say."""
-    if len(pieces) > MANY:
+    if len(pieces) > MANY and len(pieces) > len(pieces[0]) // MORE:
         pieces[:] = ["".join(pieces)]
 
 
