@@ -43,6 +43,20 @@ REASONS: Final = {
 }  # fmt: skip
 
 
+class _Looked:
+    """gunicorn's settings, each looked up once: its parser asks for twenty with each request."""
+
+    graceful_timeout: float
+
+    def __init__(self, cfg: Any) -> None:
+        self._cfg = cfg
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._cfg, name)
+        setattr(self, name, value)
+        return value
+
+
 class Worker(GeventWorker):  # type: ignore[misc]
     """`stopping`, set by gunicorn.conf.py, is shared with the arbiter and all workers: its first byte says that all is
     to stop, and not only this worker, which SIGHUP replaces; its second that some worker has begun.
@@ -53,6 +67,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         """Begins here, in its own process: the arbiter has made an `Outset`."""
+        self.cfg = _Looked(self.cfg)
         self.worker_connections = self.cfg.worker_connections
         self._busy: dict[Any, bool] = {}  # connections, and whether there is a request on each just now
         self._grace = self.cfg.graceful_timeout
@@ -102,7 +117,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
         Connections on which nothing is asked are closed at once: nobody needs to wait for their clients.
         """
-        self.cfg.set("graceful_timeout", self._grace if self.stopping[0] else LONG)
+        self.cfg.graceful_timeout = self._grace if self.stopping[0] else LONG
         super().handle_exit(sig, frame)
         gevent.spawn(self._leave)  # which waits, and that is not allowed here: this may run in the event loop itself
 

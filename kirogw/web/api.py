@@ -73,9 +73,9 @@ def _begin(here: State) -> None:
 
 
 def _end(here: State, response: Response) -> Response:
-    response.headers.add("x-request-id", g.request_id)
-    response.headers.add("request-id", g.request_id)
-    entry = g.get("entry")
+    entry, id_ = g.get("entry"), g.request_id
+    response.headers.add("x-request-id", id_)
+    response.headers.add("request-id", id_)
     if entry:
         if entry.shown:
             response.headers[pins.HEADER] = entry.shown
