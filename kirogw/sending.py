@@ -126,6 +126,7 @@ class Sending:
             raise
         if not exchange.headers.get("content-type", "").startswith(provider.stream):
             raise Lost("damaged", "the answer is no event stream")
+        exchange.headers.clear()  # they have been heard, and an answer may take long
 
     def _prepared(self, provider: Provider, login: Login, target: Target, tries: Tries, mark: str) -> Prepared:
         """The payload. Each try writes it anew from the conversation: kept until the answer begins, it would take as
