@@ -8,18 +8,21 @@ what was imported before would keep the blocking ones.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import json
 import socket
+import ssl
 import sys
 import time
 from datetime import datetime
 from typing import Any, Final
 
 import gevent
+from gunicorn import util
 from gunicorn.errors import AppImportError
-from gunicorn.http import errors
+from gunicorn.http import RequestParser, errors
 from gunicorn.workers.ggevent import GeventWorker
 
 from kirogw.framing import HOLD, Answer, Framing
@@ -29,6 +32,7 @@ LONG: Final = 3600  # seconds for the streams of a worker that SIGHUP has replac
 LINGER: Final = 2.0  # seconds for which a refused client may go on sending without a pause
 MOST: Final = 1024 * 1024  # bytes of that which are read
 PIECE: Final = 65536
+GONE: Final = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)  # how a client's leaving looks
 MALFORMED: Final = (400, "the HTTP request can not be read")
 REFUSALS: Final[dict[type[Exception], tuple[int, str]]] = {
     errors.LimitRequestLine: (414, "the request's first line is too long"),
@@ -64,6 +68,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     stopping: Any = bytearray(2)
     alive: bool
+    cfg: Any
 
     def init_process(self) -> None:
         """Begins here, in its own process: the arbiter has made an `Outset`."""
@@ -127,17 +132,35 @@ class Worker(GeventWorker):  # type: ignore[misc]
         if self.stopping[0] and self._gateway:
             self._gateway.stop(self._gateway.settings.shutdown_grace)
 
+    # requests and answers
+
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        self._busy[client] = False
+        """All requests of one connection. gunicorn's parser reads them; the rest of its way is made for any application
+        and for protocols that are not wanted here, and takes twice the time. (docs/performance.md)
+        """
+        self._busy[client], req = False, None
         try:
-            super().handle(listener, client, addr)
+            server, parser = listener.getsockname(), RequestParser(self.cfg, client, addr)
+            while req := self._next(parser):
+                self.handle_request(server, req, client, addr)
+        except (errors.NoMoreData, StopIteration):  # the client has gone, or the connection is to be closed
+            pass
+        except OSError as error:
+            if error.errno not in GONE and not isinstance(error, ssl.SSLError):
+                self.log.exception("a connection broke")
+        except BaseException as error:
+            self.handle_error(req, client, addr, error)
         finally:
             del self._busy[client]
+            util.close(client)
+
+    def _next(self, parser: Any) -> Any:
+        """The next request; None when the client has asked nothing for so long."""
+        with gevent.Timeout(self.cfg.keepalive, False):
+            return next(parser)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
-        """In place of gunicorn's own, but for its hooks of single requests. Raises StopIteration when the connection is
-        to be closed, as it does.
-        """
+        """Raises StopIteration when the connection is to be closed."""
         self._busy[sock] = True
         answer = Answer(req, sock, self._framing.date(), closes=not self._goes_on())
         try:
