@@ -6,7 +6,10 @@ import tracemalloc
 
 import pytest
 
-from kirogw.answer import TextDelta, ThoughtDelta
+from kirogw.answer import CallDelta, CallStart, TextDelta, ThoughtDelta
+from kirogw.conversation import Conversation
+from kirogw.convert import FACES
+from kirogw.dialects.face import Ask, Heading
 from kirogw.dialects.kiro.answer import Reader
 from kirogw.dialects.provider import Model
 from kirogw.flow.limit import Limit, OneCall
@@ -46,6 +49,16 @@ def filtering(filter_, kind=TextDelta):
     return lambda: lambda piece: filter_.feed([kind(0, piece)])
 
 
+def writing(face, kind=TextDelta):
+    def make():
+        writer = FACES[face].writer(Heading("1", "m", 0, 1), Ask(Conversation("m", ())))
+        if kind is CallDelta:
+            writer.write([CallStart(0, "c1", "write")])
+        return lambda piece: writer.write([kind(0, piece)])
+
+    return make
+
+
 LISTENERS = [
     pytest.param(kiro, id="Kiro's reader"),
     pytest.param(kiros_call, id="a call of Kiro's"),
@@ -54,6 +67,8 @@ LISTENERS = [
     pytest.param(filtering(Limit(100_000, len, 7), ThoughtDelta), id="limit of thinking"),
     pytest.param(filtering(Stops(("never",), len, 7)), id="stops"),
     pytest.param(filtering(OneCall(len, 7)), id="one call"),
+    *(pytest.param(writing(face, kind), id=f"{face}, {kind.__name__}")
+      for face in ("chat", "messages", "responses") for kind in (TextDelta, ThoughtDelta, CallDelta)),
 ]
 
 

@@ -36,6 +36,7 @@ from kirogw.dialects.messages.blocks import STUMP, sealed_snippet
 from kirogw.dialects.messages.errors import error_body
 from kirogw.dialects.quoted import line, quoted
 from kirogw.errors import BrokenAnswer, GatewayError
+from kirogw.flow.tally import fold
 from kirogw.wire import Json
 
 STOPS: Final = {
@@ -138,6 +139,7 @@ class AnswerWriter:
         if call is None:  # its arguments were whole before
             return
         call.pieces.append(event.json)
+        fold(call.pieces)
         out += (call.head, quoted(event.json), TAIL)
 
     def _search(self, event: SearchCall, out: list[bytes]) -> None:

@@ -36,6 +36,7 @@ from kirogw.dialects.responses.calls import FORMS, Call
 from kirogw.dialects.responses.chain import PREFIXES, shown_item
 from kirogw.dialects.responses.errors import failure
 from kirogw.errors import BrokenAnswer, GatewayError
+from kirogw.flow.tally import fold
 from kirogw.wire import Json
 
 INCOMPLETE: Final = {"max_tokens": "max_output_tokens", "window": "max_output_tokens", "refusal": "content_filter"}
@@ -119,6 +120,10 @@ class AnswerWriter:
         out: list[bytes] = []
         for event in events:
             WRITE[type(event)](self, event, out)
+        if self._text:
+            fold(self._text.pieces)
+        if self._thought:
+            fold(self._thought.pieces)
         return b"".join(out)
 
     def beat(self) -> bytes:

@@ -15,6 +15,7 @@ from kirogw.answer import CallStart
 from kirogw.conversation import Tool
 from kirogw.dialects.custom import Unwrapped
 from kirogw.dialects.responses import items
+from kirogw.flow.tally import fold
 from kirogw.wire import Json
 
 
@@ -45,6 +46,7 @@ class Call:
     def receive(self, json: str) -> str:
         text = json if self._free is None else self._free.receive(json)
         self._pieces.append(text)
+        fold(self._pieces)
         return text
 
     def close(self) -> str:
