@@ -187,6 +187,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """The environment is let go before the answer's body, which may take long; the end leaves when all is done."""
         began = datetime.now()
         environ[HOLD] = answer.hold
+        if req.version > (1, 0):  # else they tell at the end whether the connection goes on
+            req.headers = []
         told = environ if self.log.access_log_enabled else None
         body = self.wsgi(environ, answer.start_response)
         del environ

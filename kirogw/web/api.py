@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import secrets
+import os
 import string
 import time
 from collections.abc import Iterator
@@ -112,7 +112,7 @@ def _record(settings: Settings, data: bytes) -> Record | None:
 
 def identifier() -> str:
     """24 letters and digits, as both APIs have in their ids."""
-    return secrets.token_bytes(24).translate(LETTERS).decode()
+    return os.urandom(24).translate(LETTERS).decode()
 
 
 def _used(entry: log.Entry, now: float) -> UsageRecord:
