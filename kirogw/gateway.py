@@ -24,7 +24,7 @@ from kirogw.dialects.quota import Quota
 from kirogw.fetch import Fetcher
 from kirogw.flow.limit import Limit, OneCall
 from kirogw.flow.stops import Stops
-from kirogw.observed import observed
+from kirogw.observed import Observer
 from kirogw.pins import pinned
 from kirogw.pool import Pool
 from kirogw.router import Router
@@ -90,10 +90,9 @@ class Gateway:
             source = search.searching(conversation, ask_model, self._searcher(errand), beat=beat)
         else:
             source = ask_model(conversation)
-        if filters := self._filters(conversation, estimate):
-            source = filtered(source, filters)
         plain = not (formed or searched)  # one question, one answer
-        return observed(source, entry, conversation.model if plain else "", estimate), estimate
+        observer = Observer(entry, conversation.model if plain else "", estimate)
+        return filtered(source, (*self._filters(conversation, estimate), observer)), estimate
 
     def count(self, conversation: Conversation) -> int:
         """The estimate of the input's tokens, as an answer's first event would tell it."""

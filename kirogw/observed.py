@@ -6,23 +6,28 @@ import time
 from collections.abc import Callable, Sequence
 
 from kirogw import log, tokens
-from kirogw.answer import Beat, Stop, Usage
-from kirogw.stream import Source
+from kirogw.answer import Event, Stop, Usage
 from kirogw.transport import Exchange
 from kirogw.wire import Request
 
 
-def observed(source: Source, entry: log.Entry, model: str, estimate: int) -> Source:
-    """`source` as it is. What it says of its input is learned for `model` ("": it says nothing about the estimate)."""
-    try:
-        for batch in source:
-            if batch and not isinstance(batch, Beat):
-                entry.events += len(batch)
-                entry.first = entry.first or time.monotonic()
-                _note(entry, batch, model, estimate)
-            yield batch
-    finally:
-        source.close()
+class Observer:
+    """A filter that changes nothing: what passes is noted in `entry`. What the answer says of its input is learned for
+    `model` ("": it says nothing about the estimate).
+    """
+
+    __slots__ = ("_entry", "_estimate", "_model", "done")
+
+    def __init__(self, entry: log.Entry, model: str, estimate: int) -> None:
+        self._entry, self._model, self._estimate, self.done = entry, model, estimate, False
+
+    def feed(self, events: list[Event]) -> list[Event]:
+        if events:
+            entry = self._entry
+            entry.events += len(events)
+            entry.first = entry.first or time.monotonic()
+            _note(entry, events, self._model, self._estimate)
+        return events
 
 
 def _note(entry: log.Entry, batch: Sequence[object], model: str, estimate: int) -> None:

@@ -70,6 +70,6 @@ def test_only_what_served_teaches_how_long_a_text_is(links, factor):
     estimate = tokens.count_conversation(talk)
     end = [TextDelta(0, "Hello."), Usage(round(estimate * 0.9), 2, source="measured"), Stop("end")]
     entry = Entry("r", "chat", 0.0, links=links)
-    assert list(observed.observed((batch for batch in [end]), entry, "one", estimate)) == [end]
+    assert observed.Observer(entry, "one", estimate).feed(end) == end
     assert tokens.count_conversation(talk) == pytest.approx(estimate * factor, rel=0.001)
     tokens.forget()
