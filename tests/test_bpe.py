@@ -1,6 +1,8 @@
 """Our counts against tiktoken's own encoder, built from the same file."""
 
 import base64
+import gc
+import os
 import random
 import subprocess
 import sys
@@ -133,6 +135,23 @@ def test_a_file_that_can_not_be_read_is_told(tmp_path, make):
     make(tmp_path / "x.tiktoken")
     with pytest.raises(GatewayError, match=r"^x.tiktoken can not be read; install kirogw again$"):
         bpe.Encoding(tmp_path / "x.tiktoken", tokens.SHA256)
+
+
+def test_where_nothing_reads_at_a_place_the_file_is_mapped(monkeypatch):
+    text = tokens.DATA.with_name("NOTICE").read_text()
+    count = OURS.count(text)
+    monkeypatch.delattr(os, "pread")
+    assert bpe.Encoding(tokens.DATA, tokens.SHA256).count(text) == count
+
+
+def test_the_file_is_closed_with_the_last_who_counts_by_it(monkeypatch):
+    closed, close = [], os.close
+    monkeypatch.setattr(os, "close", lambda number: closed.append(number) or close(number))
+    encoding = bpe.Encoding(tokens.DATA, tokens.SHA256)
+    assert encoding.count("Hello world") == 2 and not closed
+    del encoding
+    gc.collect()
+    assert len(closed) == 1
 
 
 def test_the_memories_stay_within_bounds():
