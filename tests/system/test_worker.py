@@ -55,3 +55,10 @@ def test_what_is_no_request_gets_an_error_that_clients_can_read(gateway, name):
 def test_the_worker_goes_on(gateway):
     said(gateway, b"nonsense\r\n\r\n")
     assert gateway.get("/ready").ok
+
+
+def test_a_connection_of_http_1_0_goes_on_while_the_client_wishes_it(gateway):
+    kept = b"GET /ready HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+    for count in (1, 2, 3):
+        _, head, rest = said(gateway, kept * (count - 1) + b"GET /ready HTTP/1.0\r\n\r\n" + kept)
+        assert (head.encode() + rest).count(b" 200 OK") == count
