@@ -143,8 +143,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
             server, parser = listener.getsockname(), RequestParser(self.cfg, client, addr)
             while req := self._next(parser):
                 self.handle_request(server, req, client, addr)
-        except (errors.NoMoreData, StopIteration):  # the client has gone, or the connection is to be closed
-            pass
+        except (errors.NoMoreData, StopIteration, gevent.GreenletExit):
+            pass  # the client has gone, the connection is to be closed, or all is
         except OSError as error:
             if error.errno not in GONE and not isinstance(error, ssl.SSLError):
                 self.log.exception("a connection broke")
@@ -187,9 +187,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """The environment is let go before the answer's body, which may take long; the end leaves when all is done."""
         began = datetime.now()
         environ[HOLD] = answer.hold
-        if req.version > (1, 0):  # else they tell at the end whether the connection goes on
-            req.headers = []
         told = environ if self.log.access_log_enabled else None
+        if told is None and req.version > (1, 0):  # else they tell at the end whether the connection goes on
+            req.headers = []
         body = self.wsgi(environ, answer.start_response)
         del environ
         try:

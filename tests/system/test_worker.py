@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from kirogw.twin import Twin
-from tests.system.running import running
+from tests.system.running import GUNICORN, running
 
 SECRET = "ksk_not-to-be-seen"
 POST = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n"
@@ -62,3 +62,12 @@ def test_a_connection_of_http_1_0_goes_on_while_the_client_wishes_it(gateway):
     for count in (1, 2, 3):
         _, head, rest = said(gateway, kept * (count - 1) + b"GET /ready HTTP/1.0\r\n\r\n" + kept)
         assert (head.encode() + rest).count(b" 200 OK") == count
+
+
+def test_gunicorns_own_log_has_what_a_request_and_its_answer_were(tmp_path):
+    """For those who want it beside the gateway's line: `--access-logfile`."""
+    log = tmp_path / "access"
+    options = ("--access-logfile", str(log), "--access-logformat", "%(r)s|%(s)s|%(B)s|%(a)s|%({{x-told}}i)s")
+    with Twin(accounts=["api_key"]) as twin, running(twin, command=(*GUNICORN, *options)) as one:
+        reply = one.get("/ready", headers={"User-Agent": "curl/8", "x-told": "yes"})
+    assert f"GET /ready HTTP/1.1|200|{len(reply.content)}|curl/8|yes\n" in log.read_text()
