@@ -5,6 +5,7 @@ No secret can reach it: an Entry has no place for one, and every other line pass
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -86,7 +87,9 @@ class _Lines(logging.StreamHandler[TextIO]):
     """Standard error, a JSON object a line."""
 
     def write(self, line: dict[str, Any]) -> None:
-        self.stream.write(orjson.dumps(line, default=str).decode() + "\n")
+        """As `logging` does: whoever reads no log any more, or has no room for it, stops no answer."""
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(orjson.dumps(line, default=str).decode() + "\n")
 
 
 def _said(record: logging.LogRecord) -> str:

@@ -155,8 +155,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
             util.close(client)
 
     def _next(self, parser: Any) -> Any:
-        """The next request; None when the client has asked nothing for so long."""
-        with gevent.Timeout(self.cfg.keepalive, False):
+        """The next request; None when the client has asked nothing for so long. Without a keep-alive nobody waits."""
+        with gevent.Timeout(self.cfg.keepalive or None, False):
             return next(parser)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
@@ -167,14 +167,12 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self._answered(answer, req, self._framing.environ(req, sock, addr, listener_name))
         except (gevent.GreenletExit, SystemExit):  # its time is over
             answer.closes = True
-        except OSError:
-            raise
-        except Exception:
-            if not answer.begun:
+        except Exception as error:
+            with contextlib.suppress(OSError):
+                answer.release()  # what is held is whole
+            if isinstance(error, OSError) or not answer.begun:
                 raise
             self.log.exception("an answer was broken off")
-            with contextlib.suppress(OSError):
-                answer.release()
             answer.closes = True
         finally:
             self._busy[sock] = False
@@ -187,28 +185,30 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """The environment is let go before the answer's body, which may take long; the end leaves when all is done."""
         began = datetime.now()
         environ[HOLD] = answer.hold
-        told = environ if self.log.access_log_enabled else None
+        told = environ if self.log.access_log_enabled or self.cfg.statsd_host else None
         if told is None and req.version > (1, 0):  # else they tell at the end whether the connection goes on
             req.headers = []
         body = self.wsgi(environ, answer.start_response)
         del environ
         try:
-            for data in body:
-                answer.write(data)
+            try:
+                for data in body:
+                    answer.write(data)
+            finally:
+                if hasattr(body, "close"):
+                    body.close()
+            answer.close()
         finally:
-            if hasattr(body, "close"):
-                body.close()
-        answer.close()
-        if told is not None:
-            self.log.access(answer, req, told, datetime.now() - began)
+            if told is not None:
+                self.log.access(answer, req, told, datetime.now() - began)
 
     def _goes_on(self) -> bool:
-        """Whether there may be another request on the connection, since this is not the worker's last."""
+        """Whether there may be another request on the connection: this is not the worker's last, and there is time."""
         self.nr += 1
         if self.nr >= self.max_requests and self.alive:
             self.log.info("the worker has answered as many requests as it may")
             self.alive = False
-        return self.alive
+        return self.alive and bool(self.cfg.keepalive)
 
     # what is no request
 

@@ -198,11 +198,13 @@ class _Body:
         return self._chunks
 
     def close(self) -> None:
-        self._chunks.close()
-        self._source.close()
-        self._keeping.left()
-        self._entry.outcome = self._entry.outcome or "client left"
-        _done(self._here, self._entry)
+        try:
+            self._chunks.close()
+            self._source.close()
+            self._keeping.left()
+        finally:
+            self._entry.outcome = self._entry.outcome or "client left"
+            _done(self._here, self._entry)
 
 
 def _nothing() -> None:

@@ -44,13 +44,13 @@ class Application(Flask):
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         if request is not None:
-            found = self._fixed.get((request.environ["REQUEST_METHOD"], request.environ["PATH_INFO"]))
+            found = self._fixed.get((request.environ["REQUEST_METHOD"], request.environ.get("PATH_INFO")))
             if found:
                 return cast(MapAdapter, found)
         return super().create_url_adapter(request)
 
     @functools.cached_property
-    def _fixed(self) -> dict[tuple[str, str], _Found]:
+    def _fixed(self) -> dict[tuple[str, str | None], _Found]:
         """By method and path. Made by the first request: all routes are there then."""
         return {(method, rule.rule): _Found(rule) for rule in self.url_map.iter_rules()
                 if not rule.arguments and not rule.websocket for method in rule.methods or ()}  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 from flask import request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from kirogw import routing
 from kirogw.errors import BadRequest, NotAllowed, WrongKey
@@ -79,8 +79,10 @@ def body() -> bytes:
         return _unmeasured(most)
     if length > most:
         raise RequestEntityTooLarge
+    stream, data = request.environ["wsgi.input"], b""
     try:
-        data: bytes = request.environ["wsgi.input"].read(length)
+        while len(data) < length and (piece := stream.read(length - len(data))):
+            data += piece
     except (OSError, ValueError) as error:
         raise ClientDisconnected from error
     if len(data) < length:
@@ -90,7 +92,12 @@ def body() -> bytes:
 
 def _unmeasured(most: int) -> bytes:
     """A body that comes in chunks. werkzeug cuts it at the limit, without a word."""
-    data = request.get_data(cache=False)
+    try:
+        data = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:  # each server has its own
+        raise BadRequest("the request body can not be read: its chunks are malformed") from error
     if len(data) >= most:
         raise RequestEntityTooLarge
     return data

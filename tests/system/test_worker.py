@@ -1,12 +1,18 @@
-"""What is no HTTP request, or ends in the middle of one, at a real worker: an error that clients can read."""
+"""What is no HTTP request, or ends in the middle of one, at a real worker: an error that clients can read. And what
+else gunicorn promises."""
 
 import json
 import socket
+import sys
 
 import pytest
+import requests
 
 from kirogw.twin import Twin
-from tests.system.running import GUNICORN, running
+from tests.system.pauses import ENDLESS
+from tests.system.raw import Connection, eventually
+from tests.system.running import GUNICORN, KEY, TOP, running
+from tests.system.talk import LAST, ask
 
 SECRET = "ksk_not-to-be-seen"
 POST = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n"
@@ -30,10 +36,14 @@ def gateway():
         yield one
 
 
+def address(gateway):
+    host, port = gateway.url.removeprefix("http://").split(":")
+    return host, int(port)
+
+
 def said(gateway, data):
     """The status and the body of whatever comes back before the connection ends."""
-    host, port = gateway.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=100) as sock:
+    with socket.create_connection(address(gateway), timeout=100) as sock:
         sock.sendall(data)
         answer = b""
         while piece := sock.recv(65536):
@@ -64,10 +74,66 @@ def test_a_connection_of_http_1_0_goes_on_while_the_client_wishes_it(gateway):
         assert (head.encode() + rest).count(b" 200 OK") == count
 
 
+def access_log(path):
+    return "--access-logfile", str(path), "--access-logformat", "%(r)s|%(s)s|%(B)s|%(a)s|%({{x-told}}i)s"
+
+
 def test_gunicorns_own_log_has_what_a_request_and_its_answer_were(tmp_path):
     """For those who want it beside the gateway's line: `--access-logfile`."""
     log = tmp_path / "access"
-    options = ("--access-logfile", str(log), "--access-logformat", "%(r)s|%(s)s|%(B)s|%(a)s|%({{x-told}}i)s")
-    with Twin(accounts=["api_key"]) as twin, running(twin, command=(*GUNICORN, *options)) as one:
+    with Twin(accounts=["api_key"]) as twin, running(twin, command=(*GUNICORN, *access_log(log))) as one:
         reply = one.get("/ready", headers={"User-Agent": "curl/8", "x-told": "yes"})
     assert f"GET /ready HTTP/1.1|200|{len(reply.content)}|curl/8|yes\n" in log.read_text()
+
+
+def test_gunicorns_own_log_has_an_answer_that_was_broken_off(tmp_path):
+    log = tmp_path / "access"
+    with Twin(accounts=["api_key"]) as twin, running(twin, command=(*GUNICORN, *access_log(log))) as one:
+        twin.script([[{"text": "one two three"}, {"delay": ENDLESS}, {"text": "four"}]])
+        with Connection(one.url) as connection:
+            connection.send("POST", "/v1/messages", ask(stream=True))
+            connection.head()
+            assert next(connection.chunks())
+        assert eventually(lambda: "POST /v1/messages HTTP/1.1|200|" in log.read_text())
+
+
+def test_gunicorns_figures_count_requests():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd, Twin(accounts=["api_key"]) as twin:
+        statsd.bind(("127.0.0.1", 0))
+        statsd.settimeout(100)
+        where = f"127.0.0.1:{statsd.getsockname()[1]}"
+        with running(twin, command=(*GUNICORN, "--statsd-host", where)):  # is asked /ready until it is
+            while b"request.status.200" not in statsd.recv(4096):
+                pass
+
+
+def test_without_a_keep_alive_each_request_has_a_connection():
+    command = (*GUNICORN, "--keep-alive", "0")
+    with (Twin(accounts=["api_key"]) as twin, running(twin, command=command) as one,
+          socket.create_connection(address(one), timeout=0.5) as sock):  # fmt: skip
+        with pytest.raises(TimeoutError):
+            sock.recv(1)  # who says nothing yet is not closed
+        sock.settimeout(100)
+        sock.sendall(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 200 OK") and b"Connection: close\r\n" in answer
+
+
+def test_chunks_that_can_not_be_read_are_the_clients_fault(gateway):
+    head = POST + f"x-api-key: {KEY}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    status, _, body = said(gateway, head + b"nonsense\r\n")
+    assert status == 400 and "chunks" in json.loads(body)["error"]["message"]
+
+
+@pytest.mark.parametrize("words", [1, 40])
+def test_a_log_that_nobody_can_write_stops_no_answer(words):
+    """A full disk, or nobody who reads it. The answer has its end, and the connection goes on."""
+    script = "exec {python} {program} 2>/dev/full".format(python=sys.executable, program=TOP / "kirogw.py")
+    with (Twin(accounts=["api_key"]) as twin, running(twin, command=("sh", "-c", script)) as one,
+          requests.Session() as session):  # fmt: skip
+        for _ in range(3):
+            twin.script([[{"text": "one two three " * words, "pace": 0}]])
+            reply = session.post(one.url + "/v1/messages", json=ask(stream=True), headers=one.headers, timeout=100)
+            assert reply.content.endswith(LAST["messages"])

@@ -10,6 +10,7 @@ from werkzeug.exceptions import BadRequest, ImATeapot, RequestEntityTooLarge
 from kirogw import observed
 from kirogw.errors import GatewayError, QuotaUsed
 from kirogw.web import failures
+from kirogw.web.keeping import Passing
 from kirogw.web.state import State
 from kirogw.web.views import as_json
 from tests.system.talk import FACES, PATHS, ask, failure, finished
@@ -43,6 +44,19 @@ def test_a_fault_of_our_own_is_a_500_without_details(client, broken, caplog, fac
     # a logger that another test has left propagating gives a record to both handlers
     (said,) = {record.getMessage() for record in caplog.records if record.exc_info}
     assert reply.headers["request-id"] in said
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_an_answer_has_its_line_whatever_fails_behind_it(app, client, face, monkeypatch):
+    """The fault is planted."""
+    monkeypatch.setattr(Passing, "left", None)
+    reply = client.post(PATHS[face], json=ask(stream=True), buffered=False)
+    assert finished(face, b"".join(reply.response))
+    with pytest.raises(TypeError):
+        reply.close()
+    here = app.extensions["kirogw"]
+    here.sync.flush()
+    assert here.usage.requests(1)[0]["request"] == reply.headers["request-id"]
 
 
 @pytest.mark.parametrize("face", FACES)
