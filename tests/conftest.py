@@ -6,6 +6,7 @@ malformed requests all the time.
 """
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  #
 settings.register_profile("same", derandomize=True, **PATIENT)  # the same examples in each run
 settings.register_profile("new", **PATIENT)  # HYPOTHESIS_PROFILE=new: others each time, to search for what is left
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a run in a script's background; what it starts would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 TWIN = Path(__file__).parent / "twin"
 heard = []
 
