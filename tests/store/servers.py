@@ -54,10 +54,11 @@ class Redis:
             self._process = None
 
     def _answers(self) -> bool:
-        """And not somebody else's server at the same port."""
+        """And not somebody else's server at the same port; all of what it kept is there again."""
         password = dict(zip(self.options[::2], self.options[1::2], strict=True)).get("--requirepass", "")
         with contextlib.suppress(OSError):
-            return f"process_id:{self.pid}\r\n" in (self.command("INFO", "server", password=password) or "")
+            told = self.command("INFO", password=password) or ""
+            return f"process_id:{self.pid}\r\n" in told and "\r\nloading:0\r\n" in told
         return False
 
     def command(self, *words: str, user: str = "default", password: str = "") -> str | None:
