@@ -35,9 +35,15 @@ _AGENT_IDE: Final = "aws-sdk-js/1.0.34 ua/2.1 os/{os} lang/js md/nodejs#22.22.0 
 _AGENT_CONTROL: Final = "aws-sdk-js/1.0.0 ua/2.1 os/{os} lang/js md/nodejs#22.22.0 api/codewhispererruntime#1.0.0 m/N,E KiroIDE-{version}-{machine}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Settings:
     """All that can be set. Durations are in seconds, sizes in bytes unless the text says otherwise."""
+
+    def __init__(self, **values: Any) -> None:
+        """By hand, since what dataclass would compile for so many fields takes 1 MB. Raises TypeError for others."""
+        if unknown := values.keys() - {spec.name for spec in FIELDS}:
+            raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
+        vars(self).update({spec.name: spec.default for spec in FIELDS} | values)
 
     server_host: str = _setting("127.0.0.1", "address to listen on", group="server", flag="--host")
     server_port: int = _setting(8000, "port to listen on", group="server", flag="--port", low=0, high=65535)

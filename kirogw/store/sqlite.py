@@ -32,6 +32,7 @@ IDLE: Final = 4  # connections that are kept for the next call
 PURGE: Final = 30.0  # seconds between two looks for what a ttl has ended
 PURGED: Final = 20  # documents that go at once: they may be large, and all greenlets wait
 LOG: Final = 8 * 1024 * 1024  # bytes: to what the write-ahead log is cut after it was longer
+CACHE: Final = 256  # KiB of pages that a connection holds, of 2,000 that it would: the system keeps the rest at hand
 PIECE: Final = 500  # entries to remove at once
 LAST: Final = chr(0x10FFFF)
 PRIVATE_FILE: Final = 0o600
@@ -280,6 +281,7 @@ class SqliteStore:
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA journal_size_limit = {LOG}")
+            db.execute(f"PRAGMA cache_size = -{CACHE}")
         except BaseException:
             db.close()
             raise
