@@ -21,7 +21,7 @@ from kirogw.pool import Account, Place, Pool
 from kirogw.router import Router
 from kirogw.routing import Route
 from kirogw.settings import Settings
-from kirogw.stream import Source, relayed
+from kirogw.stream import Relay, Source
 from kirogw.transport import Exchange, Lost, Transport
 from kirogw.tries import Tries
 
@@ -59,20 +59,21 @@ class Sending:
             yield from self._head(provider, exchange, target.model.id, account, entry)
             reading = Reading(target.model, tokens.count, tries.estimate, account.learned, mark)
             reader = provider.reader(sent, reading)
-            source = relayed(
+            relay = Relay(
                 observed.taped(exchange, entry), exchange.ended, reader,
                 beat=self._settings.heartbeat, limit=self._settings.streaming_read_timeout,
             )  # fmt: skip
-            for batch in source:
-                if reader.visible:  # that it answers is known now, however long the answer is
+            served = False
+            while not relay.done:
+                batch = relay.next()
+                if reader.visible and not served:  # that it answers is known now, however long the answer is
+                    served = True
                     self._pool.served(account.id, tries.model, time.time(), tries.began)
                     tries.show()
-                    yield batch
-                    break
                 yield batch
-            yield from source
+                del batch
             exchange.settle(SETTLING)
-            if not reader.visible:  # it ended without a word, and as it should
+            if not served:  # it ended without a word, and as it should
                 self._pool.served(account.id, tries.model, time.time(), tries.began)
             account.learned = account.learned or reader.learned
             if self._settings.truncation_recovery and (reader.cut_calls or reader.cut_text):

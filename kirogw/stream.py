@@ -1,7 +1,8 @@
 """One answer on its way: the upstream's bytes to events, events through filters, events to the client's bytes.
 
-Everything here is a generator over a source, and stops its source when it is stopped itself: closing the outermost one
-closes the upstream. Nothing is kept: a client that reads slowly makes the whole chain wait.
+What is a generator over a source stops its source when it is stopped itself: closing the outermost one closes the
+upstream. Nothing is kept: a client that reads slowly makes the whole chain wait, and what it has got is let go (`del`)
+before the next is waited for, since thousands wait.
 """
 
 from __future__ import annotations
@@ -33,32 +34,34 @@ class Filter(Protocol):
     def feed(self, events: list[Event]) -> list[Event]: ...
 
 
-def relayed(read: Callable[[float], bytes | None], ended: Callable[[], bool], reader: Reader, *,
-            beat: float, limit: float) -> Source:  # fmt: skip
+class Relay:
     """The events of each read, as they come. `read(seconds)` gives bytes, b"" at the end, None when none came in time;
     `ended()` may tell already that the next read would give b"", so that the last events go with those before them. An
     answer that is whole has ended, even if the upstream keeps the connection open.
 
-    Raises Silence after `limit` seconds without bytes, and what `read` and `reader` raise.
+    `done`: there is no next. No generator, because each in the chain takes 0.7 KB more of a stream that is waited for.
     """
-    silent = 0.0
-    while True:
-        data = read(beat)
-        if data:
-            silent = 0.0
-            events = reader.receive(data)
-            if ended() or reader.whole:
-                yield events + reader.close()
-                return
-            yield events
-        elif data is None:
-            silent += beat
-            if silent >= limit:
+
+    __slots__ = ("_beat", "_ended", "_limit", "_read", "_reader", "_silent", "done")
+
+    def __init__(self, read: Callable[[float], bytes | None], ended: Callable[[], bool], reader: Reader, *,
+                 beat: float, limit: float) -> None:  # fmt: skip
+        self.done = False
+        self._read, self._ended, self._reader, self._beat, self._limit = read, ended, reader, beat, limit
+        self._silent = 0.0
+
+    def next(self) -> Batch:
+        """Raises Silence after `limit` seconds without bytes, and what `read` and `reader` raise."""
+        data = self._read(self._beat)
+        if data is None:
+            self._silent += self._beat
+            if self._silent >= self._limit:
                 raise Silence
-            yield BEAT
-        else:
-            yield reader.close()
-            return
+            return BEAT
+        self._silent = 0.0
+        events = self._reader.receive(data) if data else []
+        self.done = not data or self._ended() or self._reader.whole
+        return events + self._reader.close() if self.done else events
 
 
 def filtered(source: Source, filters: Iterable[Filter]) -> Source:
@@ -76,6 +79,7 @@ def filtered(source: Source, filters: Iterable[Filter]) -> Source:
             yield batch
             if done:
                 return
+            del batch
     finally:
         source.close()
 
@@ -106,6 +110,7 @@ def written(source: Source, first: Batch, writer: Writer, *, beat: float, clock:
             if data:
                 yield data
                 since = clock()
+            del batch, data
     except Exception as error:
         told = writer.fail(lost(error))
         last()

@@ -9,9 +9,11 @@ whoever waits can close; and `http.client` costs more per small chunk than all o
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -34,6 +36,22 @@ IDLE: Final = 512  # connections to one origin that are kept
 IDLE_SECONDS: Final = 60.0  # for which one is kept; most servers close it by then
 SURE: Final = 1.0  # seconds for which an idle connection is not looked at before it is used
 WAITS: Final = (TimeoutError, socket.timeout)
+
+
+def connect_apart(run: Callable[[Callable[[], object]], object] | None) -> None:
+    """From now on each new connection is made within `run(function)`, which returns and raises what the function does.
+    A greenlet keeps the pages of its deepest moment for as long as it lives, and that is this one; where streams are
+    greenlets, it is to be another's. None: as at first, where it is called.
+    """
+    global _apart  # one for the process, like the loop
+    _apart = run or _here
+
+
+def _here(function: Callable[[], object]) -> object:
+    return function()
+
+
+_apart: Callable[[Callable[[], object]], object] = _here
 
 
 class Lost(Exception):
@@ -96,12 +114,14 @@ class Exchange:
     One thread at a time reads; `abort` may be called by any.
     """
 
+    __slots__ = ("_connection", "_early", "_response", "_route", "_sock", "_wait", "answered", "reused")
+
     def __init__(self, route: _Route, connection: Any, *, reused: bool) -> None:
         self._route, self._connection = route, connection
         self._sock: Any = connection.sock
         self.reused = reused
         self._response = http1.Response()
-        self._early: list[bytes] = []
+        self._early = b""  # of the body, which came with the end of the head
         self._wait: float | None = None
         self.answered = False  # has a byte of the answer come
 
@@ -119,8 +139,7 @@ class Exchange:
             body = self._receive(seconds)
             if body is None:
                 return False
-            if body:
-                self._early.append(body)
+            self._early = body
         return True
 
     def read(self, seconds: float) -> bytes | None:
@@ -128,8 +147,9 @@ class Exchange:
 
         Raises Lost when the connection broke or the answer is cut short.
         """
-        if self._early:
-            return self._early.pop()
+        if early := self._early:
+            self._early = b""
+            return early
         while not self._response.done:
             body = self._receive(seconds)
             if body is None or body:
@@ -250,11 +270,11 @@ class Transport:
         try:
             if not fresh and (connection := route.kept()):
                 return self._again(request, target, route, connection)
-            pending: Any = route.pool.urlopen(
-                request.method, target, body=request.body, headers=request.headers, redirect=False, retries=False,
-                assert_same_host=False, preload_content=False, decode_content=False,
+            pending: Any = _apart(functools.partial(
+                route.pool.urlopen, request.method, target, body=request.body, headers=request.headers, redirect=False,
+                retries=False, assert_same_host=False, preload_content=False, decode_content=False,
                 timeout=urllib3.Timeout(connect=self._settings.connect_timeout),
-            )  # fmt: skip
+            ))  # fmt: skip
             return Exchange(route, pending._connection, reused=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _our_error(error) from error

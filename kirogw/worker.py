@@ -16,10 +16,13 @@ import socket
 import ssl
 import sys
 import time
+import warnings
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
 import gevent
+from gevent.util import wrap_errors
 from gunicorn import util
 from gunicorn.errors import AppImportError
 from gunicorn.http import RequestParser, errors
@@ -81,6 +84,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
         super().init_process()
 
     def load_wsgi(self) -> None:
+        gevent.config.track_greenlet_tree = False  # who began each greenlet: 400 bytes a stream, and nobody asks
+        _without_guesses()
         while not self._loaded():
             self.notify()
             time.sleep(AGAIN)
@@ -88,6 +93,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
                 sys.exit(0)
         self._gateway = self.wsgi.extensions["kirogw"]
         importlib.import_module("kirogw.store").commit_aside(gevent.get_hub().threadpool.apply)
+        importlib.import_module("kirogw.transport").connect_apart(_apart)
         _rare_collections()
         if self.stopping[0]:  # the signal came before there was a handler for it
             self.alive = False
@@ -194,6 +200,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             try:
                 for data in body:
                     answer.write(data)
+                    del data  # the next may be long in coming
             finally:
                 if hasattr(body, "close"):
                     body.close()
@@ -248,6 +255,27 @@ def _deaf(connection: Any) -> None:
     """
     with contextlib.suppress(OSError):
         getattr(connection, "_sock", connection).shutdown(socket.SHUT_RD)
+
+
+def _apart(function: Callable[[], object]) -> object:
+    """What it returns or raises in a greenlet of its own."""
+    own = gevent.spawn(wrap_errors(Exception, function))  # gevent would print those that nobody catches there
+    try:
+        done = own.get()
+    finally:
+        own.kill(block=False)  # whoever asked is stopped
+    if isinstance(done, Exception):
+        raise done
+    return done
+
+
+def _without_guesses() -> None:
+    """requests would load 2 MB of tables to guess the charset of a text that tells none. Nothing here reads such texts,
+    and requests does without those packages, though not silently.
+    """
+    for name in ("charset_normalizer", "chardet"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # what import takes for a package that is not there
+    warnings.filterwarnings("ignore", "Unable to find acceptable character detection")
 
 
 def _rare_collections() -> None:

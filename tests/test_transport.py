@@ -13,7 +13,7 @@ import pytest
 from loopback import pump, read_head, read_request, server
 
 from kirogw.settings import Settings
-from kirogw.transport import Lost, Transport
+from kirogw.transport import Lost, Transport, connect_apart
 from kirogw.wire import Request
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -79,6 +79,25 @@ def test_a_request_leaves_whole_and_a_connection_is_used_again():
 def test_a_header_with_a_line_break_does_not_leave(value):
     with server(silence) as port, pytest.raises(ValueError, match="line break"):
         Transport(Settings()).open(Request("POST", f"http://127.0.0.1:{port}/", {"X-One": value}, b""))
+
+
+def test_only_new_connections_are_made_apart():
+    apart = []
+
+    def run(function):
+        apart.append(threading.get_ident())
+        return function()
+
+    connect_apart(run)
+    try:
+        with server(answering(OK, OK)) as port:
+            transport = Transport(Settings())
+            assert [transport.call(post(port)).body for _ in range(2)] == [b"hello", b"hello"]
+        with pytest.raises(Lost, match="no connection"):
+            transport.call(post(port))
+    finally:
+        connect_apart(None)
+    assert len(apart) == 2
 
 
 def test_silence_is_told_and_nothing_is_lost_by_it():

@@ -62,6 +62,8 @@ _heads: Final[dict[bytes, Head]] = {}
 class Decoder:
     """Takes the stream in any cut and gives back the messages that are whole."""
 
+    __slots__ = ("_held", "_needed", "damage")
+
     def __init__(self) -> None:
         self._held = bytearray()  # the beginning of a frame
         self._needed = 0  # no use to look before so many bytes are held

@@ -49,6 +49,11 @@ class Response:
     request.
     """
 
+    __slots__ = (
+        "_at_size", "_head_only", "_held", "_inflate", "_interim", "_junk", "_keep", "_left", "_read", "_trailer",
+        "_until_close", "done", "head_done", "headers", "status",
+    )  # fmt: skip
+
     def __init__(self, *, head_only: bool = False) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}

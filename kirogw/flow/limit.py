@@ -6,9 +6,10 @@ from typing import Final
 
 import orjson
 
-from kirogw.answer import CallDelta, CallStart, Event, Stop, TextDelta, ThoughtDelta
+from kirogw.answer import CallDelta, CallStart, Event, Stop, TextDelta, ThoughtDelta, Usage
 from kirogw.flow.tally import Count, Tally, fold
 
+NONE: Final[frozenset[int]] = frozenset()
 STUMP: Final = "{"
 """The least that is left of a call's arguments: with none at all they would count as `{}`, and be run."""
 
@@ -21,14 +22,18 @@ class Limit:
     reached and there was more; the events given so far end with Usage (estimated) and Stop.
     """
 
+    __slots__ = ("_bare", "_bytes", "_count", "_estimate", "_left", "_since", "_spent", "_thoughts", "done")
+
     def __init__(self, max_tokens: int, count: Count, estimate: int) -> None:
         self.done = False
         self._count = count
-        self._left = max_tokens  # at the last count
+        self._estimate = estimate
+        self._spent = 0  # at the last count
+        self._left = max_tokens  # then
         self._since: list[str] = []  # what was given after it
         self._bytes = 0
-        self._bare: set[int] = set()  # calls without arguments so far
-        self._tally = Tally(count, estimate)
+        self._bare = NONE  # calls without arguments so far
+        self._thoughts: list[str] = []
 
     def feed(self, events: list[Event]) -> list[Event]:
         given: list[Event] = []
@@ -36,19 +41,25 @@ class Limit:
             if self.done:
                 break
             if type(event) is TextDelta and self._surely_fits(event.text):  # nearly all
-                self._tally.texts.append(event.text)
                 given.append(event)
                 continue
             kept = self._kept(event)
             if kept is not None:
-                self._tally.add(kept)
                 given.append(kept)
+            if type(kept) is ThoughtDelta:
+                self._thoughts.append(kept.text)
             if kept is not event:
-                given += self._tally.ending("max_tokens")
+                given += self._ending()
                 self.done = True
         fold(self._since)
-        self._tally.fold()
+        fold(self._thoughts)
         return given
+
+    def _ending(self) -> list[Event]:
+        """All of an answer is counted here already, so it need not be kept whole for its usage."""
+        output = self._spent + (self._count("".join(self._since)) if self._since else 0)
+        thinking = self._count("".join(self._thoughts)) if self._thoughts else 0
+        return [Usage(self._estimate, output, thinking=min(thinking, output)), Stop("max_tokens")]
 
     def _kept(self, event: Event) -> Event | None:
         """What the limit leaves of the event: all of it, as the same object; a part; or nothing."""
@@ -58,14 +69,17 @@ class Limit:
         if type(event) is CallDelta:
             room = self._room(event.json)
             if room is None:
-                self._bare.discard(event.part)
+                self._bare -= {event.part}
                 return event
-            text = event.json[:room] or (STUMP if event.part in self._bare else "")
+            text = event.json[:room]
+            if not text and event.part in self._bare:
+                text = STUMP
+                self._since.append(STUMP)
             return CallDelta(event.part, text) if text else None
         if type(event) is CallStart:
             if self._full():
                 return None
-            self._bare.add(event.part)
+            self._bare |= {event.part}
         return event
 
     def _surely_fits(self, text: str) -> bool:
@@ -83,7 +97,8 @@ class Limit:
         self._since.append(text)
         if self._bytes <= self._left or self._recount():
             return None
-        before = "".join(self._since[:-1])
+        self._since.pop()
+        before = "".join(self._since)
         fits, too_many = 0, len(text)
         while too_many - fits > 1:
             middle = (fits + too_many) // 2
@@ -91,6 +106,7 @@ class Limit:
                 fits = middle
             else:
                 too_many = middle
+        self._since.append(text[:fits])
         return fits
 
     def _recount(self) -> bool:
@@ -99,6 +115,7 @@ class Limit:
         if tokens > self._left:
             return False
         self._left -= tokens
+        self._spent += tokens
         self._since.clear()
         self._bytes = 0
         return True

@@ -35,6 +35,8 @@ def owner_of(caller: Caller) -> str:
 class Passing:
     """An answer that is not kept, in any face."""
 
+    __slots__ = ("_body",)
+
     def __init__(self, here: State, caller: Caller, body: Json, id: str) -> None:
         self._body = body
 

@@ -277,7 +277,11 @@ def test_nothing_is_quadratic():
 
 def test_a_response_is_no_cycle():
     """Garbage that only a search finds makes every stream wait while it is looked for."""
-    response = Response()
+
+    class Watched(Response):
+        """With room for a weak reference."""
+
+    response = Watched()
     response.receive(head("Transfer-Encoding: chunked") + chunks(b"ab", b"c"))
     gone = weakref.ref(response)
     gc.disable()

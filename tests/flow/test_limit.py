@@ -60,6 +60,17 @@ def test_so_many_tokens_and_no_more(tokens, events, got):
     assert run(Limit(tokens, len, 7), [[event] for event in events]) == got
 
 
+@given(st.lists(st.builds(lambda thinks, text: (ThoughtDelta if thinks else TextDelta)(0, text), st.booleans(),
+                          st.text("aé€😀", min_size=1, max_size=9)), min_size=1), st.integers(1, 60))  # fmt: skip
+def test_what_is_told_at_the_end_is_what_was_given(events, tokens):
+    """Though the answer is counted in pieces, and only the last of them is still there at the end."""
+    *got, usage, stop = run(Limit(tokens, len, 7), [[event] for event in events], end=END)
+    if stop == Stop("max_tokens"):
+        said = {kind: sum(len(event.text) for event in got if type(event) is kind) for kind in (TextDelta, ThoughtDelta)}
+        assert usage == Usage(7, sum(said.values()), thinking=said[ThoughtDelta])
+        assert usage.output == tokens
+
+
 def test_nothing_is_counted_far_from_the_limit():
     counted = []
 

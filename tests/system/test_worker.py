@@ -2,8 +2,11 @@
 else gunicorn promises."""
 
 import json
+import os
 import socket
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import requests
@@ -14,6 +17,31 @@ from tests.system.raw import Connection, eventually
 from tests.system.running import GUNICORN, KEY, TOP, running
 from tests.system.talk import LAST, ask
 
+APART = """
+from gevent import monkey; monkey.patch_all()
+import gevent
+from kirogw.worker import _apart
+
+def fails():
+    raise ValueError("told")
+
+print(_apart(lambda: gevent.sleep(0.01) or "made"))
+try:
+    _apart(fails)
+except ValueError as error:
+    print(error)
+stopped = []
+def waits():
+    try:
+        gevent.sleep(100)
+    finally:
+        stopped.append("stopped")
+asking = gevent.spawn(_apart, waits)
+gevent.sleep(0.01)
+asking.kill()
+gevent.sleep(0.01)
+print(*stopped)
+"""
 SECRET = "ksk_not-to-be-seen"
 POST = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n"
 ROWS = {
@@ -137,3 +165,27 @@ def test_a_log_that_nobody_can_write_stops_no_answer(words):
             twin.script([[{"text": "one two three " * words, "pace": 0}]])
             reply = session.post(one.url + "/v1/messages", json=ask(stream=True), headers=one.headers, timeout=100)
             assert reply.content.endswith(LAST["messages"])
+
+
+def test_what_is_made_apart_comes_back_as_if_it_were_made_here():
+    """Its value, its failure without a word of gevent's own about it, and its end when nobody waits any more."""
+    env = {**os.environ, "PYTHONPATH": str(TOP)}
+    done = subprocess.run([sys.executable, "-c", APART], env=env, capture_output=True, text=True, timeout=100)
+    assert (done.stdout.split(), done.stderr) == (["made", "told", "stopped"], "")
+
+
+def test_a_connection_that_fails_says_nothing_of_its_greenlet():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and nobody listens there
+        nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        with Twin(accounts=["api_key"]) as twin, running(twin, KIRO_RUNTIME_URLS=nowhere, RETRY_BUDGET=1) as one:
+            reply = one.post("/v1/messages", ask())
+            assert reply.status_code >= 500 and "can not be reached" in reply.json()["error"]["message"]
+            assert "Traceback" not in one.log.read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks Linux for what a process has loaded")
+def test_a_worker_loads_nothing_to_guess_charsets_with(gateway):
+    maps = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in gateway.workers())
+    assert "/site-packages/orjson/" in maps and "charset" not in maps
+    assert "Warning" not in gateway.log.read_text()

@@ -57,6 +57,11 @@ class _Call:
 class AnswerWriter:
     """Writes one streamed answer (see face.Writer)."""
 
+    __slots__ = (
+        "_asked", "_calls", "_custom", "_head", "_heading", "_legacy", "_part", "_said", "_since", "_sources",
+        "_stop", "_tail", "_text_head", "_text_tail", "_thought_head", "_usage",
+    )  # fmt: skip
+
     def __init__(self, heading: Heading, ask: Ask) -> None:
         self._heading = heading
         self._asked = ask.usage

@@ -46,6 +46,12 @@ class Reader:
     be tried again. Later what came before it is given first, and the next call raises.
     """
 
+    __slots__ = (
+        "_calls", "_count", "_decoder", "_ending", "_estimate", "_failure", "_flowing", "_kind", "_learned", "_mark",
+        "_model", "_part", "_parts", "_signature", "_spoke", "_tags", "_texts", "_thoughts", "_trim", "cut_calls",
+        "cut_text", "learned", "model_id", "visible", "whole",
+    )  # fmt: skip
+
     def __init__(self, model: Model, *, names: Mapping[str, str], count: Callable[[str], int], estimate: int,
                  thinking_tags: bool = False, handling: str = "as_reasoning_content",
                  learned: bool = False, mark: str = "") -> None:  # fmt: skip
@@ -274,6 +280,8 @@ class Reader:
 
 class _Ending:
     """What Kiro says at the end: why it stopped and what was used. `seen`: one of the marks of an answer's end."""
+
+    __slots__ = ("_credits", "_tokens", "detail", "reason", "seen", "share")
 
     def __init__(self) -> None:
         self.reason = ""

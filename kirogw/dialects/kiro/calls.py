@@ -46,6 +46,8 @@ class Calls:
     `arguments` are all fragments of all calls, to be counted.
     """
 
+    __slots__ = ("_all", "_by_id", "_names", "_open", "_parts", "arguments")
+
     def __init__(self, names: Mapping[str, str], parts: Iterator[int]) -> None:
         self.arguments: list[str] = []
         self._names = names

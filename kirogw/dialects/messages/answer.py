@@ -76,6 +76,8 @@ class _Call:
 class AnswerWriter:
     """Writes one streamed answer (see face.Writer)."""
 
+    __slots__ = ("_calls", "_head", "_heading", "_index", "_next", "_part", "_stop", "_usage")
+
     def __init__(self, heading: Heading, ask: Ask) -> None:
         self._heading = heading
         self._next = 0  # the index of the next block

@@ -49,6 +49,8 @@ TAIL: Final = b',"sequence_number":%d}\n\n'
 class _Text:
     """A message that is being written."""
 
+    __slots__ = ("annotations", "head", "id", "index", "phase", "pieces", "where")
+
     def __init__(self, index: int, id_: str, phase: str) -> None:
         self.index, self.id, self.phase = index, id_, phase
         self.pieces: list[str] = []
@@ -67,6 +69,8 @@ class _Text:
 class _Thought:
     """A reasoning item that is being written."""
 
+    __slots__ = ("head", "id", "index", "pieces", "seal", "where")
+
     def __init__(self, index: int, id_: str) -> None:
         self.index, self.id, self.seal = index, id_, ""
         self.pieces: list[str] = []
@@ -80,6 +84,11 @@ class _Thought:
 
 class AnswerWriter:
     """Writes one streamed answer (see face.Writer)."""
+
+    __slots__ = (
+        "_calls", "_count", "_done", "_found", "_heading", "_limited", "_next", "_part", "_phase", "_repeated",
+        "_response", "_seals", "_searches", "_sources", "_state", "_stop", "_text", "_thought", "_tools", "_usage",
+    )  # fmt: skip
 
     def __init__(self, heading: Heading, ask: Ask) -> None:
         echo = ask.echo

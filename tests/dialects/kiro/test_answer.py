@@ -486,7 +486,11 @@ def test_strings_of_a_frame_that_is_no_event_are_no_text():
 
 def test_a_reader_is_no_cycle():
     """Garbage that only a search finds makes every stream wait while it is looked for."""
-    reader = new()
+
+    class Watched(Reader):
+        """With room for a weak reference."""
+
+    reader = Watched(CLAUDE, names={}, count=len, estimate=50)
     read([text("a"), tool("t1", "run", input="{}"), tool("t1", "run", stop=True), *TAIL], reader)
     gone = weakref.ref(reader)
     gc.disable()
