@@ -7,6 +7,10 @@ PYTEST ?=
 COVERED := 90
 
 PY := $(VENV)/bin/python
+# Without docstrings and columns a worker takes 3 MB less; what is compiled already starts sooner, and needs no memory
+# for it.
+LEAN := PYTHONOPTIMIZE=2 PYTHONNODEBUGRANGES=1 PYTHONPYCACHEPREFIX=$(abspath $(VENV))/lean
+COMPILE = env -u PYTHONDONTWRITEBYTECODE $(LEAN) $(PY) tools/compile
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 APT := tools/need
 
@@ -19,10 +23,11 @@ help:
 #: run            start the gateway; more with ARGS, as in: make run ARGS="--port 9000"
 run: $(VENV)/.run
 	@echo "starting: $(PY) kirogw.py $(ARGS)"
-	@exec $(PY) kirogw.py $(ARGS)
+	@exec env $(LEAN) $(PY) kirogw.py $(ARGS)
 
-#: venv           only make $(VENV), as for a service
+#: venv           only make $(VENV), as for a service; again after each update
 venv: $(VENV)/.run
+	@$(COMPILE)
 
 #: test           lint, types and all tests, with coverage; a few minutes
 test: $(VENV)/.test
@@ -50,6 +55,7 @@ test-clients: $(VENV)/.test
 #: bench          the speed of it beside nginx and a naive gateway, in one table
 bench: $(VENV)/.test
 	@$(APT) nginx=nginx-light
+	@$(COMPILE)
 	@$(PY) bench/run.py $(ARGS)
 
 #: faults         what a client gets for each fault of the upstream, in one table
@@ -82,6 +88,7 @@ $(VENV)/.run: requirements.txt
 	@tools/venv $(VENV) $(PYTHON)
 	@echo "installing requirements.txt into $(VENV)"
 	@$(PIP) -r requirements.txt
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.test: tests/requirements.txt $(VENV)/.run

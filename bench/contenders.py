@@ -24,6 +24,9 @@ HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent
 OUT: Final = HERE / "out"
 _BIN: Final = Path(sys.executable).parent
+LEAN: Final = {  # as `make run` starts kirogw
+    "PYTHONOPTIMIZE": "2", "PYTHONNODEBUGRANGES": "1", "PYTHONPYCACHEPREFIX": str(_BIN.parent / "lean"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,7 @@ def kirogw(upstream: int, home: Path, workers: int = 1, accounts: int = 1, root:
     port = procs.free_port()
     command = [str(_BIN / "gunicorn"), "-c", "gunicorn.conf.py", "kirogw:create_app()"]
     own = account(f"http://127.0.0.1:{upstream}", home, accounts)
-    env = {**os.environ, **_kirogw_settings(home, port, workers), **own}
+    env = {**os.environ, **LEAN, **_kirogw_settings(home, port, workers), **own}
     with procs.running(command, OUT / "kirogw.log", cwd=root, env=env) as process:
         procs.wait_for(port, process)
         yield Running(port, process.pid)
