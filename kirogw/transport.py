@@ -31,6 +31,7 @@ from kirogw.wire import Reply, Request
 
 READ: Final = 65536
 WHOLE_LIMIT: Final = 64 * 1024 * 1024  # bytes of an answer that is read whole
+JOINED: Final = 16_384  # bytes of a body that is copied behind its head
 WRITE: Final = 262_144  # bytes that a connection must take within CONNECT_TIMEOUT
 IDLE: Final = 512  # connections to one origin that are kept
 IDLE_SECONDS: Final = 60.0  # for which one is kept; most servers close it by then
@@ -77,7 +78,7 @@ class _Pending:
 class _Direct:
     """Mixed into a urllib3 connection: the request leaves in one write, and the answer is left to Exchange.
 
-    Only a large one takes several, because the time limit of a write is one for all of its bytes.
+    Only a large one takes several: a copy of it would take memory, and the time limit of a write is one for all bytes.
     """
 
     def request(self: Any, method: str, url: str, body: bytes | None = None, headers: Any = None, **_: Any) -> None:
@@ -94,10 +95,11 @@ class _Direct:
         head = "\r\n".join(lines)
         if not head.count("\r") == head.count("\n") == len(lines) - 1:
             raise ValueError("a header holds a line break")
-        data = head.encode("latin-1") + b"\r\n\r\n" + (body or b"")
-        at = self.sock.send(data) if len(data) <= WRITE else 0  # gevent's sendall asks for the buffer's size first
-        for begin in range(at, len(data), WRITE):
-            self.sock.sendall(memoryview(data)[begin : begin + WRITE])
+        body, whole = body or b"", head.encode("latin-1") + b"\r\n\r\n"
+        for data in [whole + body] if len(body) <= JOINED else [whole, body]:
+            at = self.sock.send(data) if len(data) <= WRITE else 0  # gevent's sendall asks for the buffer's size first
+            for begin in range(at, len(data), WRITE):
+                self.sock.sendall(memoryview(data)[begin : begin + WRITE])
 
     def getresponse(self) -> _Pending:
         return _Pending()

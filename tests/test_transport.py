@@ -13,7 +13,7 @@ import pytest
 from loopback import pump, read_head, read_request, server
 
 from kirogw.settings import Settings
-from kirogw.transport import Lost, Transport, connect_apart
+from kirogw.transport import JOINED, WRITE, Lost, Transport, connect_apart
 from kirogw.wire import Request
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -73,6 +73,15 @@ def test_a_request_leaves_whole_and_a_connection_is_used_again():
             f"POST /x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: text/plain\r\nContent-Length: 8".encode(),
             b"question",
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [0, JOINED, JOINED + 1, WRITE - 1, WRITE, WRITE + 1, 3 * WRITE + 1])
+def test_a_request_of_any_size_leaves_whole(size):
+    seen, body = [], bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    with server(answering(OK, OK, seen=seen)) as port:
+        transport, request = Transport(Settings()), Request("POST", f"http://127.0.0.1:{port}/", {}, body)
+        assert [transport.call(request).body for _ in range(2)] == [b"hello", b"hello"]
+    assert [sent for _, sent in seen] == [body, body]
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\n", "\ra"])
