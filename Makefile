@@ -9,7 +9,7 @@ COVERED := 90
 PY := $(VENV)/bin/python
 # Without docstrings and columns a worker takes 3 MB less; what is compiled already starts sooner, and needs no memory
 # for it.
-LEAN := PYTHONOPTIMIZE=2 PYTHONNODEBUGRANGES=1 PYTHONPYCACHEPREFIX=$(abspath $(VENV))/lean
+LEAN := PYTHONOPTIMIZE=2 PYTHONNODEBUGRANGES=1 PYTHONPYCACHEPREFIX='$(abspath $(VENV))/lean'
 COMPILE = env -u PYTHONDONTWRITEBYTECODE $(LEAN) $(PY) tools/compile
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 APT := tools/need

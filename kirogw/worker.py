@@ -259,14 +259,16 @@ def _deaf(connection: Any) -> None:
 
 def _apart(function: Callable[[], object]) -> object:
     """What it returns or raises in a greenlet of its own."""
-    own = gevent.spawn(wrap_errors(Exception, function))  # gevent would print those that nobody catches there
+    own = gevent.spawn(wrap_errors(BaseException, function))  # gevent would print those that nobody catches there
+    done = None
     try:
         done = own.get()
+        if isinstance(done, BaseException):
+            raise done
+        return done
     finally:
         own.kill(block=False)  # whoever asked is stopped
-    if isinstance(done, Exception):
-        raise done
-    return done
+        own = done = None  # what is raised holds this frame: no cycle
 
 
 def _without_guesses() -> None:

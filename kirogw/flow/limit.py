@@ -69,7 +69,8 @@ class Limit:
         if type(event) is CallDelta:
             room = self._room(event.json)
             if room is None:
-                self._bare -= {event.part}
+                if event.json:
+                    self._bare -= {event.part}
                 return event
             text = event.json[:room]
             if not text and event.part in self._bare:

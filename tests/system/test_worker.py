@@ -19,6 +19,7 @@ from tests.system.talk import LAST, ask
 
 APART = """
 from gevent import monkey; monkey.patch_all()
+import gc
 import gevent
 from kirogw.worker import _apart
 
@@ -26,10 +27,13 @@ def fails():
     raise ValueError("told")
 
 print(_apart(lambda: gevent.sleep(0.01) or "made"))
+gc.collect()
+gc.disable()
 try:
     _apart(fails)
 except ValueError as error:
     print(error)
+assert gc.collect() == 0
 stopped = []
 def waits():
     try:
