@@ -10,7 +10,7 @@ RUN groupadd --gid 10001 kirogw \
  && useradd --uid 10001 --gid kirogw --home-dir /data --no-create-home --shell /usr/sbin/nologin kirogw \
  && install -d -m 0700 -o kirogw -g kirogw /data
 COPY --from=build /venv /venv
-COPY kirogw.py gunicorn.conf.py LICENSE /app/
+COPY kirogw.py gunicorn.conf.py requirements.txt LICENSE /app/
 COPY kirogw /app/kirogw
 COPY tools/compile /app/tools/compile
 # Compiled without docstrings: a worker takes 3 MB less.

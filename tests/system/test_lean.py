@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,22 @@ def test_a_lean_gateway_answers_and_has_nothing_to_compile(lean, command):
         wrong = one.post("/v1/messages", {"model": "x"})
         assert wrong.status_code == 400 and "Traceback" not in one.log.read_text()
     assert sorted(compiled(lean) - before) == []
+
+
+def test_the_image_holds_what_it_compiles(tmp_path):
+    """Its folder, made by hand from the Dockerfile's own lines."""
+    copied = re.findall(r"^COPY (?!--from)(.+) (/app\S*)$", (TOP / "Dockerfile").read_text(), re.M)
+    for names, place in copied:
+        for name in names.split():
+            whole = tmp_path / place.lstrip("/")
+            to = whole / name if place.endswith("/") else whole
+            to.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if (TOP / name).is_dir() else shutil.copyfile)(TOP / name, to)
+    env = {"PYTHONOPTIMIZE": "2", "PYTHONPYCACHEPREFIX": str(tmp_path / "lean"), "PATH": os.environ["PATH"]}
+    app = tmp_path / "app"
+    for words in (["tools/compile"], ["kirogw.py", "--version"]):
+        subprocess.run([sys.executable, *words], cwd=app, env=env, check=True, timeout=100)
+    assert list((tmp_path / "lean" / app.relative_to("/")).rglob("worker.*.pyc"))
 
 
 def test_all_that_is_shipped_is_lean():
