@@ -49,8 +49,6 @@ TAIL: Final = b',"sequence_number":%d}\n\n'
 class _Text:
     """A message that is being written."""
 
-    __slots__ = ("annotations", "head", "id", "index", "phase", "pieces", "where")
-
     def __init__(self, index: int, id_: str, phase: str) -> None:
         self.index, self.id, self.phase = index, id_, phase
         self.pieces: list[str] = []
@@ -68,8 +66,6 @@ class _Text:
 
 class _Thought:
     """A reasoning item that is being written."""
-
-    __slots__ = ("head", "id", "index", "pieces", "seal", "where")
 
     def __init__(self, index: int, id_: str) -> None:
         self.index, self.id, self.seal = index, id_, ""
